@@ -1,0 +1,14 @@
+"""Geometry and preprocessing: no ROS, no files, no network."""
+
+from .calibration import Calibration, CalibrationError
+from .frame import FramePreprocessor, PreprocessConfig
+from .grid import KITTI_GRID, Grid
+from .metrics import CompletionMetrics
+from .occupancy import Occupancy
+from .taxonomy import CLASS_NAMES, COLORS, IGNORE, NUM_CLASSES
+from .voxelizer import VoxelizerConfig
+
+__all__ = [
+    "CLASS_NAMES", "COLORS", "IGNORE", "KITTI_GRID", "NUM_CLASSES", "Calibration", "CalibrationError",
+    "CompletionMetrics", "FramePreprocessor", "Grid", "Occupancy", "PreprocessConfig", "VoxelizerConfig",
+]  # fmt: skip

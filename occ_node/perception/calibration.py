@@ -1,0 +1,105 @@
+"""Camera-LiDAR calibration: from LiDAR metres to pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+
+class CalibrationError(ValueError):
+    """A calibration that cannot be used; the message names the field and what was expected."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """One camera seen from one LiDAR.
+
+    Parameters
+    ----------
+    P : (3, 4) projection of rectified camera coordinates (x right, y down, z forward, metres) to pixels
+    T_cam_lidar : (4, 4) LiDAR frame -> camera frame
+    image_size : (width, height) in pixels of the images that P speaks of
+    """
+
+    P: np.ndarray
+    T_cam_lidar: np.ndarray
+    image_size: tuple[int, int]
+
+    def __post_init__(self):
+        for name, shape in (("P", (3, 4)), ("T_cam_lidar", (4, 4))):
+            value = np.asarray(getattr(self, name), np.float64)
+            if value.shape != shape or not np.isfinite(value).all():
+                raise CalibrationError(f"{name}: expected {shape} finite numbers, got shape {value.shape}")
+            object.__setattr__(self, name, value)
+        if not (self.P[0, 0] > 0 and self.P[1, 1] > 0):
+            raise CalibrationError(f"focal length: expected fx > 0 and fy > 0, got {self.P[0, 0]:g} and {self.P[1, 1]:g}")
+        rotation = self.T_cam_lidar[:3, :3]
+        if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-2 or np.linalg.det(rotation) < 0:
+            raise CalibrationError("T_cam_lidar: expected a rotation in its first three columns (orthonormal, right-handed)")
+        if len(self.image_size) != 2 or min(self.image_size) < 1:
+            raise CalibrationError(f"image_size: expected positive (width, height), got {tuple(self.image_size)}")
+
+    @cached_property
+    def P_lidar(self) -> np.ndarray:
+        """(3, 4): homogeneous LiDAR coordinates -> homogeneous pixels."""
+        return self.P @ self.T_cam_lidar
+
+    @cached_property
+    def key(self) -> bytes:
+        """Equal for equal calibrations: what a table made from one is cached under."""
+        return self.P_lidar.tobytes() + np.asarray(self.image_size, np.int64).tobytes()
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """LiDAR points (..., >=3) -> pixels (..., 2) and depth (...) in metres; pixels are NaN where depth <= 0."""
+        q = np.asarray(points, np.float64)[..., :3] @ self.P_lidar[:, :3].T + self.P_lidar[:, 3]
+        depth = q[..., 2]
+        in_front = np.where(depth > 1e-5, depth, np.nan)
+        return q[..., :2] / in_front[..., None], depth
+
+    def in_view(self, uv: np.ndarray) -> np.ndarray:
+        """Which pixels (..., 2) lie in the image: 0 <= u < W and 0 <= v < H; NaN does not."""
+        with np.errstate(invalid="ignore"):
+            return np.all((uv >= 0) & (uv < self.image_size), axis=-1)
+
+    @classmethod
+    def from_kitti(cls, path: str | Path, image_size: Sequence[int], camera: int = 2) -> "Calibration":
+        """Read an odometry `calib.txt` (rows P0..P3 and Tr, velodyne -> rectified camera 0)."""
+        rows = read_kitti_calib(path)
+        for name in (f"P{camera}", "Tr"):
+            if name not in rows:
+                raise CalibrationError(f"{path}: no row {name!r}; expected P0..P3 and Tr")
+        return cls(rows[f"P{camera}"], np.vstack([rows["Tr"], (0, 0, 0, 1)]), tuple(image_size))
+
+    @classmethod
+    def from_camera_info(
+        cls, width: int, height: int, K: Sequence[float], P: Sequence[float], T_cam_lidar: np.ndarray
+    ) -> "Calibration":
+        """From the fields of sensor_msgs/CameraInfo and the extrinsics of its own frame.
+
+        The left 3x3 of P is taken where it is filled (rectified images), else K. P's fourth column is left out: it is
+        the offset to a stereo partner, which the extrinsics of the camera's own frame hold already.
+        """
+        intrinsics = np.asarray(P, np.float64).reshape(3, 4)[:, :3]
+        if intrinsics[0, 0] == 0:
+            intrinsics = np.asarray(K, np.float64).reshape(3, 3)
+        return cls(np.hstack([intrinsics, np.zeros((3, 1))]), T_cam_lidar, (int(width), int(height)))
+
+
+def read_kitti_calib(path: str | Path) -> dict[str, np.ndarray]:
+    """All rows of a KITTI `calib.txt` by name, (3, 4) each."""
+    rows = {}
+    try:
+        lines = Path(path).read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CalibrationError(f"{path}: cannot be read: {error}") from None
+    for line in lines:
+        name, _, values = line.partition(":")
+        if not values.strip():
+            continue
+        try:
+            rows[name.strip()] = np.array(values.split(), np.float64).reshape(3, 4)
+        except ValueError:
+            raise CalibrationError(f"{path}: row {name!r}: expected 12 numbers") from None
+    return rows

@@ -1,0 +1,103 @@
+"""Frame -> tensors: the one preprocessing that training, export and the robot share."""
+
+from dataclasses import dataclass, field
+
+import cv2
+import numba
+import numpy as np
+
+from .calibration import Calibration, CalibrationError
+from .grid import KITTI_GRID, Grid
+from .lifting import LiftingTable, lifting_table
+from .voxelizer import VoxelizerConfig, occupancy_grid, voxelize
+
+
+@dataclass(frozen=True)
+class PreprocessConfig:
+    """Everything a network wants to know of its input; part of the bundle.
+
+    image_size: (width, height) of the network's image; mean, std: per channel, on [0, 1] RGB;
+    lifting_factor: edge of the lifted feature grid's voxels in grid voxels.
+    """
+
+    grid: Grid = KITTI_GRID
+    image_size: tuple[int, int] = (608, 184)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    voxelizer: VoxelizerConfig = field(default_factory=VoxelizerConfig)
+    lifting_factor: int = 4
+
+    def __post_init__(self):
+        self.grid.coarsen(self.lifting_factor)
+        self.grid.coarsen(self.voxelizer.factor)
+        if len(self.image_size) != 2 or min(self.image_size) < 1:
+            raise ValueError(f"image_size: expected positive (width, height), got {self.image_size!r}")
+
+
+class FramePreprocessor:
+    """Turns one synchronised frame into the network's input tensors.
+
+    Tensors (batch of one)
+        image        (1, 3, H, W) float32, normalised RGB
+        voxels       (V, K, 7) float32, voxel_counts (V,) int32, voxel_table (1, X/f, Y/f, Z/f) int32: see `Voxels`
+        occupancy    (1, Z, X, Y) uint8, full grid, height as channels
+        lifting      (1, X/l * Y/l, Z/l, 2) float32, see `LiftingTable`
+    """
+
+    def __init__(self, config: PreprocessConfig):
+        self.config = config
+        self._mean = np.array(config.mean, np.float32) * 255
+        self._scale = 1 / (np.array(config.std, np.float32) * 255)
+        self._lifting_grid = config.grid.coarsen(config.lifting_factor)
+        self._table_key, self._table = None, None
+
+    def __call__(self, image: np.ndarray, points: np.ndarray, calibration: Calibration) -> dict[str, np.ndarray]:
+        """image : (H, W, 3) uint8 RGB of the calibration's size; points : (N, 4) float32, LiDAR frame, metres."""
+        return {
+            "image": self.image_tensor(image, calibration),
+            **self.cloud_tensors(points),
+            "lifting": self.lifting(calibration).coordinates[None],
+        }
+
+    def image_tensor(self, image: np.ndarray, calibration: Calibration) -> np.ndarray:
+        """Resize and normalise. Raises CalibrationError where image and calibration speak of different sizes."""
+        height, width = image.shape[:2]
+        if (width, height) != tuple(calibration.image_size):
+            expected = "{}x{}".format(*calibration.image_size)
+            raise CalibrationError(f"image is {width}x{height}, the calibration is for {expected}")
+        resized = cv2.resize(image, self.config.image_size, interpolation=cv2.INTER_AREA)
+        return _normalise(resized, self._mean, self._scale)[None]
+
+    def cloud_tensors(self, points: np.ndarray) -> dict[str, np.ndarray]:
+        """The tensors that come from the cloud alone."""
+        grid = self.config.grid
+        voxels = voxelize(points, grid, self.config.voxelizer)
+        return {
+            "voxels": voxels.features,
+            "voxel_counts": voxels.counts,
+            "voxel_table": voxels.table[None],
+            "occupancy": np.ascontiguousarray(occupancy_grid(points, grid).transpose(2, 0, 1))[None],
+        }
+
+    def lifting(self, calibration: Calibration) -> LiftingTable:
+        """The lifting table, made once per calibration."""
+        if self._table_key != calibration.key:
+            self._table = lifting_table(self._lifting_grid, calibration)
+            self._table_key = calibration.key
+        return self._table
+
+
+@numba.njit(cache=True, nogil=True)
+def _normalise(image, mean, scale):
+    height, width, _ = image.shape
+    tensor = np.empty((3, height, width), np.float32)
+    for c in range(3):
+        for v in range(height):
+            for u in range(width):
+                tensor[c, v, u] = (np.float32(image[v, u, c]) - mean[c]) * scale[c]
+    return tensor
+
+
+def normalise_ref(image: np.ndarray, config: PreprocessConfig) -> np.ndarray:
+    """(H, W, 3) uint8 -> (3, H, W) float32 in plain numpy."""
+    return ((image / 255 - config.mean) / config.std).transpose(2, 0, 1).astype(np.float32)

@@ -1,0 +1,55 @@
+"""The voxel grid every other part speaks of (SemanticKITTI's scene box by default)."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An axis-aligned voxel grid in the LiDAR frame (x forward, y left, z up, metres).
+
+    Arrays over the grid have shape (X, Y, Z) in C order: x slowest, z fastest.
+    """
+
+    shape: tuple[int, int, int] = (256, 256, 32)
+    voxel_size: float = 0.2
+    origin: tuple[float, float, float] = (0.0, -25.6, -2.0)
+
+    def __post_init__(self):
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise ValueError(f"grid.shape: expected three positive integers, got {self.shape!r}")
+        if len(self.origin) != 3 or not np.all(np.isfinite(self.origin)):
+            raise ValueError(f"grid.origin: expected three finite metres, got {self.origin!r}")
+        if not self.voxel_size > 0:
+            raise ValueError(f"grid.voxel_size: expected a positive length in metres, got {self.voxel_size!r}")
+
+    def coarsen(self, factor: int) -> "Grid":
+        """The same box with voxels `factor` times as long."""
+        if factor < 1 or any(n % factor for n in self.shape):
+            raise ValueError(f"grid {self.shape} cannot be coarsened by {factor}")
+        return Grid(tuple(n // factor for n in self.shape), self.voxel_size * factor, self.origin)
+
+    def centers(self) -> np.ndarray:
+        """Voxel centres, (X, Y, Z, 3) float32, metres in the LiDAR frame."""
+        axes = [o + self.voxel_size * (np.arange(n) + 0.5) for o, n in zip(self.origin, self.shape, strict=True)]
+        return np.stack(np.meshgrid(*axes, indexing="ij"), -1).astype(np.float32)
+
+    def index_of(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Voxel indices of points.
+
+        Parameters
+        ----------
+        points : (N, >=3) metres in the LiDAR frame; NaN and infinity count as outside.
+
+        Returns
+        -------
+        indices : (M, 3) int32 of the points inside, inside : (N,) bool
+        """
+        scaled = (np.asarray(points, np.float64)[:, :3] - self.origin) / self.voxel_size
+        with np.errstate(invalid="ignore"):
+            inside = np.all((scaled >= 0) & (scaled < self.shape), axis=1)
+        return np.floor(scaled[inside]).astype(np.int32), inside
+
+
+KITTI_GRID = Grid()

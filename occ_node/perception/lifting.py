@@ -1,0 +1,58 @@
+"""Lifting: where each voxel centre falls in the image (OccLE eq. 2)."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .calibration import Calibration
+from .grid import Grid
+from .taxonomy import IGNORE
+
+OUT_OF_VIEW = -2.0
+"""Table value of voxels outside the image: far enough that bilinear sampling with zero padding gives exactly zero."""
+
+
+class LiftingTable(NamedTuple):
+    """coordinates : (X*Y, Z, 2) float32, image coordinates in [-1, 1] (u, v; align_corners=False), OUT_OF_VIEW elsewhere
+    in_view : (X, Y, Z) bool
+    """
+
+    coordinates: np.ndarray
+    in_view: np.ndarray
+
+
+def lifting_table(grid: Grid, calibration: Calibration) -> LiftingTable:
+    """Project every voxel centre. Normalised coordinates hold for any resized copy of the image and any stride."""
+    uv, _ = calibration.project(grid.centers())
+    in_view = calibration.in_view(uv)
+    normalised = 2 * (uv + 0.5) / np.asarray(calibration.image_size) - 1
+    coordinates = np.where(in_view[..., None], normalised, OUT_OF_VIEW).astype(np.float32)
+    x, y, z = grid.shape
+    return LiftingTable(coordinates.reshape(x * y, z, 2), in_view)
+
+
+def lift_labels(labels: np.ndarray, table: LiftingTable) -> np.ndarray:
+    """A label map (H, W) onto the voxels by nearest pixel; IGNORE out of view. Returns (X, Y, Z) uint8."""
+    height, width = labels.shape
+    uv = (table.coordinates.reshape(*table.in_view.shape, 2) + 1) / 2 * (width, height) - 0.5
+    column, row = (np.clip(np.rint(uv[..., n]).astype(int), 0, (width, height)[n] - 1) for n in (0, 1))
+    return np.where(table.in_view, labels[row, column], IGNORE).astype(np.uint8)
+
+
+def lift_features_ref(features: np.ndarray, table: LiftingTable) -> np.ndarray:
+    """Bilinear lifting of (C, H, W) features in plain numpy, (C, X, Y, Z): what the graph's GridSample must give."""
+    channels, height, width = features.shape
+    padded = np.zeros((channels, height + 2, width + 2), np.float64)
+    padded[:, 1:-1, 1:-1] = features
+    uv = (table.coordinates.astype(np.float64).reshape(-1, 2) + 1) / 2 * (width, height) - 0.5
+    low = np.floor(uv)
+    lifted = np.zeros((channels, len(uv)))
+    for du in (0, 1):
+        for dv in (0, 1):
+            corner = low + (du, dv)
+            weight = np.prod(1 - np.abs(uv - corner), axis=1)
+            column = np.clip(corner[:, 0] + 1, 0, width + 1).astype(int)
+            row = np.clip(corner[:, 1] + 1, 0, height + 1).astype(int)
+            lifted += weight * padded[:, row, column]
+    lifted *= table.in_view.reshape(-1)
+    return lifted.reshape(channels, *table.in_view.shape)
