@@ -1,0 +1,1 @@
+"""PyTorch networks and their training; never on the robot."""

@@ -1,0 +1,93 @@
+"""Geometric branch (OccLE section 3.3): cross-plane synergy of image and LiDAR, eq. 3 and 4."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..config import OccLEConfig
+from ..layers.conv import ResNet, conv_bn_relu
+from .lidar import LidarEncoder3d
+from .semantic import lift
+
+
+class AxialAttention(nn.Module):
+    """Eq. 3: self-attention among the tokens of each row, (R, T, C) -> (R, T, C), residual, LayerNorm."""
+
+    def __init__(self, channels: int, heads: int = 4):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(channels, 3 * channels)
+        self.out = nn.Linear(channels, channels)
+        self.norm = nn.LayerNorm(channels)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        rows, length, channels = tokens.shape
+        q, k, v = self.qkv(tokens).reshape(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        attended = F.scaled_dot_product_attention(q, k, v)  # (R, heads, T, C/heads)
+        return self.norm(tokens + self.out(attended.transpose(1, 2).reshape(rows, length, channels)))
+
+
+class GeometricBranch(nn.Module):
+    """F_geo from three planes: LiDAR seen from above (xy) and from the side (xz), the image from the front (yz)."""
+
+    def __init__(self, config: OccLEConfig):
+        super().__init__()
+        pre, c = config.preprocess, config.channels
+        x, y, z = pre.grid.coarsen(pre.lifting_factor).shape
+        image = config.geometric_image
+        self.image = ResNet(image.width, image.depths, image.bottleneck)
+        self.reduce = nn.ModuleList(
+            nn.Conv2d(n, c, 1) for n in self.image.channels[(config.image_stride // 4).bit_length() - 1 :]
+        )
+        self.lidar = LidarEncoder3d(config.voxel_channels, c, pre.lifting_factor // pre.voxelizer.factor)
+        # Conv1D over the frame axis with a kernel of all N frames: a 1x1x1 convolution on the frames side by side.
+        self.frames = config.frames
+        self.fuse_image = nn.Conv3d(config.frames * c, c, 1) if config.frames > 1 else nn.Identity()
+        self.fuse_lidar = nn.Conv3d(config.frames * c, c, 1) if config.frames > 1 else nn.Identity()
+        self.plane_xy = conv_bn_relu(c * z, c)
+        self.plane_xz = conv_bn_relu(c * y, c)
+        self.plane_yz = conv_bn_relu(c * x, c)
+        self.attend_y, self.attend_z = AxialAttention(c), AxialAttention(c)
+        self.header = nn.Sequential(conv_bn_relu(c, c // 2, dims=3), nn.Conv3d(c // 2, 2, 1))
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, C, H/s, W/s): the stages from stride s on, brought to it and added."""
+        features = self.image(image)[-len(self.reduce) :]
+        maps = [reduce(f) for reduce, f in zip(self.reduce, features, strict=True)]
+        return sum(F.interpolate(m, size=maps[0].shape[2:], mode="nearest") for m in maps)
+
+    def forward(self, image: Tensor, voxel_grid: Tensor, lifting: Tensor) -> Tensor:
+        """Several frames come along the batch axis, (B*N, ...), each with its own lifting table into the current grid.
+
+        Returns F_geo (B, C, Z, X, Y).
+        """
+        lidar = self.lidar(voxel_grid)
+        lifted = lift(self.encode_image(image), lifting, lidar.shape[2:])
+        lidar, lifted = self.fuse_lidar(self._stack(lidar)), self.fuse_image(self._stack(lifted))
+
+        f_xy = self.plane_xy(lidar.flatten(1, 2))  # (B, C, X, Y)
+        f_xz = self.plane_xz(lidar.permute(0, 1, 4, 3, 2).flatten(1, 2))  # (B, C, X, Z)
+        f_yz = self.plane_yz(lifted.permute(0, 1, 3, 4, 2).flatten(1, 2))  # (B, C, Y, Z)
+        along_y, along_z = self._attend(f_yz)  # eq. 3
+
+        g_1 = f_xy.unsqueeze(2) * along_y.permute(0, 1, 3, 2).unsqueeze(3)  # eq. 4, (B, C, Z, X, Y)
+        g_2 = f_xz.permute(0, 1, 3, 2).unsqueeze(4) * along_z.permute(0, 1, 3, 2).unsqueeze(3)
+        # The planes themselves stay in the sum, so that geometry survives where the image says nothing.
+        return g_1 + g_2 + f_xy.unsqueeze(2) + f_xz.permute(0, 1, 3, 2).unsqueeze(4)
+
+    def _stack(self, grid: Tensor) -> Tensor:
+        return grid.reshape(-1, self.frames * grid.shape[1], *grid.shape[2:])
+
+    def _attend(self, plane: Tensor) -> tuple[Tensor, Tensor]:
+        """Eq. 3 on (B, C, Y, Z): once among the y of each z, once among the z of each y."""
+        batch, c, y, z = plane.shape
+        tokens = plane.permute(0, 3, 2, 1).reshape(batch * z, y, c)
+        along_y = self.attend_y(tokens).reshape(batch, z, y, c).permute(0, 3, 2, 1)
+        tokens = plane.permute(0, 2, 3, 1).reshape(batch * y, z, c)
+        along_z = self.attend_z(tokens).reshape(batch, y, z, c).permute(0, 3, 1, 2)
+        return along_y, along_z
+
+
+def occupancy_logit(logits: Tensor) -> Tensor:
+    """Two-class geometry logits (B, 2, ...) -> one logit of being occupied (B, ...)."""
+    return torch.sub(logits[:, 1], logits[:, 0])

@@ -1,0 +1,88 @@
+"""LiDAR parts: learned voxel features, their spreading over the grid, and the two LiDAR encoders."""
+
+import torch
+from torch import Tensor, nn
+
+from ..layers.conv import UNetDecoder, conv_bn_relu
+
+# Metres (and intensity) to about one; the normalisation that VoxelNet leaves to batch statistics, which padded rows spoil.
+_SCALE = (1 / 25.6, 1 / 25.6, 1 / 3.2, 1.0, 5.0, 5.0, 5.0)
+
+
+class VoxelFeatureEncoder(nn.Module):
+    """VoxelNet's learned features (OccLE section 3.2): pointwise layer, maximum over the voxel, twice."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.register_buffer("scale", torch.tensor(_SCALE), persistent=False)
+        self.first = nn.Linear(7, channels)
+        self.second = nn.Linear(2 * channels, channels)
+
+    def forward(self, voxels: Tensor, counts: Tensor) -> Tensor:
+        """voxels : (V, K, 7), counts : (V,) -> (V, C); rows without points are zero."""
+        slots = torch.arange(voxels.shape[1], device=voxels.device)
+        mask = (slots < counts.unsqueeze(1)).to(voxels.dtype).unsqueeze(2)  # (V, K, 1)
+        x = self.first(voxels * self.scale).relu() * mask  # ReLU first: the zeros of padding never win the maximum
+        x = torch.cat([x, x.amax(1, keepdim=True).expand_as(x)], 2)
+        return (self.second(x).relu() * mask).amax(1)
+
+
+def spread(features: Tensor, table: Tensor) -> Tensor:
+    """Rows (V, C) onto the grid by one Gather: table (B, X, Y, Z) -> (B, C, Z, X, Y). Row 0 is the empty voxel."""
+    return features[table].permute(0, 4, 3, 1, 2)
+
+
+def heights_as_channels(grid: Tensor) -> Tensor:
+    """(B, C, Z, X, Y) -> (B, C*Z, X, Y)."""
+    return grid.flatten(1, 2)
+
+
+class LidarUNet(nn.Module):
+    """G_s3d of eq. 1 in its dense form: a 2-D U-Net with heights as channels, from half resolution down.
+
+    Returns the feature grid (B, C, Z/f, X/f, Y/f) and the half-resolution map (B, widths[0], X/2, Y/2) for the head.
+    """
+
+    def __init__(
+        self, height: int, voxel_factor: int, voxel_channels: int, widths: tuple[int, ...], factor: int, channels: int
+    ):
+        super().__init__()
+        patch = 2 // voxel_factor
+        self.voxels = nn.Conv2d(height // voxel_factor * voxel_channels, widths[0], patch, patch, bias=False)
+        self.occupancy = nn.Conv2d(height, widths[0], 3, 2, 1, bias=False)
+        self.stem = nn.Sequential(
+            nn.BatchNorm2d(2 * widths[0]), nn.ReLU(inplace=True), conv_bn_relu(2 * widths[0], widths[0])
+        )
+        self.stages = nn.ModuleList([conv_bn_relu(widths[0], widths[0])])
+        for fine, coarse in zip(widths[:-1], widths[1:], strict=True):
+            self.stages.append(nn.Sequential(conv_bn_relu(fine, coarse, 3, 2), conv_bn_relu(coarse, coarse)))
+        self.level = (factor // 2).bit_length() - 1  # of the feature grid in the pyramid
+        self.decoder = UNetDecoder(list(widths[self.level :]))
+        self.depth = height // factor
+        self.out = conv_bn_relu(widths[self.level], channels * self.depth, 1)
+
+    def forward(self, voxel_grid: Tensor, occupancy: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.stem(torch.cat([self.voxels(heights_as_channels(voxel_grid)), self.occupancy(occupancy)], 1))
+        features = []
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        grid = self.out(self.decoder(features[self.level :]))
+        return grid.unflatten(1, (-1, self.depth)), features[0]
+
+
+class LidarEncoder3d(nn.Module):
+    """The geometric branch's two-layer convolution over the voxel grid (section 4.2), dense.
+
+    (B, Cv, Z/v, X/v, Y/v) -> (B, C, Z/f, X/f, Y/f).
+    """
+
+    def __init__(self, voxel_channels: int, channels: int, stride: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            conv_bn_relu(voxel_channels, channels, stride if stride > 1 else 3, stride, dims=3),
+            conv_bn_relu(channels, channels, 3, 1, dims=3),
+        )
+
+    def forward(self, voxel_grid: Tensor) -> Tensor:
+        return self.layers(voxel_grid)
