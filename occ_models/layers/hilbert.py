@@ -22,13 +22,13 @@ def hilbert_curve(order: int) -> np.ndarray:
 
 
 def hilbert_order(shape: tuple[int, int, int]) -> np.ndarray:
-    """Permutation of the voxels of a (Z, X, Y) array: columns along a Hilbert curve, z fastest inside a column.
+    """Permutation of the voxels of an (X, Y, Z) array: columns along a Hilbert curve, z fastest inside a column.
 
     order[n] is the flat (C order) index of the n-th voxel read, int64. Grids that are not a square power of two take
     the curve of the enclosing square without the cells outside.
     """
-    nz, nx, ny = shape
+    nx, ny, nz = shape
     columns = hilbert_curve(int(np.ceil(np.log2(max(nx, ny, 1)))))
     columns = columns[(columns[:, 0] < nx) & (columns[:, 1] < ny)]
-    flat = np.arange(nz) * (nx * ny) + (columns[:, :1] * ny + columns[:, 1:])
+    flat = (columns[:, :1] * ny + columns[:, 1:]) * nz + np.arange(nz)
     return flat.reshape(-1)

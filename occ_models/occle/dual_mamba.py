@@ -19,7 +19,7 @@ class PositionalEmbedding(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(3, channels), nn.ReLU(), nn.Linear(channels, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.mlp(self.places).permute(3, 0, 1, 2)
+        return x + self.mlp(self.places).movedim(3, 0)
 
 
 class DualMambaBlock(nn.Module):
@@ -73,7 +73,7 @@ def exchange(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class DualMambaFusion(nn.Module):
-    """A U-Net of dual blocks over F_sem and F_geo, (B, C, Z, X, Y) each; returns the fused grid of the same shape."""
+    """A U-Net of dual blocks over F_sem and F_geo, (B, C, X, Y, Z) each; returns the fused grid of the same shape."""
 
     def __init__(self, channels: int, shape: tuple[int, int, int], config: FusionConfig):
         super().__init__()

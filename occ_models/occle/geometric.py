@@ -59,21 +59,22 @@ class GeometricBranch(nn.Module):
     def forward(self, image: Tensor, voxel_grid: Tensor, lifting: Tensor) -> Tensor:
         """Several frames come along the batch axis, (B*N, ...), each with its own lifting table into the current grid.
 
-        Returns F_geo (B, C, Z, X, Y).
+        Returns F_geo (B, C, X, Y, Z).
         """
         lidar = self.lidar(voxel_grid)
         lifted = lift(self.encode_image(image), lifting, lidar.shape[2:])
         lidar, lifted = self.fuse_lidar(self._stack(lidar)), self.fuse_image(self._stack(lifted))
 
-        f_xy = self.plane_xy(lidar.flatten(1, 2))  # (B, C, X, Y)
-        f_xz = self.plane_xz(lidar.permute(0, 1, 4, 3, 2).flatten(1, 2))  # (B, C, X, Z)
-        f_yz = self.plane_yz(lifted.permute(0, 1, 3, 4, 2).flatten(1, 2))  # (B, C, Y, Z)
+        f_xy = self.plane_xy(lidar.permute(0, 4, 1, 2, 3).flatten(1, 2))  # (B, C, X, Y)
+        f_xz = self.plane_xz(lidar.permute(0, 3, 1, 2, 4).flatten(1, 2))  # (B, C, X, Z)
+        f_yz = self.plane_yz(lifted.permute(0, 2, 1, 3, 4).flatten(1, 2))  # (B, C, Y, Z)
         along_y, along_z = self._attend(f_yz)  # eq. 3
 
-        g_1 = f_xy.unsqueeze(2) * along_y.permute(0, 1, 3, 2).unsqueeze(3)  # eq. 4, (B, C, Z, X, Y)
-        g_2 = f_xz.permute(0, 1, 3, 2).unsqueeze(4) * along_z.permute(0, 1, 3, 2).unsqueeze(3)
+        f_xy, f_xz = f_xy.unsqueeze(4), f_xz.unsqueeze(3)
+        g_1 = f_xy * along_y.unsqueeze(2)  # eq. 4, (B, C, X, Y, Z)
+        g_2 = f_xz * along_z.unsqueeze(2)
         # The planes themselves stay in the sum, so that geometry survives where the image says nothing.
-        return g_1 + g_2 + f_xy.unsqueeze(2) + f_xz.permute(0, 1, 3, 2).unsqueeze(4)
+        return g_1 + g_2 + f_xy + f_xz
 
     def _stack(self, grid: Tensor) -> Tensor:
         return grid.reshape(-1, self.frames * grid.shape[1], *grid.shape[2:])

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from occ_node.perception import NUM_CLASSES
 
 from ..layers.conv import conv_bn_relu
+from .lidar import heights_as_channels
 
 
 class FactorisedHead(nn.Module):
@@ -17,22 +18,28 @@ class FactorisedHead(nn.Module):
 
     def __init__(self, channels: int, depth: int, half_channels: int, height: int, factor: int, width: int):
         super().__init__()
-        self.height = height
         self.up = factor // 2
         self.grid = conv_bn_relu(channels * depth, 2 * width)
         self.merge = nn.Sequential(conv_bn_relu(2 * width + half_channels, width, 1), conv_bn_relu(width, width))
-        self.semantics = nn.Conv2d(width, (NUM_CLASSES - 1) * height // 2, 1)
-        self.occupancy = nn.Conv2d(width, height * 4, 1)
-        self.hit = nn.Parameter(torch.full((height, 1, 1), 2.0))  # a voxel that holds a point starts as occupied
+        self.semantics = nn.Conv2d(width, height // 2 * (NUM_CLASSES - 1), 1)
+        self.occupancy = nn.Conv2d(width, 4 * height, 1)
+        self.hit = nn.Parameter(torch.full((height,), 2.0))  # a voxel that holds a point starts as occupied
 
     def forward(self, grid: Tensor, half: Tensor, occupancy: Tensor) -> tuple[Tensor, Tensor]:
-        """grid (B, C, Z/f, X/f, Y/f), half (B, W, X/2, Y/2), occupancy (B, Z, X, Y).
+        """grid (B, C, X/f, Y/f, Z/f), half (B, W, X/2, Y/2), occupancy (B, X, Y, Z).
 
-        Returns occupancy logits (B, Z, X, Y) and class logits (B, 19, Z/2, X/2, Y/2).
+        Returns occupancy logits (B, X, Y, Z) and class logits (B, X/2, Y/2, Z/2, 19).
         """
-        x = self.grid(grid.flatten(1, 2))
+        x = self.grid(heights_as_channels(grid))
         if self.up > 1:
             x = F.interpolate(x, scale_factor=float(self.up), mode="nearest")
         x = self.merge(torch.cat([x, half], 1))
-        semantics = self.semantics(x).unflatten(1, (NUM_CLASSES - 1, self.height // 2))
-        return F.pixel_shuffle(self.occupancy(x), 2) + self.hit * occupancy, semantics
+        semantics = self.semantics(x).permute(0, 2, 3, 1).unflatten(3, (-1, NUM_CLASSES - 1))
+        return self._full_resolution(self.occupancy(x)) + self.hit * occupancy, semantics
+
+    @staticmethod
+    def _full_resolution(x: Tensor) -> Tensor:
+        """(B, 2*2*Z, X/2, Y/2) -> (B, X, Y, Z): each cell's channels are its four columns."""
+        b, c, i, j = x.shape
+        x = x.permute(0, 2, 3, 1).reshape(b, i, j, 2, c // 2)  # (B, X/2, Y/2, 2, 2*Z)
+        return x.transpose(2, 3).reshape(b, 2 * i, 2 * j, c // 4)

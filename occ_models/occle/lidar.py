@@ -1,6 +1,7 @@
 """LiDAR parts: learned voxel features, their spreading over the grid, and the two LiDAR encoders."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.conv import UNetDecoder, conv_bn_relu
@@ -28,19 +29,19 @@ class VoxelFeatureEncoder(nn.Module):
 
 
 def spread(features: Tensor, table: Tensor) -> Tensor:
-    """Rows (V, C) onto the grid by one Gather: table (B, X, Y, Z) -> (B, C, Z, X, Y). Row 0 is the empty voxel."""
-    return features[table].permute(0, 4, 3, 1, 2)
+    """Rows (V, C) onto the grid by one Gather: table (B, X, Y, Z) -> (B, C, X, Y, Z). Row 0 is the empty voxel."""
+    return F.embedding(table, features).permute(0, 4, 1, 2, 3)
 
 
 def heights_as_channels(grid: Tensor) -> Tensor:
-    """(B, C, Z, X, Y) -> (B, C*Z, X, Y)."""
-    return grid.flatten(1, 2)
+    """(B, C, X, Y, Z) -> (B, Z*C, X, Y); no copy where the channels lie innermost in memory."""
+    return grid.permute(0, 4, 1, 2, 3).flatten(1, 2)
 
 
 class LidarUNet(nn.Module):
     """G_s3d of eq. 1 in its dense form: a 2-D U-Net with heights as channels, from half resolution down.
 
-    Returns the feature grid (B, C, Z/f, X/f, Y/f) and the half-resolution map (B, widths[0], X/2, Y/2) for the head.
+    Returns the feature grid (B, C, X/f, Y/f, Z/f) and the half-resolution map (B, widths[0], X/2, Y/2) for the head.
     """
 
     def __init__(
@@ -62,19 +63,19 @@ class LidarUNet(nn.Module):
         self.out = conv_bn_relu(widths[self.level], channels * self.depth, 1)
 
     def forward(self, voxel_grid: Tensor, occupancy: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.stem(torch.cat([self.voxels(heights_as_channels(voxel_grid)), self.occupancy(occupancy)], 1))
+        x = self.stem(torch.cat([self.voxels(heights_as_channels(voxel_grid)), self.occupancy(occupancy.permute(0, 3, 1, 2))], 1))
         features = []
         for stage in self.stages:
             x = stage(x)
             features.append(x)
         grid = self.out(self.decoder(features[self.level :]))
-        return grid.unflatten(1, (-1, self.depth)), features[0]
+        return grid.unflatten(1, (self.depth, -1)).permute(0, 2, 3, 4, 1), features[0]
 
 
 class LidarEncoder3d(nn.Module):
     """The geometric branch's two-layer convolution over the voxel grid (section 4.2), dense.
 
-    (B, Cv, Z/v, X/v, Y/v) -> (B, C, Z/f, X/f, Y/f).
+    (B, Cv, X/v, Y/v, Z/v) -> (B, C, X/f, Y/f, Z/f).
     """
 
     def __init__(self, voxel_channels: int, channels: int, stride: int):

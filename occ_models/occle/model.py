@@ -14,12 +14,10 @@ from .semantic import SemanticBranch
 
 
 class OccLEOutput(NamedTuple):
-    """Grids are kept height first, (Z, X, Y), as the network computes them.
-
-    occupancy : (B, Z, X, Y) logits of being occupied, full resolution
-    semantics : (B, 19, Z/2, X/2, Y/2) logits of classes 1..19 given occupied
-    semantic_2d : (B, 20, h, w) and semantic_3d : (B, 20, Z/f, X/f, Y/f), the semantic branch's own headers
-    geometry : (B, 2, Z/f, X/f, Y/f), the geometric branch's own header: free, occupied
+    """occupancy : (B, X, Y, Z) logits of being occupied, full resolution
+    semantics : (B, X/2, Y/2, Z/2, 19) logits of classes 1..19 given occupied
+    semantic_2d : (B, 20, h, w) and semantic_3d : (B, 20, X/f, Y/f, Z/f), the semantic branch's own headers
+    geometry : (B, 2, X/f, Y/f, Z/f), the geometric branch's own header: free, occupied
     """
 
     occupancy: Tensor
@@ -43,7 +41,7 @@ class OccLE(nn.Module):
         self.voxel_features = VoxelFeatureEncoder(config.voxel_channels)
         self.semantic = SemanticBranch(config)
         self.geometric = GeometricBranch(config)
-        self.fusion = DualMambaFusion(c, (z, x, y), config.fusion)
+        self.fusion = DualMambaFusion(c, (x, y, z), config.fusion)
         self.head = FactorisedHead(
             c, z, config.lidar_widths[0], pre.grid.shape[2], pre.lifting_factor, config.head_width
         )
@@ -71,7 +69,7 @@ class OccLE(nn.Module):
     def _features(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting):
         n = self.config.frames
         occupancy = occupancy.to(image.dtype)
-        grid = spread(self.voxel_features(voxels, voxel_counts), voxel_table)  # (B*N, Cv, Z/v, X/v, Y/v)
+        grid = spread(self.voxel_features(voxels, voxel_counts), voxel_table)  # (B*N, Cv, X/v, Y/v, Z/v)
         f_geo = self.geometric(image, grid, lifting)
         # The semantic branch looks at the current frame alone, the first of each N.
         f_sem, f_image, half = self.semantic(image[::n], grid[::n], occupancy[::n], lifting[::n])
@@ -84,19 +82,24 @@ class OccLE(nn.Module):
 
 
 def decide(occupancy: Tensor, semantics: Tensor) -> tuple[Tensor, Tensor]:
-    """Logits -> labels and confidence; class ids only leave the graph, never the 19 channels."""
-    best, index = semantics.max(1)  # (B, Z/2, X/2, Y/2)
-    share = 1 / (semantics - best.unsqueeze(1)).exp().sum(1)  # softmax of the winner
-    classes = _double((index + 1).to(torch.uint8))
+    """Logits -> labels and confidence; class ids only leave the graph, never the 19 channels.
+
+    The winner is found by comparison with the maximum: runtimes on a CPU take ten times as long over ArgMax.
+    """
+    best = semantics.amax(-1, keepdim=True)  # (B, X/2, Y/2, Z/2, 1)
+    share = 1 / (semantics - best).exp().sum(-1)  # softmax of the winner
+    ids = torch.arange(1, semantics.shape[-1] + 1, device=semantics.device, dtype=semantics.dtype)
+    classes = ((semantics >= best).to(semantics.dtype) * ids).amax(-1)
     occupied = occupancy > 0
-    labels = torch.where(occupied, classes, torch.zeros_like(classes))
+    labels = torch.where(occupied, _double(classes), torch.zeros_like(occupancy)).to(torch.uint8)
     probability = occupancy.sigmoid()
     confidence = torch.where(occupied, probability * _double(share), 1 - probability)
-    confidence = (confidence * 255 + 0.5).to(torch.uint8)
-    return labels.permute(0, 2, 3, 1).contiguous(), confidence.permute(0, 2, 3, 1).contiguous()
+    return labels, (confidence * 255 + 0.5).to(torch.uint8)
 
 
 def _double(x: Tensor) -> Tensor:
-    """(B, Z, X, Y) -> (B, 2Z, 2X, 2Y), nearest."""
-    b, z, i, j = x.shape
-    return x.reshape(b, z, 1, i, 1, j, 1).expand(b, z, 2, i, 2, j, 2).reshape(b, 2 * z, 2 * i, 2 * j)
+    """(B, X, Y, Z) -> (B, 2X, 2Y, 2Z), nearest; rows are copied whole."""
+    _, i, j, _ = x.shape
+    x = torch.stack([x, x], -1).flatten(3)
+    x = x.index_select(2, torch.arange(2 * j, device=x.device) // 2)
+    return x.index_select(1, torch.arange(2 * i, device=x.device) // 2)

@@ -12,11 +12,11 @@ from .lidar import LidarUNet
 
 
 def lift(features: Tensor, lifting: Tensor, shape: tuple[int, int, int]) -> Tensor:
-    """Eq. 2: image features (B, C, h, w) onto the voxels of a (Z, X, Y) grid, zero out of view.
+    """Eq. 2: image features (B, C, h, w) onto the voxels of an (X, Y, Z) grid, zero out of view.
 
     lifting : (B, X*Y, Z, 2) normalised image coordinates. One 4-D GridSample, bilinear.
     """
-    sampled = F.grid_sample(features, lifting.transpose(1, 2), padding_mode="zeros", align_corners=False)
+    sampled = F.grid_sample(features, lifting, padding_mode="zeros", align_corners=False)
     return sampled.reshape(*sampled.shape[:2], *shape)
 
 
@@ -51,7 +51,7 @@ class SemanticBranch(nn.Module):
         self.header_3d = nn.Sequential(conv_bn_relu(c, c, dims=3), nn.Conv3d(c, NUM_CLASSES, 1))
 
     def forward(self, image: Tensor, voxel_grid: Tensor, occupancy: Tensor, lifting: Tensor):
-        """Returns F_sem (B, C, Z, X, Y), F_I^s (B, C, h, w) and the half-resolution LiDAR map for the final head."""
+        """Returns F_sem (B, C, X, Y, Z), F_I^s (B, C, h, w) and the half-resolution LiDAR map for the final head."""
         f_image = self.image(image)
         f_lidar, half = self.lidar(voxel_grid, occupancy)
         lifted = lift(f_image, lifting, f_lidar.shape[2:])

@@ -33,11 +33,12 @@ class Calibration:
             if value.shape != shape or not np.isfinite(value).all():
                 raise CalibrationError(f"{name}: expected {shape} finite numbers, got shape {value.shape}")
             object.__setattr__(self, name, value)
-        if not (self.P[0, 0] > 0 and self.P[1, 1] > 0):
-            raise CalibrationError(f"focal length: expected fx > 0 and fy > 0, got {self.P[0, 0]:g} and {self.P[1, 1]:g}")
+        fx, fy = self.P[0, 0], self.P[1, 1]
+        if not (fx > 0 and fy > 0):
+            raise CalibrationError(f"focal length: expected fx > 0 and fy > 0, got {fx:g} and {fy:g}")
         rotation = self.T_cam_lidar[:3, :3]
         if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-2 or np.linalg.det(rotation) < 0:
-            raise CalibrationError("T_cam_lidar: expected a rotation in its first three columns (orthonormal, right-handed)")
+            raise CalibrationError("T_cam_lidar: expected a rotation in its left 3x3 (orthonormal, right-handed)")
         if len(self.image_size) != 2 or min(self.image_size) < 1:
             raise CalibrationError(f"image_size: expected positive (width, height), got {tuple(self.image_size)}")
 

@@ -40,7 +40,7 @@ class FramePreprocessor:
     Tensors (batch of one)
         image        (1, 3, H, W) float32, normalised RGB
         voxels       (V, K, 7) float32, voxel_counts (V,) int32, voxel_table (1, X/f, Y/f, Z/f) int32: see `Voxels`
-        occupancy    (1, Z, X, Y) uint8, full grid, height as channels
+        occupancy    (1, X, Y, Z) uint8, full grid, 1 where a point is
         lifting      (1, X/l * Y/l, Z/l, 2) float32, see `LiftingTable`
     """
 
@@ -76,7 +76,7 @@ class FramePreprocessor:
             "voxels": voxels.features,
             "voxel_counts": voxels.counts,
             "voxel_table": voxels.table[None],
-            "occupancy": np.ascontiguousarray(occupancy_grid(points, grid).transpose(2, 0, 1))[None],
+            "occupancy": occupancy_grid(points, grid)[None],
         }
 
     def lifting(self, calibration: Calibration) -> LiftingTable:

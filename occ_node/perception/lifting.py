@@ -13,7 +13,7 @@ OUT_OF_VIEW = -2.0
 
 
 class LiftingTable(NamedTuple):
-    """coordinates : (X*Y, Z, 2) float32, image coordinates in [-1, 1] (u, v; align_corners=False), OUT_OF_VIEW elsewhere
+    """coordinates : (X*Y, Z, 2) float32, image (u, v) in [-1, 1] (align_corners=False), OUT_OF_VIEW elsewhere
     in_view : (X, Y, Z) bool
     """
 
@@ -49,7 +49,7 @@ def lift_features_ref(features: np.ndarray, table: LiftingTable) -> np.ndarray:
     lifted = np.zeros((channels, len(uv)))
     for du in (0, 1):
         for dv in (0, 1):
-            corner = low + (du, dv)
+            corner = low + np.array((du, dv))
             weight = np.prod(1 - np.abs(uv - corner), axis=1)
             column = np.clip(corner[:, 0] + 1, 0, width + 1).astype(int)
             row = np.clip(corner[:, 1] + 1, 0, height + 1).astype(int)

@@ -77,8 +77,8 @@ def birds_eye_view(
 ) -> np.ndarray:
     """Columns as nav2 reads them: 0 drivable, 100 obstacle, -1 nothing known. (X, Y) int8.
 
-    A column with a drivable voxel is an obstacle only if something else stands within `clearance` metres above it
-    (crowns and bridges do not block the road); one without is an obstacle if anything stands in it.
+    A column whose lowest voxel is drivable is an obstacle only if something else stands within `clearance` metres above
+    it (crowns and bridges do not block the road); any other column is an obstacle if anything stands in it.
     """
     is_drivable = np.zeros(256, np.bool_)
     is_drivable[list(drivable)] = True

@@ -116,7 +116,8 @@ def voxelize_ref(points: np.ndarray, grid: Grid, config: VoxelizerConfig) -> Vox
 
     features = np.zeros((config.max_voxels, config.max_points, POINT_FEATURES), np.float32)
     centers = coarse.origin + coarse.voxel_size * (index[use] + 0.5)
-    values = np.concatenate([kept[use, :3], np.nan_to_num(kept[use, 3:4], posinf=0, neginf=0), kept[use, :3] - centers], 1)
+    intensity = np.nan_to_num(kept[use, 3:4], posinf=0, neginf=0)
+    values = np.concatenate([kept[use, :3], intensity, kept[use, :3] - centers], 1)
     features[row_of_point[use], slot_of_point[use]] = values
     counts = np.bincount(row_of_point[use], minlength=config.max_voxels).astype(np.int32)
     table = np.zeros(coarse.shape, np.int32)
@@ -136,7 +137,8 @@ def occupancy_grid(points: np.ndarray, grid: Grid) -> np.ndarray:
 def _occupancy(points, origin, size, occupied):
     nx, ny, nz = occupied.shape
     for n in range(len(points)):
-        sx, sy, sz = (points[n, 0] - origin[0]) / size, (points[n, 1] - origin[1]) / size, (points[n, 2] - origin[2]) / size
+        x, y, z, _ = points[n]
+        sx, sy, sz = (x - origin[0]) / size, (y - origin[1]) / size, (z - origin[2]) / size
         if 0 <= sx < nx and 0 <= sy < ny and 0 <= sz < nz:
             occupied[int(sx), int(sy), int(sz)] = 1
 
