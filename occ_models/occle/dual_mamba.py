@@ -7,6 +7,7 @@ from ..config import FusionConfig
 from ..layers.conv import conv_bn_relu, upsample_to
 from ..layers.hilbert import hilbert_order
 from ..layers.ssd import Mamba2
+from .lidar import grid_from_heights, heights_as_channels
 
 
 class PositionalEmbedding(nn.Module):
@@ -42,28 +43,30 @@ class DualMambaBlock(nn.Module):
         return self._scan(0, a), self._scan(1, b)
 
     def _scan(self, branch: int, grid: Tensor) -> Tensor:
-        tokens = grid.flatten(2).transpose(1, 2)[:, self.order]  # (B, L, C)
+        tokens = grid.flatten(2).transpose(1, 2).index_select(1, self.order)  # (B, L, C)
         x = self.norm[branch](tokens)
         mamba = self.mamba[branch]
         tokens = tokens + mamba(x) + mamba(x.flip(1)).flip(1)
-        return tokens[:, self.inverse].transpose(1, 2).reshape(grid.shape)
+        return tokens.index_select(1, self.inverse).transpose(1, 2).reshape(grid.shape)
 
 
 class LocalBlock(nn.Module):
-    """Where the sequence would be too long: exchange, then a depthwise and a pointwise convolution a branch."""
+    """Where the sequence would be too long: exchange, then a horizontal depthwise convolution at each height and a
+    pointwise one across heights and channels (3-D depthwise convolutions are slow everywhere)."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, depth: int):
         super().__init__()
+        width = channels * depth
         self.body = nn.ModuleList(
-            nn.Sequential(
-                conv_bn_relu(channels, channels, 3, dims=3, groups=channels), nn.Conv3d(channels, channels, 1)
-            )
-            for _ in range(2)
+            nn.Sequential(conv_bn_relu(width, width, groups=width), nn.Conv2d(width, width, 1)) for _ in range(2)
         )
 
     def forward(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         a, b = exchange(a, b)
-        return a + self.body[0](a), b + self.body[1](b)
+        return tuple(
+            x + grid_from_heights(body(heights_as_channels(x)), x.shape[4])
+            for body, x in zip(self.body, (a, b), strict=True)
+        )
 
 
 def exchange(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,7 +88,7 @@ class DualMambaFusion(nn.Module):
         shapes = [tuple(n >> level for n in shape) for level in range(levels)]
 
         def blocks(kinds):
-            made = {"mamba": lambda s: DualMambaBlock(channels, s, config), "local": lambda s: LocalBlock(channels)}
+            made = {"mamba": lambda s: DualMambaBlock(channels, s, config), "local": lambda s: LocalBlock(channels, s[2])}
             unknown = set(kinds) - {*made, "none"}
             if unknown:
                 raise ValueError(f"fusion: unknown block {unknown.pop()!r}; known are mamba, local, none")

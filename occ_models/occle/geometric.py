@@ -48,7 +48,7 @@ class GeometricBranch(nn.Module):
         self.plane_xz = conv_bn_relu(c * y, c)
         self.plane_yz = conv_bn_relu(c * x, c)
         self.attend_y, self.attend_z = AxialAttention(c), AxialAttention(c)
-        self.header = nn.Sequential(conv_bn_relu(c, c // 2, dims=3), nn.Conv3d(c // 2, 2, 1))
+        self.header = nn.Sequential(conv_bn_relu(c, c, 1, dims=3), nn.Conv3d(c, 2, 1))
 
     def encode_image(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, H/s, W/s): the stages from stride s on, brought to it and added."""

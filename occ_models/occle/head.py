@@ -33,13 +33,14 @@ class FactorisedHead(nn.Module):
         x = self.grid(heights_as_channels(grid))
         if self.up > 1:
             x = F.interpolate(x, scale_factor=float(self.up), mode="nearest")
-        x = self.merge(torch.cat([x, half], 1))
+        # Channels innermost from here on: the two wide results then have their final order in memory without a copy.
+        x = self.merge(torch.cat([x, half], 1)).contiguous(memory_format=torch.channels_last)
         semantics = self.semantics(x).permute(0, 2, 3, 1).unflatten(3, (-1, NUM_CLASSES - 1))
-        return self._full_resolution(self.occupancy(x)) + self.hit * occupancy, semantics
+        return self._full_resolution(self.occupancy(x).permute(0, 2, 3, 1)) + self.hit * occupancy, semantics
 
     @staticmethod
     def _full_resolution(x: Tensor) -> Tensor:
-        """(B, 2*2*Z, X/2, Y/2) -> (B, X, Y, Z): each cell's channels are its four columns."""
-        b, c, i, j = x.shape
-        x = x.permute(0, 2, 3, 1).reshape(b, i, j, 2, c // 2)  # (B, X/2, Y/2, 2, 2*Z)
+        """(B, X/2, Y/2, 2*2*Z) -> (B, X, Y, Z): each cell's channels are its four columns."""
+        b, i, j, c = x.shape
+        x = x.reshape(b, i, j, 2, c // 2)  # (B, X/2, Y/2, 2, 2*Z)
         return x.transpose(2, 3).reshape(b, 2 * i, 2 * j, c // 4)

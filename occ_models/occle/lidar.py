@@ -38,6 +38,11 @@ def heights_as_channels(grid: Tensor) -> Tensor:
     return grid.permute(0, 4, 1, 2, 3).flatten(1, 2)
 
 
+def grid_from_heights(x: Tensor, depth: int) -> Tensor:
+    """(B, Z*C, X, Y) -> (B, C, X, Y, Z): the way back from `heights_as_channels`."""
+    return x.unflatten(1, (depth, -1)).permute(0, 2, 3, 4, 1)
+
+
 class LidarUNet(nn.Module):
     """G_s3d of eq. 1 in its dense form: a 2-D U-Net with heights as channels, from half resolution down.
 
@@ -69,7 +74,7 @@ class LidarUNet(nn.Module):
             x = stage(x)
             features.append(x)
         grid = self.out(self.decoder(features[self.level :]))
-        return grid.unflatten(1, (self.depth, -1)).permute(0, 2, 3, 4, 1), features[0]
+        return grid_from_heights(grid, self.depth), features[0]
 
 
 class LidarEncoder3d(nn.Module):

@@ -48,7 +48,7 @@ class SemanticBranch(nn.Module):
         )
         self.combine = conv_bn_relu(2 * c, c, 1, dims=3)
         self.header_2d = nn.Sequential(conv_bn_relu(c, c), nn.Conv2d(c, NUM_CLASSES, 1))
-        self.header_3d = nn.Sequential(conv_bn_relu(c, c, dims=3), nn.Conv3d(c, NUM_CLASSES, 1))
+        self.header_3d = nn.Sequential(conv_bn_relu(c, 2 * c, 1, dims=3), nn.Conv3d(2 * c, NUM_CLASSES, 1))
 
     def forward(self, image: Tensor, voxel_grid: Tensor, occupancy: Tensor, lifting: Tensor):
         """Returns F_sem (B, C, X, Y, Z), F_I^s (B, C, h, w) and the half-resolution LiDAR map for the final head."""

@@ -1,0 +1,109 @@
+"""Losses of OccLE and of the networks it follows, on factorised logits.
+
+With o = P(occupied) at full resolution and s_c = P(c | occupied) at half of it, P_c = o s_c and P_0 = 1 - o. The sums
+that the losses need are exact without ever holding 20 channels at full resolution.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from occ_node.perception import IGNORE, NUM_CLASSES
+
+# Voxel counts of SemanticKITTI's training split, class 0..19 (MonoScene).
+CLASS_FREQUENCIES = torch.tensor(
+    [
+        5.41773033e9, 1.57835390e7, 1.25136e5, 1.18809e5, 6.46799e5, 8.21951e5, 2.62978e5, 2.83696e5, 2.04750e5,
+        6.16887030e7, 4.50296100e6, 4.48836500e7, 2.26992300e6, 5.68402180e7, 1.57196520e7, 1.58442623e8, 2.06162300e6,
+        3.69705220e7, 1.15198800e6, 3.34146e5,
+    ],
+    dtype=torch.float64,
+)  # fmt: skip
+
+
+def class_weights() -> Tensor:
+    """(20,) weights 1 / ln(frequency)."""
+    return (1 / torch.log(CLASS_FREQUENCIES + 0.001)).float()
+
+
+def cell_of(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """Flat full-resolution voxel indices of a (B, X, Y, Z) array -> flat indices of the half-resolution cells."""
+    x, y, z = shape
+    k = voxels % z
+    j = voxels // z % y
+    rest = voxels // (z * y)  # batch * X + i
+    return (rest // x * (x // 2) + rest % x // 2) * (y // 2 * (z // 2)) + j // 2 * (z // 2) + k // 2
+
+
+@torch.autocast("cpu", enabled=False)
+@torch.autocast("cuda", enabled=False)
+def occupancy_losses(occupancy: Tensor, semantics: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
+    """L_occ (OccLE eq. 6): weighted cross entropy in its two factors, L_scal_geo and L_scal_sem (MonoScene).
+
+    occupancy : (B, X, Y, Z) logits, semantics : (B, X/2, Y/2, Z/2, 19) logits, labels : (B, X, Y, Z) uint8 with
+    IGNORE, weights : (20,).
+    """
+    logits, semantics = occupancy.float(), semantics.float().reshape(-1, NUM_CLASSES - 1)
+    valid = (labels != IGNORE).to(logits.dtype)
+    voxels = ((labels > 0) & (labels != IGNORE)).flatten().nonzero().squeeze(1)
+    classes = labels.flatten()[voxels].long() - 1
+    cells = cell_of(voxels, labels.shape[1:])
+    count = valid.sum()
+
+    o = logits.sigmoid() * valid
+    o_occupied = o.flatten()[voxels]
+    ce_occupied = ((F.softplus(logits) * valid).sum() - logits.flatten()[voxels].sum()) / count
+    log_class = semantics[cells].log_softmax(1)
+    rarity = weights[1:] / weights[1:].mean()
+    hit, total, true = o_occupied.sum(), o.sum(), torch.tensor(float(len(voxels)), device=o.device)
+    return {
+        "ce_occupied": ce_occupied,
+        "ce_class": F.nll_loss(log_class, classes, rarity),
+        "scal_geo": scal_geo(hit, total, true, count),
+        "iou": 1 - hit / (total + true - hit).clamp(min=1e-6),
+        "scal_sem": scal_sem(o, o_occupied, semantics, classes, log_class, count),
+    }
+
+
+def scal_geo(hit: Tensor, total: Tensor, true: Tensor, count: Tensor) -> Tensor:
+    """Scene-class affinity of geometry from its sums: of P(occupied) over occupied voxels, over all; their numbers."""
+    free = (count - true).clamp(min=1)
+    return -_log(hit / total.clamp(min=1e-6)) - _log(hit / true.clamp(min=1)) - _log((free - total + hit) / free)
+
+
+def scal_sem(
+    o: Tensor, o_occupied: Tensor, semantics: Tensor, classes: Tensor, log_class: Tensor, count: Tensor
+) -> Tensor:
+    """Scene-class affinity over the classes that occur, class 0 included.
+
+    o : (B, X, Y, Z) P(occupied), zero where ignored; o_occupied, classes, log_class : at the M occupied voxels.
+    """
+    n = NUM_CLASSES - 1
+    mass = o[:, ::2] + o[:, 1::2]
+    mass = mass[:, :, ::2] + mass[:, :, 1::2]
+    mass = (mass[..., ::2] + mass[..., 1::2]).flatten()  # sum of o over each cell
+    # Cells without occupied mass add nothing to any class; leaving them out saves nine tenths of the softmax.
+    present = (mass.detach() > 0.02).nonzero().squeeze(1)
+    total = mass[present] @ semantics[present].softmax(1)  # sum of P_c over valid voxels, (19,)
+    right = o_occupied * log_class.gather(1, classes.unsqueeze(1)).squeeze(1).exp()
+    inter = torch.zeros_like(total).index_add(0, classes, right)  # sum of P_c t_c
+    true = torch.bincount(classes, minlength=n).to(total)
+
+    empty = count - true.sum()
+    total = torch.cat([(count - o.sum()).reshape(1), total])
+    inter = torch.cat([(empty - o.sum() + o_occupied.sum()).reshape(1), inter])
+    true = torch.cat([empty.reshape(1), true])
+    other = (count - true).clamp(min=1)
+    terms = -_log(inter / total.clamp(min=1e-6)) - _log(inter / true.clamp(min=1)) - _log((other - total + inter) / other)
+    return terms[true > 0].mean()
+
+
+def _log(ratio: Tensor) -> Tensor:
+    return ratio.clamp(1e-6, 1.0).log()
+
+
+def label_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+    """Class-weighted cross entropy of (B, C, ...) logits against (B, ...) uint8 labels with IGNORE; 0 where none count."""
+    if not (labels != IGNORE).any():
+        return logits.sum() * 0
+    return F.cross_entropy(logits.float(), labels.long(), weights.to(logits.device), ignore_index=IGNORE)
