@@ -1,0 +1,7 @@
+"""Bags: ROS 2 (mcap, sqlite3) and ROS 1 read alike, and the way between a bag and a SemanticKITTI sequence."""
+
+from .from_bag import Conversion, bag_to_sequence
+from .reader import BagError, bag_topics, read_bag
+from .to_bag import EPOCH_NS, sequence_to_bag
+
+__all__ = ["EPOCH_NS", "BagError", "Conversion", "bag_to_sequence", "bag_topics", "read_bag", "sequence_to_bag"]

@@ -1,0 +1,153 @@
+"""Voxel ground truth from labelled scans and poses, as SemanticKITTI's own was made (Behley et al. 2019, section 3.4).
+
+What every labelled scan around a frame saw is brought into that frame's LiDAR coordinates:
+
+- Points nearer than 2.5 m or farther than 70 m from their own sensor, and outliers (raw 1), are dropped.
+- Points on moving objects (raw 252..259) of other scans are no hits, but what their rays passed through was free.
+- A voxel with a hit is occupied, whatever rays of other scans pass through it. Its class is the majority of the
+  hits' classes, the smaller id at a tie. Points without a class (raw 0, 52, 99) vote as one more class, written as
+  raw 1: occupied, but ignored by training and evaluation. (Raw 0 would mean free.)
+- Every ray marks the voxels between its sensor and its hit as seen; a voxel that was neither hit nor passed by any
+  ray is invalid. SemanticKITTI tests the line of sight to voxel centres instead, and so calls more of the sky valid.
+"""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from occ_node.perception.grid import KITTI_GRID, Grid
+from occ_node.perception.taxonomy import IGNORE, MOVING_RAW_IDS, points_from_raw, raw_from_classes
+from occ_node.perception.voxelizer import occupancy_grid
+
+from .kitti import DataError, Sequence, SequenceWriter
+from .visibility import carve, mark_in_sight, range_image
+
+NEAR, FAR = 2.5, 70.0
+OUTLIER = 1
+VOXEL_SUFFIXES = ("label", "invalid", "bin", "occluded")
+
+
+class Truth(NamedTuple):
+    """All (X, Y, Z).
+
+    labels : uint16 raw ids, 0 free, 1 occupied without a class
+    invalid : bool, never seen
+    occupied : bool, hit by the frame's own scan (`.bin`)
+    occluded : bool, not seen by the frame's own scan
+    """
+
+    labels: np.ndarray
+    invalid: np.ndarray
+    occupied: np.ndarray
+    occluded: np.ndarray
+
+
+def aggregate(sequence: Sequence, frame: str, ahead: int = 70, behind: int = 10, grid: Grid = KITTI_GRID) -> Truth:
+    """Voxel truth of one frame from its labelled neighbours.
+
+    Parameters
+    ----------
+    ahead, behind : labelled scans with frame ids up to so much larger or smaller take part, as far as they exist
+
+    Raises DataError where the frame's own scan has no labels, and for unreadable files.
+    """
+    if not sequence.has_labels(frame):
+        raise DataError(f"{sequence.file('labels', frame, 'label')}: missing; ground truth needs the frame's labels")
+    seen = np.zeros(grid.shape, np.bool_)  # free, as other scans saw it
+    seen_by_own = np.zeros(grid.shape, np.bool_)
+    votes = []
+    for other in _window(sequence, frame, ahead, behind):
+        scan, raw = sequence.scan(other), sequence.point_labels(other) & 0xFFFF
+        use = _in_range(scan) & (raw != OUTLIER)
+        points, raw = scan[use, :3].astype(np.float64), raw[use]
+        T_target_other = np.eye(4)
+        if other != frame:
+            T_target_other = np.linalg.inv(sequence.poses[int(frame)]) @ sequence.poses[int(other)]
+        T_grid_other = _T_grid_lidar(grid) @ T_target_other
+        ends = points @ T_grid_other[:3, :3].T + T_grid_other[:3, 3]
+        free = seen_by_own if other == frame else seen
+        carve(T_grid_other[:3, 3], ends, free)
+        mark_in_sight(range_image(points, FAR), np.linalg.inv(T_grid_other), free)
+        hits = np.ones(len(raw), bool) if other == frame else ~np.isin(raw, MOVING_RAW_IDS)
+        votes.append(_votes(ends[hits], points_from_raw(raw[hits]), grid))
+    labels = _majority(np.concatenate(votes), grid)
+    occupied = occupancy_grid(sequence.scan(frame), grid).astype(bool)
+    return Truth(labels, ~(seen | seen_by_own | (labels > 0)), occupied, ~seen_by_own | occupied)
+
+
+def write_ground_truth(
+    sequence: Sequence, output: str | Path | None = None, ahead: int = 70, behind: int = 10, every: int = 1, force=False
+) -> Iterator[tuple[str, bool]]:
+    """Write the voxel files of a sequence's frames (those whose id is a multiple of `every`), one frame a step.
+
+    output : data set to write to, made complete with links to the scans, images and labels; None writes beside them.
+    A frame that has any voxel file already is left as it is unless `force`: truths of different makings do not mix.
+
+    Yields
+    ------
+    frame id, whether it was written
+    """
+    root = Path(output) if output is not None else sequence.path.parents[1]
+    writer = SequenceWriter(root, sequence.name)
+    if output is not None:
+        _link_inputs(sequence.path, writer.path)
+    for frame in sequence.frames:
+        if int(frame) % every:
+            continue
+        present = any((writer.path / "voxels" / f"{frame}.{suffix}").exists() for suffix in VOXEL_SUFFIXES)
+        if present and not force:
+            yield frame, False
+            continue
+        truth = aggregate(sequence, frame, ahead, behind)
+        writer.write_voxels(frame, truth.labels, truth.invalid, truth.occupied, truth.occluded)
+        yield frame, True
+
+
+def _link_inputs(source: Path, target: Path) -> None:
+    if source.resolve() == target.resolve():
+        return
+    for path in sorted(source.iterdir()):
+        if path.name == "voxels" or (target / path.name).exists():
+            continue
+        if path.is_dir():
+            (target / path.name).symlink_to(path.resolve(), target_is_directory=True)
+        else:
+            shutil.copyfile(path, target / path.name)
+
+
+def _window(sequence: Sequence, frame: str, ahead: int, behind: int) -> list[str]:
+    first, last = int(frame) - behind, int(frame) + ahead
+    return [other for other in sequence.frames if first <= int(other) <= last and sequence.has_labels(other)]
+
+
+def _in_range(scan: np.ndarray) -> np.ndarray:
+    distance = np.linalg.norm(scan[:, :3], axis=1)
+    return (distance >= NEAR) & (distance <= FAR)  # NaN fails both
+
+
+def _T_grid_lidar(grid: Grid) -> np.ndarray:
+    """(4, 4) metres in the LiDAR frame -> voxel units."""
+    T = np.diag([1 / grid.voxel_size] * 3 + [1])
+    T[:3, 3] = -np.asarray(grid.origin) / grid.voxel_size
+    return T
+
+
+def _votes(ends: np.ndarray, classes: np.ndarray, grid: Grid) -> np.ndarray:
+    """One number for each hit inside: its voxel's flat index in the high bits, its class in the low eight."""
+    inside = np.all((ends >= 0) & (ends < grid.shape), axis=1)
+    flat = np.ravel_multi_index(ends[inside].astype(np.int64).T, grid.shape)
+    return flat << 8 | classes[inside]
+
+
+def _majority(votes: np.ndarray, grid: Grid) -> np.ndarray:
+    """(X, Y, Z) uint16 raw ids of the most frequent class of each voxel."""
+    votes, counts = np.unique(votes, return_counts=True)
+    order = np.lexsort((votes, -counts, votes >> 8))
+    voxels, first = np.unique(votes[order] >> 8, return_index=True)
+    classes = votes[order][first] & 0xFF
+    labels = np.zeros(grid.shape, np.uint16)
+    labels.reshape(-1)[voxels] = np.where(classes == IGNORE, OUTLIER, raw_from_classes(classes % IGNORE))
+    return labels
