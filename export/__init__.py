@@ -1,0 +1,1 @@
+"""Checkpoint -> ONNX -> bundle, and the proof that torch and the runtimes agree."""

@@ -1,0 +1,91 @@
+"""Checkpoint folder -> bundle folder."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from safetensors import SafetensorError
+
+from occ_data.kitti import Sequence
+from occ_models.occle import OccLE
+from occ_models.training import CONFIG, WEIGHTS, load_checkpoint
+from occ_node.perception import FramePreprocessor
+from occ_node.runtime import Bundle, input_specs, output_specs, write_bundle
+
+from .onnx import LOGITS, run_torch, to_onnx, without_outputs
+from .operators import forbidden_operators
+from .parity import Parity, check_parity, random_inputs
+
+TRAINING = "training.yaml"
+
+
+class ExportError(ValueError):
+    """A checkpoint or graph that cannot become a bundle."""
+
+
+def read_checkpoint(folder: str | Path) -> OccLE:
+    """The model of a checkpoint folder (model.safetensors, config.yaml), in evaluation mode."""
+    folder = Path(folder)
+    for name in (WEIGHTS, CONFIG):
+        if not (folder / name).is_file():
+            raise ExportError(f"{folder / name}: missing; a checkpoint folder holds {WEIGHTS} and {CONFIG}")
+    try:
+        return load_checkpoint(folder).eval()
+    except (RuntimeError, SafetensorError) as error:
+        raise ExportError(f"{folder / WEIGHTS}: does not fit {CONFIG}: {error}") from None
+
+
+def training_recipe(folder: str | Path) -> dict[str, Any]:
+    """The effective training configuration that lies in a checkpoint folder; empty where there is none."""
+    path = Path(folder) / TRAINING
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def golden_inputs(model: OccLE, sequence: Sequence, frame: str) -> dict[str, np.ndarray]:
+    """Input tensors of one frame of a KITTI sequence."""
+    return FramePreprocessor(model.config.preprocess)(sequence.image(frame), sequence.scan(frame), sequence.calibration)
+
+
+def export_bundle(
+    model: OccLE,
+    folder: str | Path,
+    golden: dict[str, np.ndarray],
+    *,
+    version: str,
+    license: str,
+    training: dict[str, Any],
+    metrics: dict[str, Any],
+    name: str | None = None,
+) -> tuple[Bundle, list[Parity]]:
+    """Export, prove and write; nothing is written where a runtime disagrees or the graph is not deployable.
+
+    golden: input tensors of the golden frame; its expected outputs are torch's.
+    """
+    config = model.config.preprocess
+    whole = to_onnx(model)
+    shipped = without_outputs(whole, LOGITS)
+    if forbidden := forbidden_operators(shipped):
+        raise ExportError(f"the graph holds what an engine must not: {', '.join(forbidden)}")
+    samples = {"the golden frame": golden, "noise": random_inputs(config, seed=0)}
+    parity = check_parity(model, shipped, whole, samples)
+    expected = run_torch(model, golden)
+    inputs, outputs = input_specs(config), output_specs(config.grid)
+    bundle = write_bundle(
+        folder,
+        name=name or Path(folder).name,
+        model="occle",
+        size=model.config.name,
+        version=version,
+        preprocess=config,
+        inputs=inputs,
+        training=training,
+        license=license,
+        metrics=metrics,
+        onnx=shipped.SerializeToString(deterministic=True),
+        golden=(
+            {spec.name: golden[spec.name] for spec in inputs},
+            {spec.name: expected[spec.name] for spec in outputs},
+        ),
+    )
+    return bundle, parity

@@ -1,0 +1,52 @@
+"""ONNX Runtime: runs everywhere, on CUDA where its GPU build is installed."""
+
+import numpy as np
+
+from .backend import BackendError, check_model, last_line, select_inputs
+from .bundle import Bundle
+from .manifest import TensorSpec
+
+_DTYPES = {
+    "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(uint8)": "uint8", "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+}  # fmt: skip
+
+
+class OnnxRuntimeBackend:
+    """See `backend.Backend`."""
+
+    name = "onnxruntime"
+
+    def __init__(self, bundle: Bundle, threads: int | None = None, precision: str = "f32"):
+        try:
+            import onnxruntime
+        except ImportError:
+            raise BackendError("onnxruntime is not installed (pip install onnxruntime)") from None
+        if precision != "f32":
+            raise BackendError(f"onnxruntime runs f32 only, got precision {precision!r}")
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        available = onnxruntime.get_available_providers()
+        providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
+        try:
+            self._session = onnxruntime.InferenceSession(bundle.model_file, options, providers=providers)
+        except Exception as error:  # its exceptions share no public base
+            raise BackendError(f"onnxruntime cannot load {bundle.model_file}: {last_line(error)}") from None
+        check_model(bundle, _specs(self._session.get_inputs()), _specs(self._session.get_outputs()))
+        self._bundle = bundle
+        self._outputs = [spec.name for spec in bundle.outputs]
+        device = self._session.get_providers()[0].removesuffix("ExecutionProvider")
+        self.description = f"onnxruntime {onnxruntime.__version__}, {device}, f32, threads {threads or 'all cores'}"
+
+    def infer(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        results = self._session.run(self._outputs, select_inputs(self._bundle, inputs))
+        return dict(zip(self._outputs, results, strict=True))
+
+    def close(self) -> None:
+        self._session = None
+
+
+def _specs(nodes: list) -> list[TensorSpec]:
+    return [TensorSpec(node.name, _DTYPES.get(node.type, node.type), tuple(node.shape)) for node in nodes]
