@@ -1,0 +1,72 @@
+# Everything starts here: `make demo`, `make test`, `make bench`. Each makes .venv when it needs it.
+#   make demo ARGS="--bag drive.mcap"    ARGS go to the command behind the target
+#   make demo PYTHON=python3.12          another interpreter for .venv
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
+ARGS ?=
+
+# On a host with its own ROS 2 (sourced: ROS_DISTRO is set) that one is used, with the Python it was built for.
+# Elsewhere rclpy comes from PyPI, where it exists for Python 3.11 and 3.12.
+ifdef ROS_DISTRO
+ROS :=
+CANDIDATES := python3
+else
+ROS := ros,
+CANDIDATES := python3.11 python3.12 python3
+endif
+PYTHON ?= $(shell for p in $(CANDIDATES); do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: help demo test bench clean
+
+help:
+	@echo "make demo    play a synthetic drive through the real node; pictures and report in out/demo"
+	@echo "make test    all tests"
+	@echo "make bench   print the figures of the README and keep them in benchmarks/results"
+	@echo "make clean   remove .venv, out and caches"
+	@echo 'Options go through ARGS, e.g. make demo ARGS="--bag drive.mcap"; another Python: PYTHON=python3.12'
+
+demo: $(VENV)/.base
+	$(BIN)/occ-node demo $(ARGS)
+
+test: export ROS_PYTHON_CHECK_FIELDS := 1
+test: $(VENV)/.test
+	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# One environment, three levels. An install is repeated only when pyproject.toml changed; a stamp is written last.
+$(VENV)/.base: pyproject.toml | $(VENV)/bin/pip
+	@echo "==> Installing the node (about 150 MB to download, a minute)"
+	$(PIP) -e '.[$(ROS)viz,synth]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/pip
+	@$(BIN)/python -c 'import torch' 2>/dev/null || { \
+		echo "==> Installing torch 2.13.0 (about 200 MB to download)"; $(PIP) torch==2.13.0; }
+	@echo "==> Installing the node with what training and tests need (about two minutes)"
+	$(PIP) -e '.[$(ROS)viz,synth,train,dev]'
+	@touch $@ $(VENV)/.base
+
+$(VENV)/.bench: pyproject.toml | $(VENV)/bin/pip
+	@echo "==> Installing the node and OctoMap to compare with"
+	$(PIP) -e '.[$(ROS)viz,synth,bench]'
+	@touch $@ $(VENV)/.base
+
+$(VENV)/bin/pip:
+	@[ -n "$(PYTHON)" ] || { echo "No Python >= 3.10 found; name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
+	@echo "==> Making $(VENV) with $$($(PYTHON) --version)"
+	@[ -z "$(ROS)" ] || $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' || { \
+		echo "No ROS 2 is sourced here, and rclpy on PyPI is for Python 3.11 and 3.12; name one: PYTHON=python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+
+clean:
+	rm -rf $(VENV) out build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from occ_node.perception import KITTI_GRID, CalibrationError, FramePreprocessor, PreprocessConfig, VoxelizerConfig
+from occ_node.perception.frame import normalise_ref
+from occ_node.perception.lifting import lifting_table
+from occ_node.perception.voxelizer import occupancy_grid_ref, voxelize_ref
+
+from .calibrations import calibration_08
+
+CONFIG = PreprocessConfig(voxelizer=VoxelizerConfig(factor=2, max_points=8, max_voxels=1024))
+
+
+@pytest.fixture
+def points():
+    random = np.random.default_rng(0)
+    return random.uniform((-5, -30, -3, 0), (60, 30, 5, 1), (3000, 4)).astype(np.float32)
+
+
+@pytest.fixture
+def image():
+    return np.random.default_rng(0).integers(0, 256, (370, 1226, 3), np.uint8)
+
+
+def test_shapes_and_types(image, points):
+    tensors = FramePreprocessor(CONFIG)(image, points, calibration_08())
+    assert {name: (tensor.dtype.name, tensor.shape) for name, tensor in tensors.items()} == {
+        "image": ("float32", (1, 3, 184, 608)),
+        "voxels": ("float32", (1024, 8, 7)),
+        "voxel_counts": ("int32", (1024,)),
+        "voxel_table": ("int32", (1, 128, 128, 16)),
+        "occupancy": ("uint8", (1, 256, 256, 32)),
+        "lifting": ("float32", (1, 64 * 64, 8, 2)),
+    }
+    assert all(tensor.flags.c_contiguous for tensor in tensors.values())
+
+
+def test_cloud_tensors_equal_the_references(points):
+    tensors = FramePreprocessor(CONFIG).cloud_tensors(points)
+    voxels = voxelize_ref(points, KITTI_GRID, CONFIG.voxelizer)
+    np.testing.assert_array_equal(tensors["voxels"], voxels.features)
+    np.testing.assert_array_equal(tensors["voxel_counts"], voxels.counts)
+    np.testing.assert_array_equal(tensors["voxel_table"][0], voxels.table)
+    np.testing.assert_array_equal(tensors["occupancy"][0], occupancy_grid_ref(points, KITTI_GRID))
+
+
+def test_an_empty_cloud_gives_empty_tensors(image):
+    tensors = FramePreprocessor(CONFIG)(image, np.zeros((0, 4), np.float32), calibration_08())
+    for name in ("voxels", "voxel_counts", "voxel_table", "occupancy"):
+        assert not tensors[name].any()
+
+
+def test_normalisation_equals_its_reference():
+    # At the network's own size nothing is resized.
+    image = np.random.default_rng(0).integers(0, 256, (184, 608, 3), np.uint8)
+    tensor = FramePreprocessor(CONFIG).image_tensor(image, calibration_08((608, 184)))
+    np.testing.assert_allclose(tensor[0], normalise_ref(image, CONFIG), atol=1e-5)
+
+
+def test_normalisation_of_one_colour():
+    image = np.full((370, 1226, 3), (255, 0, 124), np.uint8)
+    tensor = FramePreprocessor(CONFIG).image_tensor(image, calibration_08())[0]
+    expected = [(1 - 0.485) / 0.229, -0.456 / 0.224, (124 / 255 - 0.406) / 0.225]
+    np.testing.assert_allclose(tensor, np.broadcast_to(np.reshape(expected, (3, 1, 1)), tensor.shape), atol=1e-5)
+
+
+def test_image_that_is_not_of_the_calibrations_size(image):
+    with pytest.raises(CalibrationError, match="image is 1200x370, the calibration is for 1226x370"):
+        FramePreprocessor(CONFIG).image_tensor(image[:, :1200], calibration_08())
+
+
+def test_lifting_table_is_made_once_a_calibration():
+    preprocessor = FramePreprocessor(CONFIG)
+    first = preprocessor.lifting(calibration_08())
+    assert preprocessor.lifting(calibration_08()) is first
+    cropped = preprocessor.lifting(calibration_08((1220, 370)))
+    np.testing.assert_array_equal(
+        cropped.coordinates, lifting_table(KITTI_GRID.coarsen(4), calibration_08((1220, 370))).coordinates
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lifting_factor": 3}, "cannot be coarsened by 3"),
+        ({"voxelizer": VoxelizerConfig(factor=5)}, "cannot be coarsened by 5"),
+        ({"image_size": (608, 0)}, r"image_size: expected positive \(width, height\), got \(608, 0\)"),
+    ],
+)
+def test_a_bad_configuration_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        PreprocessConfig(**change)
