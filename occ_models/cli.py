@@ -33,7 +33,9 @@ def _occle_arguments(verbs) -> None:
     )
     parser.add_argument("--config", default="nano", help="nano, small, base or a YAML file (default nano)")
     parser.add_argument("--train", nargs="+", required=True, metavar="FOLDER", help="sequence folders to learn from")
-    parser.add_argument("--validation", nargs="+", required=True, metavar="FOLDER", help="sequence folders to measure on")
+    parser.add_argument(
+        "--validation", nargs="+", required=True, metavar="FOLDER", help="sequence folders to measure on"
+    )
     parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints, logs and weights")
     parser.add_argument("--initial", type=Path, help="folder with the weights to start from")
     for field in fields(TrainingConfig):

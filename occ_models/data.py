@@ -30,7 +30,12 @@ class FrameDataset(Dataset):
     """
 
     def __init__(
-        self, folders: Items[str | Path], preprocess: PreprocessConfig, image_stride: int, augmentation=None, seed: int = 0
+        self,
+        folders: Items[str | Path],
+        preprocess: PreprocessConfig,
+        image_stride: int,
+        augmentation=None,
+        seed: int = 0,
     ):
         self.sequences = [Sequence(folder) for folder in folders]
         self.items = [(s, f) for s in self.sequences for f in s.frames if s.has_voxels(f)]
@@ -126,5 +131,3 @@ def collate(samples: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     for n, table in enumerate(batch["voxel_table"]):
         table += n * rows
     return batch
-
-

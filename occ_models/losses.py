@@ -94,7 +94,9 @@ def scal_sem(
     inter = torch.cat([(empty - o.sum() + o_occupied.sum()).reshape(1), inter])
     true = torch.cat([empty.reshape(1), true])
     other = (count - true).clamp(min=1)
-    terms = -_log(inter / total.clamp(min=1e-6)) - _log(inter / true.clamp(min=1)) - _log((other - total + inter) / other)
+    terms = (
+        -_log(inter / total.clamp(min=1e-6)) - _log(inter / true.clamp(min=1)) - _log((other - total + inter) / other)
+    )
     return terms[true > 0].mean()
 
 

@@ -1,5 +1,6 @@
 """Supervised training of OccLE with Lightning: resumable, averaged weights, official metrics."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +24,7 @@ WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How to train. learning_rate and weight_decay: VoxFormer's recipe; average: decay of the weights' moving average."""
+    """How to train. average: decay of the weights' moving average; the rest as its name says, in steps."""
 
     steps: int = 4000
     batch: int = 2
@@ -90,16 +91,20 @@ class OccLETask(lightning.LightningModule):
         plain = [p for p in self.model.parameters() if p.ndim <= 1]
         groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer,
-            config.learning_rate,
-            total_steps=config.steps,
-            pct_start=min(config.warmup / config.steps, 0.3),
-            cycle_momentum=False,
-            div_factor=3,
-            final_div_factor=100,
-        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate_schedule(config.warmup, config.steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def learning_rate_schedule(warmup: int, steps: int):
+    """Factor on the learning rate: linear from a third over the warm-up, then cosine down to a thousandth."""
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return 1 / 3 + 2 / 3 * step / warmup
+        progress = min((step - warmup) / max(steps - warmup, 1), 1.0)
+        return 1e-3 + (1 - 1e-3) * 0.5 * (1 + math.cos(math.pi * progress))
+
+    return factor
 
 
 def moving_average(decay: float):
@@ -122,7 +127,7 @@ def train(
     output: Path,
     initial: Path | None = None,
 ) -> Path:
-    """Train and write `model.safetensors` and `config.yaml` into `output`; goes on from its `last.ckpt` if there is one.
+    """Train and write weights and configuration into `output`; goes on from its `last.ckpt` if there is one.
 
     Several data set roots are drawn from alike, however many frames each has.
     """
@@ -189,5 +194,3 @@ def average_of(checkpoint: Path, config: OccLEConfig) -> OccLE:
     model = OccLE(config)
     model.load_state_dict({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
     return model
-
-

@@ -88,11 +88,16 @@ class DualMambaFusion(nn.Module):
         shapes = [tuple(n >> level for n in shape) for level in range(levels)]
 
         def blocks(kinds):
-            made = {"mamba": lambda s: DualMambaBlock(channels, s, config), "local": lambda s: LocalBlock(channels, s[2])}
+            made = {
+                "mamba": lambda s: DualMambaBlock(channels, s, config),
+                "local": lambda s: LocalBlock(channels, s[2]),
+            }
             unknown = set(kinds) - {*made, "none"}
             if unknown:
                 raise ValueError(f"fusion: unknown block {unknown.pop()!r}; known are mamba, local, none")
-            return nn.ModuleList(made[k](s) if k != "none" else PassThrough() for k, s in zip(kinds, shapes, strict=True))
+            return nn.ModuleList(
+                made[k](s) if k != "none" else PassThrough() for k, s in zip(kinds, shapes, strict=True)
+            )
 
         self.encoder, self.decoder = blocks(config.encoder), blocks(config.decoder)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()

@@ -68,7 +68,9 @@ class LidarUNet(nn.Module):
         self.out = conv_bn_relu(widths[self.level], channels * self.depth, 1)
 
     def forward(self, voxel_grid: Tensor, occupancy: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.stem(torch.cat([self.voxels(heights_as_channels(voxel_grid)), self.occupancy(occupancy.permute(0, 3, 1, 2))], 1))
+        x = self.stem(
+            torch.cat([self.voxels(heights_as_channels(voxel_grid)), self.occupancy(occupancy.permute(0, 3, 1, 2))], 1)
+        )
         features = []
         for stage in self.stages:
             x = stage(x)

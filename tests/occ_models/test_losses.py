@@ -1,0 +1,115 @@
+"""The factorised losses against their definitions on all 20 channels at full resolution."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
+
+import torch.nn.functional as F  # noqa: E402
+
+from occ_models.losses import class_weights, label_loss, occupancy_losses  # noqa: E402
+from occ_models.targets import downscale_labels, downscale_labels_ref, project_labels  # noqa: E402
+
+IGNORE = 255
+
+
+@pytest.fixture
+def case():
+    generator = torch.Generator().manual_seed(3)
+    occupancy = torch.randn(2, 8, 12, 4, generator=generator)
+    semantics = torch.randn(2, 4, 6, 2, 19, generator=generator)
+    labels = torch.randint(0, 20, (2, 8, 12, 4), generator=generator).to(torch.uint8)
+    labels[torch.rand(labels.shape, generator=generator) < 0.3] = 0
+    labels[torch.rand(labels.shape, generator=generator) < 0.2] = IGNORE
+    return occupancy, semantics, labels
+
+
+def dense(occupancy, semantics):
+    """P_c of the 20 classes at the valid voxels' full resolution, (B, X, Y, Z, 20)."""
+    share = semantics.softmax(-1).double()
+    for axis in (1, 2, 3):
+        share = share.repeat_interleave(2, axis)
+    o = occupancy.double().sigmoid().unsqueeze(-1)
+    return torch.cat([1 - o, o * share], -1)
+
+
+def test_affinity_losses_equal_their_definition(case):
+    occupancy, semantics, labels = case
+    losses = occupancy_losses(occupancy, semantics, labels, class_weights())
+    valid = labels != IGNORE
+    p, y = dense(occupancy, semantics)[valid], labels[valid].long()
+    terms = []
+    for c in range(20):
+        t = (y == c).double()
+        if not t.any():
+            continue
+        inter = (p[:, c] * t).sum()
+        specificity = ((1 - p[:, c]) * (1 - t)).sum() / (1 - t).sum()
+        terms.append(-(inter / p[:, c].sum()).log() - (inter / t.sum()).log() - specificity.log())
+    assert losses["scal_sem"].item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-3)
+
+    e, o, t = p[:, 0], 1 - p[:, 0], (y != 0).double()
+    geo = (
+        -((o * t).sum() / o.sum()).log() - ((o * t).sum() / t.sum()).log() - ((e * (1 - t)).sum() / (1 - t).sum()).log()
+    )
+    assert losses["scal_geo"].item() == pytest.approx(geo.item(), rel=1e-4)
+    union = o.sum() + t.sum() - (o * t).sum()
+    assert losses["iou"].item() == pytest.approx(1 - ((o * t).sum() / union).item(), rel=1e-4)
+
+
+def test_cross_entropies_equal_their_definition(case):
+    occupancy, semantics, labels = case
+    losses = occupancy_losses(occupancy, semantics, labels, class_weights())
+    valid = labels != IGNORE
+    expected = F.binary_cross_entropy_with_logits(occupancy[valid], (labels[valid] > 0).float())
+    assert losses["ce_occupied"].item() == pytest.approx(expected.item(), rel=1e-4)
+
+    occupied = valid & (labels > 0)
+    share = dense(occupancy, semantics)[occupied][:, 1:]
+    y, w = labels[occupied].long() - 1, class_weights()[1:].double()
+    nll = -(share / share.sum(1, keepdim=True)).log().gather(1, y[:, None])[:, 0]
+    assert losses["ce_class"].item() == pytest.approx(((nll * w[y]).sum() / w[y].sum()).item(), rel=1e-4)
+
+
+def test_gradients_reach_both_factors(case):
+    occupancy, semantics, labels = (x.clone().requires_grad_() if x.is_floating_point() else x for x in case)
+    sum(occupancy_losses(occupancy, semantics, labels, class_weights()).values()).backward()
+    assert occupancy.grad.abs().sum() > 0 and semantics.grad.abs().sum() > 0
+    assert (occupancy.grad[labels == IGNORE] == 0).all()
+
+
+def test_label_loss_without_any_label_is_zero():
+    logits = torch.randn(1, 20, 4, 4, requires_grad=True)
+    loss = label_loss(logits, torch.full((1, 4, 4), IGNORE, dtype=torch.uint8), class_weights())
+    loss.backward()
+    assert loss.item() == 0
+
+
+def test_class_weights_are_the_published_ones():
+    expected = "446 603 852 856 747 734 801 796 818 557 653 568 683 560 603 530 688 574 716 786"
+    expected = np.array(expected.split(), float) / 1000
+    np.testing.assert_allclose(10 * class_weights(), expected, atol=1.1e-3)
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_downscaled_labels_equal_the_reference(factor):
+    rng = np.random.default_rng(factor)
+    labels = rng.choice(np.array([0, 0, 0, 0, 0, 0, 1, 9, 15, 255, 255], np.uint8), (16, 8, 8))
+    np.testing.assert_array_equal(downscale_labels(labels, factor), downscale_labels_ref(labels, factor))
+
+
+def test_downscaling_rule_at_its_edges():
+    block = np.zeros((4, 4, 4), np.uint8)
+    block.flat[:3] = 1
+    assert downscale_labels(block, 4) == 0  # three of 64 are not enough
+    block.flat[3] = 1
+    assert downscale_labels(block, 4) == 1
+    half = np.full((2, 2, 2), 255, np.uint8)
+    half.flat[:4] = 0
+    assert downscale_labels(half, 2) == 255  # a tie of empty and ignored
+
+
+def test_nearest_point_wins_the_pixel():
+    uv = np.array([[1.0, 1.0], [1.5, 1.5], [np.nan, np.nan], [9.0, 1.0]])
+    target = project_labels(uv, np.array([5.0, 2.0, -1.0, 3.0]), np.array([1, 2, 3, 4], np.uint8), (8, 4), (2, 4))
+    assert target[0, 0] == 2 and (target.ravel()[1:] == IGNORE).all()
