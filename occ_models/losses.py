@@ -26,6 +26,12 @@ def class_weights() -> Tensor:
     return (1 / torch.log(CLASS_FREQUENCIES + 0.001)).float()
 
 
+def rows_at(semantics: Tensor, cells: Tensor) -> Tensor:
+    """Class logits (B, X/2, Y/2, 19, Z/2) at flat cell indices (M,) of a (B, X/2, Y/2, Z/2) array: (M, 19)."""
+    depth = semantics.shape[-1]
+    return semantics.reshape(-1, NUM_CLASSES - 1, depth)[cells // depth, :, cells % depth]
+
+
 def cell_of(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
     """Flat full-resolution voxel indices of a (B, X, Y, Z) array -> flat indices of the half-resolution cells."""
     x, y, z = shape
@@ -40,10 +46,10 @@ def cell_of(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
 def occupancy_losses(occupancy: Tensor, semantics: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
     """L_occ (OccLE eq. 6): weighted cross entropy in its two factors, L_scal_geo and L_scal_sem (MonoScene).
 
-    occupancy : (B, X, Y, Z) logits, semantics : (B, X/2, Y/2, Z/2, 19) logits, labels : (B, X, Y, Z) uint8 with
+    occupancy : (B, X, Y, Z) logits, semantics : (B, X/2, Y/2, 19, Z/2) logits, labels : (B, X, Y, Z) uint8 with
     IGNORE, weights : (20,).
     """
-    logits, semantics = occupancy.float(), semantics.float().reshape(-1, NUM_CLASSES - 1)
+    logits, semantics = occupancy.float(), semantics.float()
     valid = (labels != IGNORE).to(logits.dtype)
     voxels = ((labels > 0) & (labels != IGNORE)).flatten().nonzero().squeeze(1)
     classes = labels.flatten()[voxels].long() - 1
@@ -53,7 +59,7 @@ def occupancy_losses(occupancy: Tensor, semantics: Tensor, labels: Tensor, weigh
     o = logits.sigmoid() * valid
     o_occupied = o.flatten()[voxels]
     ce_occupied = ((F.softplus(logits) * valid).sum() - logits.flatten()[voxels].sum()) / count
-    log_class = semantics[cells].log_softmax(1)
+    log_class = rows_at(semantics, cells).log_softmax(1)
     rarity = weights[1:] / weights[1:].mean()
     hit, total, true = o_occupied.sum(), o.sum(), torch.tensor(float(len(voxels)), device=o.device)
     return {
@@ -84,7 +90,7 @@ def scal_sem(
     mass = (mass[..., ::2] + mass[..., 1::2]).flatten()  # sum of o over each cell
     # Cells without occupied mass add nothing to any class; leaving them out saves nine tenths of the softmax.
     present = (mass.detach() > 0.02).nonzero().squeeze(1)
-    total = mass[present] @ semantics[present].softmax(1)  # sum of P_c over valid voxels, (19,)
+    total = mass[present] @ rows_at(semantics, present).softmax(1)  # sum of P_c over valid voxels, (19,)
     right = o_occupied * log_class.gather(1, classes.unsqueeze(1)).squeeze(1).exp()
     inter = torch.zeros_like(total).index_add(0, classes, right)  # sum of P_c t_c
     true = torch.bincount(classes, minlength=n).to(total)

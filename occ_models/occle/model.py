@@ -15,7 +15,8 @@ from .semantic import SemanticBranch
 
 class OccLEOutput(NamedTuple):
     """occupancy : (B, X, Y, Z) logits of being occupied, full resolution
-    semantics : (B, X/2, Y/2, Z/2, 19) logits of classes 1..19 given occupied
+    semantics : (B, X/2, Y/2, 19, Z/2) logits of classes 1..19 given occupied; heights innermost, where reductions over
+        the classes are vectorised
     semantic_2d : (B, 20, h, w) and semantic_3d : (B, 20, X/f, Y/f, Z/f), the semantic branch's own headers
     geometry : (B, 2, X/f, Y/f, Z/f), the geometric branch's own header: free, occupied
     """
@@ -86,10 +87,10 @@ def decide(occupancy: Tensor, semantics: Tensor) -> tuple[Tensor, Tensor]:
 
     The winner is found by comparison with the maximum: runtimes on a CPU take ten times as long over ArgMax.
     """
-    best = semantics.amax(-1, keepdim=True)  # (B, X/2, Y/2, Z/2, 1)
-    share = 1 / (semantics - best).exp().sum(-1)  # softmax of the winner
-    ids = torch.arange(1, semantics.shape[-1] + 1, device=semantics.device, dtype=semantics.dtype)
-    classes = ((semantics >= best).to(semantics.dtype) * ids).amax(-1)
+    best = semantics.amax(3, keepdim=True)  # (B, X/2, Y/2, 1, Z/2)
+    share = 1 / (semantics - best).exp().sum(3)  # softmax of the winner
+    ids = torch.arange(1, semantics.shape[3] + 1, device=semantics.device, dtype=semantics.dtype).unsqueeze(1)
+    classes = ((semantics >= best).to(semantics.dtype) * ids).amax(3)
     occupied = occupancy > 0
     labels = torch.where(occupied, _double(classes), torch.zeros_like(occupancy)).to(torch.uint8)
     probability = occupancy.sigmoid()

@@ -17,7 +17,7 @@ IGNORE = 255
 def case():
     generator = torch.Generator().manual_seed(3)
     occupancy = torch.randn(2, 8, 12, 4, generator=generator)
-    semantics = torch.randn(2, 4, 6, 2, 19, generator=generator)
+    semantics = torch.randn(2, 4, 6, 19, 2, generator=generator)
     labels = torch.randint(0, 20, (2, 8, 12, 4), generator=generator).to(torch.uint8)
     labels[torch.rand(labels.shape, generator=generator) < 0.3] = 0
     labels[torch.rand(labels.shape, generator=generator) < 0.2] = IGNORE
@@ -26,7 +26,7 @@ def case():
 
 def dense(occupancy, semantics):
     """P_c of the 20 classes at the valid voxels' full resolution, (B, X, Y, Z, 20)."""
-    share = semantics.softmax(-1).double()
+    share = semantics.softmax(3).transpose(3, 4).double()
     for axis in (1, 2, 3):
         share = share.repeat_interleave(2, axis)
     o = occupancy.double().sigmoid().unsqueeze(-1)

@@ -42,7 +42,7 @@ def test_outputs_have_the_promised_shapes(pico):
         output = pico(*tensors(frame(pico.config)))
         labels, confidence = pico.predict(*tensors(frame(pico.config)))
     assert output.occupancy.shape == (1, 256, 256, 32)
-    assert output.semantics.shape == (1, 128, 128, 16, 19)
+    assert output.semantics.shape == (1, 128, 128, 19, 16)
     assert output.semantic_3d.shape == (1, 20, 32, 32, 4) and output.geometry.shape == (1, 2, 32, 32, 4)
     assert labels.shape == confidence.shape == (1, 256, 256, 32)
     assert labels.dtype == confidence.dtype == torch.uint8
@@ -83,9 +83,9 @@ def test_several_frames_become_one_grid():
 def test_decision_is_argmax_of_the_factorised_probabilities():
     generator = torch.Generator().manual_seed(1)
     occupancy = torch.randn(1, 4, 4, 4, generator=generator)
-    semantics = torch.randn(1, 2, 2, 2, 19, generator=generator)
+    semantics = torch.randn(1, 2, 2, 19, 2, generator=generator)
     labels, confidence = decide(occupancy, semantics)
-    share = semantics.softmax(-1).repeat_interleave(2, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    share = semantics.softmax(3).transpose(3, 4).repeat_interleave(2, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)
     best, index = share.max(-1)
     o = occupancy.sigmoid()
     expected = torch.where(o > 0.5, index + 1, 0)
