@@ -111,7 +111,7 @@ def _log(ratio: Tensor) -> Tensor:
 
 
 def label_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Class-weighted cross entropy of (B, C, ...) logits against (B, ...) uint8 labels with IGNORE; 0 where none count."""
+    """Class-weighted cross entropy of (B, C, ...) logits and (B, ...) uint8 labels with IGNORE; 0 where none count."""
     if not (labels != IGNORE).any():
         return logits.sum() * 0
     return F.cross_entropy(logits.float(), labels.long(), weights.to(logits.device), ignore_index=IGNORE)

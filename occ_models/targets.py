@@ -9,8 +9,8 @@ from occ_node.perception.taxonomy import IGNORE, NUM_CLASSES
 def downscale_labels(labels: np.ndarray, factor: int) -> np.ndarray:
     """Labels (X, Y, Z) uint8 -> (X/s, Y/s, Z/s), the rule that VoxFormer and MonoOcc use (R1).
 
-    A block with more than 95 % empty or ignored voxels becomes whichever of the two is more frequent (ignored where they
-    tie); any other its most frequent class among 1..19 (the smaller id where they tie).
+    A block with more than 95 % empty or ignored voxels becomes the more frequent of the two (ignored where they tie);
+    any other its most frequent class among 1..19 (the smaller id where they tie).
     """
     if any(n % factor for n in labels.shape):
         raise ValueError(f"labels of shape {labels.shape} cannot be downscaled by {factor}")

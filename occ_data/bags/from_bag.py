@@ -70,7 +70,7 @@ def bag_to_sequence(
     path, target = Path(path), Path(root) / "sequences" / name
     if target.exists():
         raise BagError(f"{target}: exists already; expected a new sequence")
-    topics = _choose_topics(path, image_topic, info_topic, points_topic)
+    topics = choose_topics(path, image_topic, info_topic, points_topic)
     contents = _survey(path, *topics)
     pairs = _pair(contents.clouds, contents.images, int(tolerance * 1e9))
     if not pairs:
@@ -86,7 +86,8 @@ def bag_to_sequence(
     return Conversion(target, len(pairs), len(contents.clouds) - len(pairs), contents.has_poses)
 
 
-def _choose_topics(path: Path, image: str | None, info: str | None, points: str | None) -> tuple[str, str, str]:
+def choose_topics(path: Path, image: str | None, info: str | None, points: str | None) -> tuple[str, str, str]:
+    """Topics of image, camera_info and points: the ones asked for, or those that the bag's types leave."""
     topics = {topic: msgtype for topic, (msgtype, _) in bag_topics(path).items()}
     image = _choose(path, topics, "image", image, IMAGE_TYPES, (IMAGE_TOPIC,))
     beside = image.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"

@@ -1,5 +1,7 @@
 """Convolution blocks, the ResNet image encoder (He et al. 2016) and the U-Net decoder."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -87,7 +89,7 @@ class UNetDecoder(nn.Module):
         super().__init__()
         self.steps = nn.ModuleList(
             nn.Sequential(conv_bn_relu(fine + coarse, fine, 1), conv_bn_relu(fine, fine))
-            for fine, coarse in zip(channels[:-1], channels[1:], strict=True)
+            for fine, coarse in pairwise(channels)
         )
 
     def forward(self, features: list[Tensor]) -> Tensor:

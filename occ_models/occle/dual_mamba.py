@@ -24,7 +24,7 @@ class PositionalEmbedding(nn.Module):
 
 
 class DualMambaBlock(nn.Module):
-    """Two branches embed positions, exchange half their channels, and read the voxels along the Hilbert curve both ways."""
+    """Two branches embed positions, exchange half their channels and read the voxels along the Hilbert curve."""
 
     def __init__(self, channels: int, shape: tuple[int, int, int], config: FusionConfig):
         super().__init__()

@@ -1,12 +1,14 @@
 """LiDAR parts: learned voxel features, their spreading over the grid, and the two LiDAR encoders."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.conv import UNetDecoder, conv_bn_relu
 
-# Metres (and intensity) to about one; the normalisation that VoxelNet leaves to batch statistics, which padded rows spoil.
+# Metres (and intensity) to about one. VoxelNet leaves this to batch statistics, which padded rows would spoil.
 _SCALE = (1 / 25.6, 1 / 25.6, 1 / 3.2, 1.0, 5.0, 5.0, 5.0)
 
 
@@ -60,7 +62,7 @@ class LidarUNet(nn.Module):
             nn.BatchNorm2d(2 * widths[0]), nn.ReLU(inplace=True), conv_bn_relu(2 * widths[0], widths[0])
         )
         self.stages = nn.ModuleList([conv_bn_relu(widths[0], widths[0])])
-        for fine, coarse in zip(widths[:-1], widths[1:], strict=True):
+        for fine, coarse in pairwise(widths):
             self.stages.append(nn.Sequential(conv_bn_relu(fine, coarse, 3, 2), conv_bn_relu(coarse, coarse)))
         self.level = (factor // 2).bit_length() - 1  # of the feature grid in the pyramid
         self.decoder = UNetDecoder(list(widths[self.level :]))

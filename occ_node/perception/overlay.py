@@ -49,6 +49,8 @@ def _paint(uv, half, labels, painted):
     for n in range(len(labels)):
         left, right = int(np.floor(uv[n, 0] - half[n] + 0.5)), int(np.floor(uv[n, 0] + half[n] + 0.5))
         top, bottom = int(np.floor(uv[n, 1] - half[n] + 0.5)), int(np.floor(uv[n, 1] + half[n] + 0.5))
+        if left >= width:
+            continue
         rim = half[n] >= 2.5
         for v in range(max(top, 0), min(bottom + 1, height)):
             u = _find_free(free[v], max(left, 0))

@@ -9,7 +9,7 @@ from .bundle import Bundle
 from .manifest import BundleError, TensorSpec
 
 BACKENDS = ("auto", "openvino", "onnxruntime", "fake")
-PRECISIONS = ("f32", "bf16")
+PRECISIONS = ("auto", "f32", "bf16")
 _AUTO_ORDER = ("openvino", "onnxruntime")
 
 
@@ -36,14 +36,14 @@ class Backend(Protocol):
         """Free the network; `infer` must not be called again."""
 
 
-def load_backend(bundle: Bundle, name: str = "auto", threads: int | None = None, precision: str = "f32") -> Backend:
+def load_backend(bundle: Bundle, name: str = "auto", threads: int | None = None, precision: str = "auto") -> Backend:
     """Load the bundle's network.
 
     Parameters
     ----------
     name : "openvino", "onnxruntime", "fake" (tests), or "auto": the first of OpenVINO and ONNX Runtime that loads
     threads : CPU threads; None leaves it to the runtime (all physical cores)
-    precision : "f32" or "bf16" (OpenVINO, on CPUs that have it)
+    precision : "f32", "bf16" (OpenVINO, on CPUs that have it), or "auto": bf16 where there is, else f32
 
     Raises
     ------

@@ -99,7 +99,8 @@ def find_bundle(name_or_path: str | Path) -> Path:
     path = Path(name_or_path).expanduser()
     if (path / MANIFEST).is_file():
         return path
-    shelves = (Path(__file__).parents[2] / "engines", Path(sys.prefix) / "share" / "occ_node" / "engines")
+    prefixes = (Path(sys.prefix), Path(__file__).parents[5])  # of pip, and of a colcon workspace's install folder
+    shelves = (Path(__file__).parents[2] / "engines", *(prefix / "share/occ_node/engines" for prefix in prefixes))
     if len(path.parts) == 1:
         for shelf in shelves:
             if (shelf / path / MANIFEST).is_file():

@@ -17,7 +17,7 @@ class FakeBackend:
 
     name = "fake"
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, precision: str = "f32"):
+    def __init__(self, bundle: Bundle, threads: int | None = None, precision: str = "auto"):
         self._bundle = bundle
         self.description = "fake (occupied voxels of the scan labelled building)"
 

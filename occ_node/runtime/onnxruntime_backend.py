@@ -17,13 +17,13 @@ class OnnxRuntimeBackend:
 
     name = "onnxruntime"
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, precision: str = "f32"):
+    def __init__(self, bundle: Bundle, threads: int | None = None, precision: str = "auto"):
         try:
             import onnxruntime
         except ImportError:
             raise BackendError("onnxruntime is not installed (pip install onnxruntime)") from None
-        if precision != "f32":
-            raise BackendError(f"onnxruntime runs f32 only, got precision {precision!r}")
+        if precision == "bf16":
+            raise BackendError("onnxruntime runs f32 only; precision 'bf16' needs openvino")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:

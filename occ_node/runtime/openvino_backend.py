@@ -12,15 +12,17 @@ class OpenVinoBackend:
 
     name = "openvino"
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, precision: str = "f32"):
+    def __init__(self, bundle: Bundle, threads: int | None = None, precision: str = "auto"):
         try:
             import openvino
         except ImportError:
             raise BackendError("openvino is not installed (pip install openvino)") from None
         core = openvino.Core()
-        if precision == "bf16" and "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "bf16" and not has_bf16:
             raise BackendError("openvino: precision 'bf16' is not supported by this CPU")
-        # Without the precision hint a CPU that has bf16 uses it, and the labels would depend on the machine.
+        if precision == "auto":
+            precision = "bf16" if has_bf16 else "f32"
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
