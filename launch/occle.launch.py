@@ -1,0 +1,73 @@
+"""occ_node with a robot's topics, or with a bag: ros2 launch occ_node occle.launch.py bag:=drive.mcap rviz:=true"""
+
+from ament_index_python.packages import get_package_prefix, get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+
+ARGUMENTS = (
+    ("bundle", "occle-nano-synthetic", "Engine bundle: a folder, or the name of one that comes with the package."),
+    ("backend", "auto", "What runs the network: auto, openvino, onnxruntime."),
+    ("calibration_file", "", "KITTI calib.txt or YAML with the extrinsics; empty: from tf."),
+    ("image", "/kitti/camera_color_left/image_raw", "Topic of the camera's images (rectified)."),
+    ("camera_info", "/kitti/camera_color_left/camera_info", "Topic of the camera's intrinsics."),
+    ("points", "/kitti/velo/pointcloud", "Topic of the LiDAR's clouds."),
+    ("bag", "", "A ROS 2 or ROS 1 bag to play; empty: live topics."),
+    ("rate", "1.0", "Speed of playing the bag."),
+    ("loop", "false", "Play the bag again and again."),
+    ("rviz", "false", "Open RViz."),
+    ("use_sim_time", "auto", "Take the time from /clock; auto: with a bag."),
+    (
+        "loopback",
+        "auto",
+        "Fast DDS on this machine alone, with room for large messages; auto: with a bag. "
+        "Other terminals see the topics only with the same FASTRTPS_DEFAULT_PROFILES_FILE.",
+    ),
+)
+
+
+def generate_launch_description():
+    """What `ros2 launch` asks for."""
+    declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in ARGUMENTS]
+    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+
+
+def start(context):
+    """The processes, once the arguments are known."""
+    value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    sim_time = _switch("use_sim_time", value["use_sim_time"], auto=bool(value["bag"]))
+    share, actions = get_package_share_directory("occ_node"), []
+    if _switch("loopback", value["loopback"], auto=bool(value["bag"])):
+        profile = f"{share}/config/fastdds_loopback.xml"
+        actions.append(SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile))
+        actions.append(SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile))
+    actions.append(
+        Node(
+            package="occ_node",
+            executable="occ_node",
+            name="occ_node",
+            output="screen",
+            parameters=[
+                {name: value[name] for name in ("bundle", "backend", "calibration_file")} | {"use_sim_time": sim_time}
+            ],
+            remappings=[(name, value[name]) for name in ("image", "camera_info", "points")],
+        )
+    )
+    if _switch("rviz", value["rviz"]):
+        view, parameters = ["-d", f"{share}/rviz/occle.rviz"], [{"use_sim_time": sim_time}]
+        actions.append(Node(package="rviz2", executable="rviz2", arguments=view, parameters=parameters))
+    if value["bag"]:
+        play = [f"{get_package_prefix('occ_node')}/lib/occ_node/play", value["bag"], "--clock", "--rate", value["rate"]]
+        if _switch("loop", value["loop"]):
+            play += ["--loop", "0"]
+        actions.append(ExecuteProcess(cmd=play, output="screen"))
+    return actions
+
+
+def _switch(name, text, auto=None):
+    """true or false, or `auto` where that has a meaning."""
+    known = {"true": True, "false": False} | ({} if auto is None else {"auto": auto})
+    if text.lower() not in known:
+        raise RuntimeError(f"{name}: expected {' or '.join(known)}, got {text!r}")
+    return known[text.lower()]

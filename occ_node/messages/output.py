@@ -1,0 +1,84 @@
+"""Labelled voxels -> the ordinary ROS messages that RViz, Foxglove and nav2 read."""
+
+from array import array
+
+import numpy as np
+from geometry_msgs.msg import Point, Pose
+from nav_msgs.msg import MapMetaData, OccupancyGrid
+from sensor_msgs.msg import Image, PointCloud2, PointField
+from std_msgs.msg import Header, MultiArrayDimension, MultiArrayLayout, UInt8MultiArray
+
+from ..perception import COLORS, Grid, Occupancy
+from ..perception.occupancy import occupied_voxels, voxel_positions
+
+VOXEL_POINT = np.dtype(
+    {
+        "names": ["x", "y", "z", "rgb", "label", "confidence"],
+        "formats": ["<f4", "<f4", "<f4", "<u4", "u1", "u1"],
+        "offsets": [0, 4, 8, 12, 16, 17],
+        "itemsize": 20,
+    }
+)
+"""One point of `voxel_cloud`: centre in metres, 0x00rrggbb, class 1..19, confidence 0..255."""
+
+# rgb is declared float32, as PCL does and every viewer expects; its bits are the packed colour.
+_VOXEL_FIELDS = [
+    PointField(name=name, offset=VOXEL_POINT.fields[name][1], datatype=kind, count=1)
+    for name, kind in zip(VOXEL_POINT.names, [PointField.FLOAT32] * 4 + [PointField.UINT8] * 2, strict=True)
+]
+_PACKED_COLORS = (COLORS.astype(np.uint32) << (16, 8, 0)).sum(1, dtype=np.uint32)
+
+
+def _bytes(values: np.ndarray) -> array:
+    """As rclpy takes them without a check of every element."""
+    data = array("B")
+    data.frombytes(np.ascontiguousarray(values).data.cast("B"))
+    return data
+
+
+def voxel_cloud(header: Header, occupancy: Occupancy) -> PointCloud2:
+    """All occupied voxels as points, see VOXEL_POINT; voxels that are not listed are empty."""
+    flat = occupied_voxels(occupancy.labels)
+    labels = occupancy.labels.reshape(-1)[flat]
+    points = np.zeros(len(flat), VOXEL_POINT)
+    for name, column in zip("xyz", voxel_positions(flat, occupancy.grid).T, strict=True):
+        points[name] = column
+    points["rgb"] = _PACKED_COLORS[labels]
+    points["label"] = labels
+    points["confidence"] = occupancy.confidence.reshape(-1)[flat]
+    return PointCloud2(
+        header=header, height=1, width=len(points), fields=_VOXEL_FIELDS, is_bigendian=False,
+        point_step=VOXEL_POINT.itemsize, row_step=points.nbytes, data=_bytes(points), is_dense=True,
+    )  # fmt: skip
+
+
+def occupancy_grid(header: Header, view: np.ndarray, grid: Grid) -> OccupancyGrid:
+    """A bird's-eye view (X, Y) int8 as a map in the LiDAR frame.
+
+    nav_msgs order: data[y * width + x], width along x; the origin is the grid's corner (least x, y, z), not turned.
+    """
+    data = array("b")
+    data.frombytes(np.ascontiguousarray(view.T).data.cast("B"))
+    x, y, z = (float(value) for value in grid.origin)
+    info = MapMetaData(
+        map_load_time=header.stamp, resolution=float(grid.voxel_size), width=view.shape[0], height=view.shape[1],
+        origin=Pose(position=Point(x=x, y=y, z=z)),
+    )  # fmt: skip
+    return OccupancyGrid(header=header, info=info, data=data)
+
+
+def semantic_grid(labels: np.ndarray) -> UInt8MultiArray:
+    """The dense labels (X, Y, Z): data[x * 8192 + y * 32 + z] for 256 x 256 x 32; 0 empty, 1..19."""
+    shape = labels.shape
+    dimensions = [
+        MultiArrayDimension(label=label, size=shape[n], stride=int(np.prod(shape[n:]))) for n, label in enumerate("xyz")
+    ]
+    return UInt8MultiArray(layout=MultiArrayLayout(dim=dimensions, data_offset=0), data=_bytes(labels))
+
+
+def rgb_image(header: Header, image: np.ndarray) -> Image:
+    """(H, W, 3) uint8 RGB as a message."""
+    height, width, _ = image.shape
+    return Image(
+        header=header, height=height, width=width, encoding="rgb8", is_bigendian=0, step=3 * width, data=_bytes(image)
+    )

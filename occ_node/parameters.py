@@ -1,0 +1,136 @@
+"""The node's parameters: the one table that declares them, checks them and documents them."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .perception import CLASS_NAMES
+
+
+class ParameterError(ValueError):
+    """A parameter that cannot be used; the message names it and what was expected."""
+
+
+def _parameter(default: Any, description: str, minimum: float | None = None, maximum: float | None = None) -> Any:
+    return field(default=default, metadata={"description": description, "minimum": minimum, "maximum": maximum})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Read when the node is configured; a change takes effect with the next configuration."""
+
+    bundle: str = _parameter(
+        "occle-nano-synthetic", "Engine bundle: a folder, or the name of one that comes with the package."
+    )
+    backend: str = _parameter("auto", "What runs the network: auto, openvino, onnxruntime, or fake (tests).")
+    precision: str = _parameter(
+        "auto", "Arithmetic of the network: f32, bf16 (OpenVINO on CPUs that have it), or auto: bf16 where there is."
+    )
+    threads: int = _parameter(0, "CPU threads of the network; 0 leaves it to the backend.", 0, 1024)
+    calibration_file: str = _parameter(
+        "", "Extrinsics: a KITTI calib.txt, or YAML with T_cam_lidar (and K, image_size). Empty: from tf."
+    )
+    camera: int = _parameter(2, "Camera of a KITTI calib.txt, the n of its row Pn.", 0, 3)
+    compressed: bool = _parameter(False, "Topic `image` carries CompressedImage (JPEG, PNG) instead of Image.")
+    sync_tolerance: float = _parameter(
+        0.05, "Seconds that image and cloud of a pair may be apart; at most half the faster sensor's period.", 0.0, 1.0
+    )
+    markers_all: bool = _parameter(False, "Markers of all occupied voxels, not only of those with a visible face.")
+    drivable_classes: tuple[str, ...] = _parameter(
+        ("road", "parking"), "Classes that the bird's-eye map calls drivable (0); all others are obstacles (100)."
+    )
+    clearance: float = _parameter(
+        2.5, "Metres above a drivable voxel from which on something overhead is no obstacle.", 0.0, 10.0
+    )
+    overlay_opacity: float = _parameter(0.5, "Weight of the voxels' colours in the overlay.", 0.0, 1.0)
+    autostart: bool = _parameter(True, "Configure and activate at start; false leaves it to a lifecycle manager.")
+
+    def __post_init__(self):
+        unknown = [name for name in self.drivable_classes if name not in CLASS_NAMES[1:]]
+        if unknown:
+            expected = ", ".join(CLASS_NAMES[1:])
+            raise ParameterError(f"drivable_classes: {unknown[0]!r} is no class; expected some of {expected}")
+
+    @property
+    def drivable(self) -> tuple[int, ...]:
+        """`drivable_classes` as class ids."""
+        return tuple(CLASS_NAMES.index(name) for name in self.drivable_classes)
+
+
+def declare_parameters(node) -> None:
+    """Declare the table on a node, with descriptors. Raises ParameterError for an override that is wrong or unknown."""
+    from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+
+    # ROS 2 takes an override of a parameter that nobody declares without a word: a slip of the pen would go unseen.
+    for name in node._parameter_overrides:
+        if not node.has_parameter(name) and name not in _NAMES and "." not in name:
+            raise ParameterError(f"{name}: no such parameter; expected one of {', '.join(_NAMES)}")
+    for row in fields(Settings):
+        try:
+            node.declare_parameter(row.name, _ros_value(row.default), _descriptor(row))
+        except InvalidParameterTypeException:
+            value = node._parameter_overrides[row.name].value
+            raise ParameterError(f"{row.name}: expected {_type(row)}, got {value!r}") from None
+        except InvalidParameterValueException:
+            value = node._parameter_overrides[row.name].value
+            raise ParameterError(f"{row.name}: expected {_range(row)}, got {value!r}") from None
+
+
+def read_parameters(node) -> Settings:
+    """The declared parameters as they stand. Raises ParameterError."""
+    values = {row.name: node.get_parameter(row.name).value for row in fields(Settings)}
+    values["drivable_classes"] = tuple(values["drivable_classes"])
+    return Settings(**values)
+
+
+def parameter_table() -> str:
+    """The table in Markdown, as the README and `occ-node run --help` show it."""
+    rows = ["| parameter | type | default | range | |", "|---|---|---|---|---|"]
+    for row in fields(Settings):
+        default = _yaml(row.default)
+        rows.append(f"| `{row.name}` | {_type(row)} | `{default}` | {_range(row)} | {row.metadata['description']} |")
+    return "\n".join(rows)
+
+
+def parameter_yaml() -> str:
+    """All parameters with their defaults, as a file for `--params-file`."""
+    lines = ["/**:", "  ros__parameters:"]
+    for row in fields(Settings):
+        lines += [f"    # {row.metadata['description']}", f"    {row.name}: {_yaml(row.default)}"]
+    return "\n".join(lines) + "\n"
+
+
+_NAMES = tuple(row.name for row in fields(Settings))
+_TYPE_NAMES = {bool: "bool", int: "integer", float: "float", str: "string", tuple: "list of strings"}
+
+
+def _type(row) -> str:
+    return _TYPE_NAMES[type(row.default)]
+
+
+def _range(row) -> str:
+    low, high = row.metadata["minimum"], row.metadata["maximum"]
+    return "" if low is None else f"{low:g} to {high:g}"
+
+
+def _ros_value(default: Any) -> Any:
+    return list(default) if isinstance(default, tuple) else default
+
+
+def _yaml(default: Any) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, str):
+        return f'"{default}"'
+    return f"[{', '.join(default)}]" if isinstance(default, tuple) else str(default)
+
+
+def _descriptor(row):
+    from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+
+    descriptor = ParameterDescriptor(description=row.metadata["description"])
+    low, high = row.metadata["minimum"], row.metadata["maximum"]
+    if low is not None and isinstance(row.default, int):
+        descriptor.integer_range = [IntegerRange(from_value=low, to_value=high)]
+    elif low is not None:
+        descriptor.floating_point_range = [FloatingPointRange(from_value=low, to_value=high)]
+    return descriptor

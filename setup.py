@@ -1,0 +1,40 @@
+"""The ament_python face of the package; the metadata is pyproject.toml's."""
+
+from pathlib import Path
+
+from setuptools import Distribution, find_packages, setup
+
+SHARE = "share/occ_node"
+engines = [
+    (f"{SHARE}/{folder}", [str(path) for path in sorted(folder.iterdir()) if path.is_file() and path.suffix != ".plan"])
+    for folder in sorted(Path("engines").glob("*"))
+    if folder.is_dir()
+]
+
+
+class ColconDistribution(Distribution):
+    """colcon reads the distribution's `repr` back, which fails at the object that `requires-python` becomes."""
+
+    def parse_config_files(self, *args, **kwargs):
+        super().parse_config_files(*args, **kwargs)
+        for holder in (self, self.metadata):
+            if getattr(holder, "python_requires", None):
+                holder.python_requires = str(holder.python_requires)
+
+
+setup(
+    distclass=ColconDistribution,
+    # Named here: the workspace's link to this folder must not be walked into.
+    packages=find_packages(include=["occ_node*", "occ_data*", "occ_models*", "export*"]),
+    package_data={"occ_node": ["config/*"], "occ_models": ["configs/*.yaml"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", ["resource/occ_node"]),
+        (SHARE, ["package.xml"]),
+        (f"{SHARE}/launch", ["launch/occle.launch.py"]),
+        (f"{SHARE}/rviz", ["rviz/occle.rviz"]),
+        (f"{SHARE}/config", ["occ_node/config/fastdds_loopback.xml", "occ_node/config/occ_node.yaml"]),
+        # pip leaves setup.cfg's install_scripts aside, and `ros2 run` looks here.
+        ("lib/occ_node", ["resource/lib/occ_node", "resource/lib/play"]),
+        *engines,
+    ],
+)

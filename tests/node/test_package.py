@@ -1,0 +1,31 @@
+"""The package's face towards ROS 2 tools."""
+
+import os
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import occ_node
+from occ_node.dds import LOOPBACK_PROFILE
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_package_xml_names_this_package_and_version():
+    package = ElementTree.parse(ROOT / "package.xml").getroot()
+    assert (package.find("name").text, package.find("version").text) == ("occ_node", occ_node.__version__)
+    assert package.find("export/build_type").text == "ament_python"
+
+
+def test_the_workspace_links_the_package():
+    link = ROOT / "ros2_ws" / "src" / "occ_node"
+    assert link.is_symlink() and not os.path.isabs(os.readlink(link))
+    assert (link / "package.xml").samefile(ROOT / "package.xml")
+
+
+def test_executables_for_ros2_run():
+    assert all(os.access(ROOT / "resource" / "lib" / name, os.X_OK) for name in ("occ_node", "play"))
+
+
+def test_dds_profile_is_well_formed_and_stays_on_loopback():
+    text = ElementTree.tostring(ElementTree.parse(LOOPBACK_PROFILE).getroot(), encoding="unicode")
+    assert "127.0.0.1" in text and "67108864" in text

@@ -1,0 +1,139 @@
+"""Pairing by stamp, and where every message that is not paired went."""
+
+import numpy as np
+import pytest
+
+from occ_node.counters import Counters
+from occ_node.synchroniser import Synchroniser
+
+MS = 1_000_000
+START = 1_300_000_000_000 * MS
+
+
+class Line:
+    """A synchroniser with its counters; stamps in milliseconds."""
+
+    def __init__(self, tolerance=0.05):
+        self.counters = Counters()
+        self._synchroniser = Synchroniser(tolerance, self.counters)
+
+    def image(self, ms):
+        self._synchroniser.add("image", ("image", ms), START + round(ms * MS))
+
+    def points(self, ms):
+        self._synchroniser.add("points", ("points", ms), START + round(ms * MS))
+
+    def pair(self):
+        pair = self._synchroniser.take(0)
+        return pair and (pair.image[1], pair.points[1])
+
+    def drops(self):
+        return {reason: number for reason, number in self.counters.counts().dropped.items() if number}
+
+
+@pytest.fixture
+def line():
+    return Line()
+
+
+@pytest.mark.parametrize("order", [("image", "points"), ("points", "image")])
+def test_a_pair_is_ready_with_its_second_half(line, order):
+    getattr(line, order[0])(0)
+    assert line.pair() is None
+    getattr(line, order[1])(20)
+    assert line.pair() in [(0, 20), (20, 0)]
+    assert line.drops() == {}
+
+
+def test_the_nearest_partner_within_the_tolerance_is_taken(line):
+    for ms in (0, 33, 66):
+        line.image(ms)
+    line.points(40)
+    assert line.pair() == (33, 40)
+    assert line.drops() == {"no_partner.image": 1}
+
+
+def test_messages_a_second_apart_never_pair(line):
+    for second in range(5):
+        line.image(2000 * second)
+        line.points(2000 * second + 1000)
+        assert line.pair() is None
+    assert line.drops() == {"no_partner.image": 5, "no_partner.points": 4}
+
+
+def test_a_pair_not_taken_in_time_is_superseded(line):
+    for ms in (0, 100, 200):
+        line.image(ms)
+        line.points(ms)
+    assert line.pair() == (200, 200)
+    assert line.pair() is None
+    assert line.drops() == {"superseded": 2}
+
+
+def test_repeated_and_late_messages_are_stale(line):
+    line.image(100)
+    line.image(100)
+    line.image(40)
+    assert line.drops() == {"stale.image": 2}
+
+
+@pytest.mark.parametrize("first", ["image", "points"])
+def test_a_bag_that_begins_anew_counts_one_jump_and_goes_on(line, first):
+    second = "points" if first == "image" else "image"
+    for _ in range(3):
+        for ms in range(0, 1000, 100):
+            getattr(line, first)(ms)
+            getattr(line, second)(ms + 3)
+            assert line.pair() is not None
+    assert line.drops() == {"clock_jumped_back": 2}
+
+
+def test_a_straggler_from_before_the_jump_is_not_taken_for_another_jump(line):
+    line.image(9900)
+    line.points(9900)
+    line.image(10000)
+    line.image(0)  # the bag begins anew
+    line.points(10000)  # of the first run still
+    line.points(0)
+    assert line.pair() == (0, 0)
+    assert line.drops() == {"superseded": 1, "no_partner.image": 1, "clock_jumped_back": 1, "stale.points": 1}
+
+
+def test_a_short_jump_back_does_not_shut_out_the_other_input(line):
+    line.image(10000)
+    line.points(10000)
+    line.pair()
+    line.image(9400)
+    line.points(9400)
+    assert line.pair() == (9400, 9400)
+    line.image(9500)
+    line.points(9500)
+    assert line.pair() == (9500, 9500)
+
+
+def test_an_input_that_fell_silent_before_the_jump_comes_back_after_it(line):
+    line.points(3000)
+    line.image(10000)
+    line.image(5000)
+    for ms in range(5000, 12000, 100):
+        line.image(ms + 100)
+        line.points(ms + 100)
+    assert line.pair() == (12000, 12000)
+    assert line.drops()["clock_jumped_back"] == 1
+
+
+def test_every_message_is_accounted_for():
+    random = np.random.default_rng(0)
+    line, taken = Line(), 0
+    images = np.cumsum(random.uniform(20, 60, 300))
+    points = np.cumsum(random.uniform(70, 130, 120))
+    events = sorted([(ms, "image") for ms in images] + [(ms, "points") for ms in points])
+    for ms, source in events:
+        getattr(line, source)(ms)
+        if random.random() < 0.5:
+            taken += line.pair() is not None
+    waiting = line._synchroniser._waiting
+    drops = line.drops()
+    pairs = taken + drops["superseded"] + (line.pair() is not None)
+    assert pairs + drops.get("no_partner.points", 0) + len(waiting["points"]) == len(points)
+    assert pairs + drops["no_partner.image"] + len(waiting["image"]) == len(images)
