@@ -1,0 +1,1 @@
+"""The command line: each verb in a file of its own."""

@@ -1,0 +1,11 @@
+"""Pictures of labelled voxels without a GPU or a display."""
+
+from .birds_eye import birds_eye_picture
+from .canvas import save_png
+from .scene import animation_frame, camera_overlay, truth_beside, voxel_picture
+from .voxel_view import ViewPoint, voxel_view
+
+__all__ = [
+    "ViewPoint", "animation_frame", "birds_eye_picture", "camera_overlay", "save_png", "truth_beside", "voxel_picture",
+    "voxel_view",
+]  # fmt: skip

@@ -1,0 +1,74 @@
+"""Which topics of a bag feed the node, and the calibration that the bag holds."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from occ_data.bags import TF_TYPE, BagError, bag_topics, choose_topics, read_bag
+from occ_data.bags.reader import decode_cdr
+from occ_data.bags.transforms import TransformTree, matrix_of
+from occ_node.perception import Calibration
+
+
+@dataclass(frozen=True)
+class BagInputs:
+    """Topics of one camera and one LiDAR; frames: number of clouds."""
+
+    image: str
+    camera_info: str
+    points: str
+    compressed: bool
+    frames: int
+
+
+def bag_inputs(
+    path: Path, image: str | None = None, camera_info: str | None = None, points: str | None = None
+) -> BagInputs:
+    """Topics given, or else kitti2bag's, or else the only ones of their type. Raises BagError naming the candidates."""
+    image, camera_info, points = choose_topics(path, image, camera_info, points)
+    topics = bag_topics(path)
+    return BagInputs(image, camera_info, points, "Compressed" in topics[image][0], topics[points][1])
+
+
+def bag_calibration(path: Path, inputs: BagInputs) -> Calibration:
+    """From the first CameraInfo and the transforms up to it. Raises BagError where no chain of frames joins the two."""
+    tree, camera, lidar_frame, stamp = TransformTree(), None, None, 0
+    wanted = {t for t, (kind, _) in bag_topics(path).items() if kind == TF_TYPE} | {inputs.camera_info, inputs.points}
+    for topic, kind, recorded, data in read_bag(path, wanted):
+        if topic == inputs.camera_info:
+            camera = camera or decode_cdr(topic, kind, data)
+        elif topic == inputs.points:
+            lidar_frame, stamp = lidar_frame or decode_cdr(topic, kind, data).header.frame_id, recorded
+        else:
+            _add_transforms(tree, topic, data)
+        if camera and lidar_frame:
+            T_cam_lidar = tree.between(camera.header.frame_id, lidar_frame, stamp)
+            if T_cam_lidar is not None:
+                return Calibration.from_camera_info(camera.width, camera.height, camera.k, camera.p, T_cam_lidar)
+    if not (camera and lidar_frame):
+        raise BagError(f"{path}: no message on {inputs.points if camera else inputs.camera_info}")
+    raise BagError(
+        f"{path}: no transform between {lidar_frame!r} and {camera.header.frame_id!r} in /tf_static or /tf; "
+        "give the extrinsics with --calibration FILE"
+    )
+
+
+def _add_transforms(tree: TransformTree, topic: str, data) -> None:
+    for item in decode_cdr(topic, TF_TYPE, data).transforms:
+        t, q = item.transform.translation, item.transform.rotation
+        moment = item.header.stamp.sec * 10**9 + item.header.stamp.nanosec
+        tree.add(
+            item.header.frame_id, item.child_frame_id, matrix_of((t.x, t.y, t.z), (q.x, q.y, q.z, q.w)),
+            None if topic.endswith("tf_static") else moment,
+        )  # fmt: skip
+
+
+def write_kitti_calibration(path: Path, calibration: Calibration) -> Path:
+    """The calibration as a KITTI `calib.txt` with P2 and Tr, as the node's parameter calibration_file takes it."""
+
+    rows = {"P2": calibration.P, "Tr": calibration.T_cam_lidar[:3]}
+    lines = [f"{name}: " + " ".join(f"{v:.16e}" for v in np.ravel(row)) for name, row in rows.items()]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    return path

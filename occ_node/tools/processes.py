@@ -1,0 +1,159 @@
+"""Child processes that end cleanly, whatever happens to their parent."""
+
+import ctypes
+import importlib.util
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+
+from .errors import CommandError, RunFailed
+
+_PR_SET_PDEATHSIG = 1
+
+
+def need_rclpy(loopback: bool = False) -> None:
+    """Refuse, with the way to get it, where rclpy is not installed; `loopback` sets the packaged Fast DDS profile."""
+    if importlib.util.find_spec("rclpy") is None:
+        raise CommandError(
+            "rclpy is not installed here; source your ROS 2 (source /opt/ros/jazzy/setup.bash), "
+            "or without one: pip install 'occ_node[ros]'"
+        )
+    if loopback:
+        from occ_node.dds import use_loopback_profile
+
+        use_loopback_profile()
+
+
+def own_environment() -> dict[str, str]:
+    """The environment for processes that talk among themselves only: loopback, a domain of their own."""
+    from occ_node.dds import use_loopback_profile
+
+    use_loopback_profile()
+    return {**os.environ, "ROS_DOMAIN_ID": str(_free_domain()), "PYTHONUNBUFFERED": "1"}
+
+
+def _free_domain() -> int:
+    """A ROS domain whose first discovery port nobody on this machine holds; 1..101 lie below the ephemeral ports."""
+    domains = list(range(1, 102))
+    random.shuffle(domains)
+    for domain in domains:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", 7400 + 250 * domain + 10))
+            except OSError:
+                continue
+            return domain
+    raise RunFailed("every ROS domain from 1 to 101 is in use on this machine")
+
+
+@contextmanager
+def stops_like_ctrl_c():
+    """SIGTERM and SIGHUP raise KeyboardInterrupt inside, so that children are ended first."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class Child:
+    """One process that leads a group of its own, its output in a log file. SIGINT reaches it when its parent dies."""
+
+    def __init__(self, name: str, command: list[str], environment: dict[str, str], log: Path):
+        self.name, self.log = name, log
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as stream:
+            self._process = subprocess.Popen(
+                command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
+                start_new_session=True, preexec_fn=_die_with(os.getpid()),
+            )  # fmt: skip
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._process.poll()
+
+    def check(self) -> None:
+        """Raises RunFailed with the end of its log where it has ended by itself."""
+        if self.exit_code is not None:
+            raise RunFailed(
+                f"the {self.name} process ended with code {self.exit_code}: {self.last_words()} (log: {self.log})"
+            )
+
+    def last_words(self) -> str:
+        """The last line of its log."""
+        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        return lines[-1] if lines else "no output"
+
+    def interrupt(self) -> None:
+        """Ask it, and what it started, to end."""
+        self._signal(signal.SIGINT)
+
+    def stop(self, patience: float = 10.0) -> int:
+        """SIGINT, then SIGTERM, then SIGKILL; gives the exit code."""
+        self.interrupt()
+        for harder in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                return self._process.wait(patience)
+            except subprocess.TimeoutExpired:
+                self._signal(harder)
+                patience = 5.0
+        return self._process.wait()
+
+    def _signal(self, number: int) -> None:
+        if self.exit_code is None:
+            os.killpg(self._process.pid, number)  # it leads a group of its own: start_new_session
+
+
+def _die_with(parent: int) -> Callable[[], None] | None:
+    """What the child runs before it becomes its program."""
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+    def before_exec() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+        if os.getppid() != parent:  # it died in between
+            os._exit(1)
+
+    return before_exec
+
+
+class JsonLines:
+    """A JSON-lines file that another process is writing."""
+
+    def __init__(self, path: Path):
+        self.path, self._offset, self.lines = path, 0, []
+
+    def update(self) -> list[dict]:
+        """The lines that came since the last call; all of them are kept in `lines`."""
+        if not self.path.exists():
+            return []
+        with self.path.open("rb") as stream:
+            stream.seek(self._offset)
+            data = stream.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        new = [json.loads(line) for line in whole.splitlines()]
+        self.lines += new
+        return new
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout: float, children: list[Child]) -> None:
+    """Poll a condition. Raises RunFailed where a child dies or the time is over."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        for child in children:
+            child.check()
+        if time.monotonic() > deadline:
+            raise RunFailed(f"{what}: not within {timeout:g} s; the node's last line: {children[0].last_words()}")
+        time.sleep(0.05)
