@@ -1,0 +1,243 @@
+"""The left colour camera: primary rays, sun and shadows, procedural textures."""
+
+from typing import NamedTuple
+
+import cv2
+import numba
+import numpy as np
+
+from occ_node.perception.calibration import Calibration
+
+from .scene import Scene
+from .shapes import Material
+
+_TILE = 1024
+_ASPHALT, _PAVING, _COBBLES, _GRASS, _GRAVEL = map(int, list(Material)[:5])
+_PLASTER, _BRICK, _ROOF, _LEAVES, _PAINT = (
+    int(m) for m in (Material.PLASTER, Material.BRICK, Material.ROOF, Material.LEAVES, Material.PAINT)
+)
+_GLASS = int(Material.GLASS)
+
+
+class Light(NamedTuple):
+    """A drive's weather and paint.
+
+    sun : unit vector towards it; colours linear, 0..1; haze : 1/metres; noise : tile of `_noise_tile`
+    half : half width of the road in metres; marking : which lines it carries
+    """
+
+    sun: np.ndarray
+    sun_color: np.ndarray
+    ambient: np.ndarray
+    sky: np.ndarray
+    horizon: np.ndarray
+    haze: float
+    exposure: float
+    noise: np.ndarray
+    half: float
+    marking: int
+
+
+def make_light(seed: int, half: float) -> Light:
+    """The weather of a seed: mostly sunny with deep shadows, as in KITTI, sometimes overcast."""
+    rng = np.random.default_rng([seed, 2])
+    overcast = rng.random() < 0.25
+    azimuth, elevation = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(25, 62))
+    sun = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
+    strength = 0.25 if overcast else rng.uniform(0.85, 1.15)
+    ambient = np.array((0.55, 0.57, 0.6)) if overcast else np.array((0.12, 0.15, 0.2)) * rng.uniform(0.75, 1.3)
+    sky = np.array((0.62, 0.65, 0.7)) if overcast else np.array((0.1, 0.28, 0.72)) * rng.uniform(0.8, 1.3)
+    horizon = np.array((0.72, 0.74, 0.77)) if overcast else np.array((0.55, 0.72, 0.93))
+    return Light(
+        sun, strength * np.array((1.3, 1.2, 1.02)), ambient, sky, horizon, rng.uniform(0.0004, 0.0014),
+        rng.uniform(0.9, 1.3), _noise_tile(rng), half, int(rng.integers(4)),
+    )  # fmt: skip
+
+
+def _noise_tile(rng) -> np.ndarray:
+    """Tileable noise of several octaves, (1024, 1024) float32 of mean 0 and standard deviation 1."""
+    tile = np.zeros((_TILE, _TILE), np.float32)
+    for octave in range(2, 10):
+        n = 2**octave
+        coarse = np.pad(rng.normal(size=(n, n)).astype(np.float32), 2, mode="wrap")
+        step = _TILE // n
+        fine = cv2.resize(coarse, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
+        tile += fine[2 * step : 2 * step + _TILE, 2 * step : 2 * step + _TILE] * 0.75**octave
+    return (tile - tile.mean()) / tile.std()
+
+
+class Camera:
+    """A calibrated camera under a drive's light.
+
+    center : (3,) and rays : (H * W, 3) unit, through the middles of the pixels; both in the LiDAR frame
+    """
+
+    def __init__(self, calibration: Calibration, light: Light):
+        self.size, self.light = calibration.image_size, light
+        width, height = self.size
+        inverse = np.linalg.inv(calibration.P_lidar[:, :3])
+        self.center = -inverse @ calibration.P_lidar[:, 3]
+        v, u = np.mgrid[:height, :width]
+        rays = np.stack([u + 0.5, v + 0.5, np.ones_like(u)], -1).reshape(-1, 3) @ inverse.T
+        self.rays = (rays / np.linalg.norm(rays, axis=1, keepdims=True)).astype(np.float32)
+
+    def render(
+        self, scene: Scene, T_world_lidar: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Image (H, W, 3) uint8 RGB and the raw label of every pixel (H, W) uint16, 0 for the sky."""
+        (width, height), light = self.size, self.light
+        rays = self.rays @ T_world_lidar[:3, :3].T.astype(np.float32)
+        center = T_world_lidar[:3, :3] @ self.center + T_world_lidar[:3, 3]
+        found = scene.cast(center, rays)
+        hit = np.flatnonzero(found.hit)
+        places = center.astype(np.float32) + rays[hit] * found.distance[hit, None]
+        shadow = np.zeros(len(rays), bool)
+        starts = places + found.normal[hit] * 0.02 + light.sun.astype(np.float32) * 0.02
+        facing = (found.normal[hit] @ light.sun > 0) | (found.material[hit] == _LEAVES)
+        lit = np.flatnonzero(facing)
+        shadow[hit[lit]] = scene.blocked(starts[lit], np.broadcast_to(light.sun, (len(lit), 3)))
+        image = np.empty((len(rays), 3), np.float32)
+        _shade(
+            image, rays, found.hit, found.distance, found.normal, found.uv, found.material, found.color, shadow,
+            center, light.sun, light.sun_color, light.ambient, light.sky, light.horizon, light.haze, light.noise,
+            light.half, light.marking,
+        )  # fmt: skip
+        image = image.reshape(height, width, 3) * light.exposure * rng.uniform(0.96, 1.04)
+        image = cv2.GaussianBlur(image, (3, 3), 0.55)
+        image = _tone(np.clip(image, 0, None))
+        image += rng.normal(0, 0.012, image.shape).astype(np.float32)
+        labels = np.where(found.hit, found.label, 0).astype(np.uint16).reshape(height, width)
+        return (image.clip(0, 1) * 255).astype(np.uint8), labels
+
+
+def _tone(linear):
+    """Display gamma with the hard shadows of KITTI's cameras."""
+    image = linear**0.4545
+    return image - 0.08 * np.sin(2 * np.pi * np.clip(image, 0, 1))
+
+
+@numba.njit(cache=True, nogil=True)
+def _sample(noise, x, y):
+    """Noise at (x, y) in tile cells, interpolated."""
+    fx, fy = np.floor(x), np.floor(y)
+    i, j = int(fx) % _TILE, int(fy) % _TILE
+    a, b = x - fx, y - fy
+    i1, j1 = (i + 1) % _TILE, (j + 1) % _TILE
+    return (1 - a) * ((1 - b) * noise[i, j] + b * noise[i, j1]) + a * ((1 - b) * noise[i1, j] + b * noise[i1, j1])
+
+
+@numba.njit(cache=True, nogil=True)
+def _marking(s, d, half, kind):
+    """Whether white paint lies at (s, d) of the road."""
+    out = abs(d)
+    edge = kind != 1 and abs(out - (half - 0.2)) < 0.06
+    dashed = kind != 2 and out < 0.06 and (s % 9.0 < 3.0 or kind == 3)
+    return edge or dashed
+
+
+@numba.njit(cache=True, nogil=True)
+def _texture(material, u, v, x, y, z, upright, distance, noise, half, marking):
+    """Brightness factor of a surface's texture, and 0 plain, 1 white paint, 2 window, 3 window frame."""
+    fade = 1.0 / (1.0 + (distance / 25.0) ** 2)
+    if material == _ASPHALT:
+        fine = _sample(noise, x * 60, y * 60) * 0.12 * fade
+        broad = _sample(noise, u * 1.5, v * 14) * 0.09
+        patch = _sample(noise, u * 3 + 300, v * 3 + 100)
+        crack = -0.35 * fade if abs(_sample(noise, u * 9 + 77, v * 9)) < 0.035 and patch > 0.5 else 0.0
+        factor = 1.0 + fine + broad + crack + (-0.14 if patch > 1.0 else 0.0)
+        if abs(v) < half and _marking(u, v, half, marking) and _sample(noise, x * 25, y * 25) > -1.3:
+            return factor, 1
+        return factor, 0
+    if material == _PAVING:
+        joint = (u % 0.6 < 0.03 or v % 0.6 < 0.03) and distance < 30
+        return 1.0 + 0.07 * _sample(noise, x * 50, y * 50) * fade + 0.08 * _sample(noise, x * 3, y * 3) - (
+            0.3 * fade if joint else 0.0
+        ), 0
+    if material == _COBBLES:
+        row = np.floor(v / 0.16)
+        joint = (u + 0.09 * row) % 0.22 < 0.025 or v % 0.16 < 0.025
+        tone = 0.2 * _sample(noise, np.floor((u + 0.09 * row) / 0.22) * 7.3, row * 5.1)
+        return 1.0 + tone * fade + 0.1 * _sample(noise, x * 4, y * 4) - (0.4 * fade if joint else 0.0), 0
+    if material == _GRASS:
+        return 1.0 + 0.3 * _sample(noise, x * 70, y * 70) * fade + 0.22 * _sample(noise, x * 6, y * 6), 0
+    if material == _GRAVEL:
+        return 1.0 + 0.22 * _sample(noise, x * 90, y * 90) * fade + 0.12 * _sample(noise, x * 5, y * 5), 0
+    if material == _LEAVES:
+        return 1.0 + 0.3 * _sample(noise, x * 90 + z * 60, y * 90 - z * 80) * fade, 0
+    if material in (_PLASTER, _BRICK):
+        if upright and v > 0:
+            along, up = u % 3.0, v % 2.9
+            if 0.9 < along < 2.1 and 0.95 < up < 2.25:
+                frame = along < 0.98 or along > 2.02 or up < 1.03 or up > 2.17 or abs(along - 1.5) < 0.035
+                return (
+                    (1.0, 3) if frame else (1.0 + 0.5 * _sample(noise, np.floor(u / 3) * 31, np.floor(v / 2.9) * 17), 2)
+                )
+            if v < 0.5:
+                return 0.7, 0
+        if material == _BRICK and upright:
+            row = np.floor(v / 0.08)
+            joint = (u + 0.12 * (row % 2)) % 0.25 < 0.015 or v % 0.08 < 0.012
+            return 1.0 + 0.15 * _sample(noise, np.floor((u + 0.12 * row) / 0.25) * 3.7, row * 2.9) - (
+                0.0 if not joint else -0.4 * fade
+            ), 0
+        return 1.0 + 0.06 * _sample(noise, u * 8, v * 8) + 0.05 * _sample(noise, u * 50, v * 50) * fade, 0
+    if material == _ROOF:
+        joint = v % 0.35 < 0.05 or u % 0.25 < 0.03
+        return 1.0 + 0.12 * _sample(noise, u * 12, v * 12) - (0.25 if joint and distance < 60 else 0.0), 0
+    return 1.0, 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _sky(ray, sun, sky, horizon, noise, color):
+    """Gradient, clouds, and a glow about the sun."""
+    up = max(ray[2], 0.0)
+    t = 1.0 - np.exp(-up * 5.0)
+    cx, cy = ray[0] / (up + 0.12), ray[1] / (up + 0.12)
+    cloud = min(max((_sample(noise, cx * 22, cy * 22) - 0.5) * 0.45, 0.0), 0.75)
+    glow = max(ray[0] * sun[0] + ray[1] * sun[1] + ray[2] * sun[2], 0.0) ** 60
+    for c in range(3):
+        color[c] = (horizon[c] * (1 - t) + sky[c] * t) * (1 - cloud) + 0.92 * cloud + 0.6 * glow
+
+
+@numba.njit(cache=True, nogil=True)
+def _shade(image, rays, hit, distance, normal, uv, material, color, shadow, center, sun, sun_color, ambient, sky,
+           horizon, haze, noise, half, marking):  # fmt: skip
+    base, beyond, mirrored = np.empty(3), np.empty(3), np.empty(3)
+    for n in range(len(rays)):
+        ray = rays[n]
+        _sky(ray, sun, sky, horizon, noise, beyond)
+        if not hit[n]:
+            image[n, 0], image[n, 1], image[n, 2] = beyond[0], beyond[1], beyond[2]
+            continue
+        t, kind = distance[n], material[n]
+        x, y, z = center[0] + ray[0] * t, center[1] + ray[1] * t, center[2] + ray[2] * t
+        factor, mark = _texture(kind, uv[n, 0], uv[n, 1], x, y, z, abs(normal[n, 2]) < 0.1, t, noise, half, marking)
+        gloss = 0.25 if kind == _PAINT else (0.5 if kind == _GLASS or mark == 2 else 0.0)
+        for c in range(3):
+            base[c] = color[n, c] * factor
+            if mark == 1:
+                base[c] = 0.72 * factor
+            elif mark == 2:
+                base[c] = 0.05 * factor
+            elif mark == 3:
+                base[c] = 0.75
+        cosine = normal[n, 0] * sun[0] + normal[n, 1] * sun[1] + normal[n, 2] * sun[2]
+        if kind == _LEAVES:
+            cosine = 0.35 + 0.5 * abs(cosine)
+        direct = 0.0 if shadow[n] else max(cosine, 0.0)
+        open_sky = 0.6 + 0.4 * normal[n, 2]
+        mist = 1.0 - np.exp(-haze * t)
+        along = ray[0] * normal[n, 0] + ray[1] * normal[n, 1] + ray[2] * normal[n, 2]
+        for c in range(3):
+            mirrored[c] = ray[c] - 2 * along * normal[n, c]
+        if gloss > 0:
+            fresnel = gloss * (0.25 + 0.75 * (1 + along) ** 3)
+            shine = max(mirrored[0] * sun[0] + mirrored[1] * sun[1] + mirrored[2] * sun[2], 0.0) ** 80
+            shine = 0.0 if shadow[n] else 1.5 * shine
+            # What a pane or bonnet mirrors is sky above and the dark street below.
+            seen = min(max(mirrored[2] * 3 + 0.3, 0.0), 1.0)
+        for c in range(3):
+            value = base[c] * (sun_color[c] * direct + ambient[c] * open_sky)
+            if gloss > 0:
+                value = value * (1 - fresnel) + fresnel * (horizon[c] * seen * 0.8 + 0.06 * (1 - seen)) + gloss * shine
+            image[n, c] = value * (1 - mist) + horizon[c] * 0.85 * mist
