@@ -7,8 +7,11 @@ What every labelled scan around a frame saw is brought into that frame's LiDAR c
 - A voxel with a hit is occupied, whatever rays of other scans pass through it. Its class is the majority of the
   hits' classes, the smaller id at a tie. Points without a class (raw 0, 52, 99) vote as one more class, written as
   raw 1: occupied, but ignored by training and evaluation. (Raw 0 would mean free.)
-- Every ray marks the voxels between its sensor and its hit as seen; a voxel that was neither hit nor passed by any
-  ray is invalid. SemanticKITTI tests the line of sight to voxel centres instead, and so calls more of the sky valid.
+- Every ray marks the voxels between its sensor and its hit as seen free, and so does a scan's range image those that
+  lie clearly nearer than all it saw around their direction.
+- Voxels between two neighbouring returns from one surface were not seen to be free, whatever ray grazed them: a road
+  seen from afar would otherwise be stripes of occupied and free. Hit by no other scan, they stay unknown.
+- What was neither hit nor seen free is invalid.
 """
 
 import shutil
@@ -23,7 +26,7 @@ from occ_node.perception.taxonomy import IGNORE, MOVING_RAW_IDS, points_from_raw
 from occ_node.perception.voxelizer import occupancy_grid
 
 from .kitti import DataError, Sequence, SequenceWriter
-from .visibility import carve, mark_in_sight, range_image
+from .visibility import carve, mark_in_sight, mark_segments, range_image, surface_gaps
 
 NEAR, FAR = 2.5, 70.0
 OUTLIER = 1
@@ -58,6 +61,7 @@ def aggregate(sequence: Sequence, frame: str, ahead: int = 70, behind: int = 10,
         raise DataError(f"{sequence.file('labels', frame, 'label')}: missing; ground truth needs the frame's labels")
     seen = np.zeros(grid.shape, np.bool_)  # free, as other scans saw it
     seen_by_own = np.zeros(grid.shape, np.bool_)
+    surface = np.zeros(grid.shape, np.bool_)
     votes = []
     for other in _window(sequence, frame, ahead, behind):
         scan, raw = sequence.scan(other), sequence.point_labels(other) & 0xFFFF
@@ -67,15 +71,18 @@ def aggregate(sequence: Sequence, frame: str, ahead: int = 70, behind: int = 10,
         if other != frame:
             T_target_other = np.linalg.inv(sequence.poses[int(frame)]) @ sequence.poses[int(other)]
         T_grid_other = _T_grid_lidar(grid) @ T_target_other
-        ends = points @ T_grid_other[:3, :3].T + T_grid_other[:3, 3]
+        ends = _transform(T_grid_other, points)
         free = seen_by_own if other == frame else seen
         carve(T_grid_other[:3, 3], ends, free)
         mark_in_sight(range_image(points, FAR), np.linalg.inv(T_grid_other), free)
         hits = np.ones(len(raw), bool) if other == frame else ~np.isin(raw, MOVING_RAW_IDS)
+        gaps = surface_gaps(points[hits], points_from_raw(raw[hits]))
+        mark_segments(*(_transform(T_grid_other, side) for side in gaps), surface)
         votes.append(_votes(ends[hits], points_from_raw(raw[hits]), grid))
     labels = _majority(np.concatenate(votes), grid)
     occupied = occupancy_grid(sequence.scan(frame), grid).astype(bool)
-    return Truth(labels, ~(seen | seen_by_own | (labels > 0)), occupied, ~seen_by_own | occupied)
+    known = ((seen | seen_by_own) & ~surface) | (labels > 0)
+    return Truth(labels, ~known, occupied, ~seen_by_own | occupied)
 
 
 def write_ground_truth(
@@ -133,6 +140,10 @@ def _T_grid_lidar(grid: Grid) -> np.ndarray:
     T = np.diag([1 / grid.voxel_size] * 3 + [1])
     T[:3, 3] = -np.asarray(grid.origin) / grid.voxel_size
     return T
+
+
+def _transform(T: np.ndarray, points: np.ndarray) -> np.ndarray:
+    return points @ T[:3, :3].T + T[:3, 3]
 
 
 def _votes(ends: np.ndarray, classes: np.ndarray, grid: Grid) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""What a scan saw of a voxel grid: rays carve, and the scan's range image fills the gaps between them."""
+"""What a scan saw of a voxel grid: rays carve, its range image fills the gaps between them, and what lies between two
+returns from one surface is taken back."""
 
 import numba
 import numpy as np
@@ -128,3 +129,35 @@ def mark_in_sight_ref(image: np.ndarray, T_scan_grid: np.ndarray, seen: np.ndarr
         image[np.minimum(row + r, image.shape[0] - 1), (column + c) % image.shape[1]] for r in (0, 1) for c in (0, 1)
     ]
     seen |= np.sqrt(x * x + y * y + z * z) + np.linalg.norm(T_scan_grid[:3, 2]) < np.min(around, 0)
+
+
+BEAM_GAP = np.deg2rad(0.8)
+AZIMUTH_STEP = np.deg2rad(0.2)
+SURFACE_GAP = 3.0
+
+
+def surface_gaps(points: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of returns that bound one piece of surface: adjacent beams, one azimuth, one class, at most 3 m apart.
+
+    A ray that grazes the road passes through the very voxels whose ground it never hits; between two such returns
+    nothing was seen to be free.
+
+    points : (N, 3) metres from the sensor, classes : (N,). Returns the (M, 3) points at both ends.
+    """
+    azimuth = np.floor(np.arctan2(points[:, 1], points[:, 0]) / AZIMUTH_STEP)
+    elevation = np.arctan2(points[:, 2], np.hypot(points[:, 0], points[:, 1]))
+    order = np.lexsort((elevation, azimuth))
+    low, high = order[:-1], order[1:]
+    pair = (azimuth[low] == azimuth[high]) & (classes[low] == classes[high])
+    pair &= elevation[high] - elevation[low] < BEAM_GAP
+    pair &= np.linalg.norm(points[high] - points[low], axis=1) <= SURFACE_GAP
+    return points[low[pair]], points[high[pair]]
+
+
+def mark_segments(starts: np.ndarray, ends: np.ndarray, marked: np.ndarray) -> None:
+    """Mark the voxels along straight segments, sampled twice a voxel. starts, ends : (N, 3) in voxel units."""
+    samples = np.linspace(0, 1, 1 + int(2 * np.linalg.norm(ends - starts, axis=1).max(initial=0)))
+    for t in samples:
+        places = starts + t * (ends - starts)
+        inside = np.all((places >= 0) & (places < marked.shape), axis=1)
+        marked[tuple(places[inside].astype(np.int64).T)] = True

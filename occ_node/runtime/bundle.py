@@ -99,8 +99,9 @@ def find_bundle(name_or_path: str | Path) -> Path:
     path = Path(name_or_path).expanduser()
     if (path / MANIFEST).is_file():
         return path
-    prefixes = (Path(sys.prefix), Path(__file__).parents[5])  # of pip, and of a colcon workspace's install folder
-    shelves = (Path(__file__).parents[2] / "engines", *(prefix / "share/occ_node/engines" for prefix in prefixes))
+    # Beside the package in a checkout; in share/ of pip's prefix or of a colcon workspace's install folder.
+    shelves = [Path(__file__).parents[2] / "engines"]
+    shelves += [prefix / "share/occ_node/engines" for prefix in (Path(sys.prefix), *Path(__file__).parents)]
     if len(path.parts) == 1:
         for shelf in shelves:
             if (shelf / path / MANIFEST).is_file():

@@ -5,7 +5,6 @@ import pytest
 
 from occ_data.ground_truth import aggregate, write_ground_truth
 from occ_data.kitti import DataError, Sequence, SequenceWriter
-from occ_data.visibility import carve, carve_ref, mark_in_sight, mark_in_sight_ref, range_image
 from occ_node.perception.grid import Grid
 from occ_node.perception.taxonomy import voxels_from_raw
 from occ_node.perception.voxelizer import occupancy_grid
@@ -31,42 +30,6 @@ def make_sequence(root, scans) -> Sequence:
 
 def index(x, y, z):
     return tuple(GRID.index_of(np.array([[x, y, z]]))[0][0])
-
-
-@pytest.mark.parametrize("seed", range(10))
-def test_carving_equals_its_reference(seed):
-    random = np.random.default_rng(seed)
-    shape = tuple(random.integers(2, 12, 3))
-    origin, ends = random.uniform(-5, 14, 3), random.uniform(-6, 18, (60, 3))
-    fast, plain = np.zeros(shape, bool), np.zeros(shape, bool)
-    carve(origin, ends, fast)
-    carve_ref(origin, ends, plain)
-    np.testing.assert_array_equal(fast, plain)
-
-
-def test_carving_along_an_axis_stops_before_the_hit():
-    seen = np.zeros((8, 3, 3), bool)
-    carve(np.array([-2.0, 1.5, 1.5]), np.array([[5.5, 1.5, 1.5]]), seen)
-    assert seen[:5, 1, 1].all() and seen.sum() == 5
-
-
-def test_ray_that_never_enters_the_box_marks_nothing():
-    seen = np.zeros((4, 4, 4), bool)
-    carve(np.array([-2.0, 1.5, 1.5]), np.array([[-1.0, 1.5, 1.5], [2.0, 9.5, 1.5], [-2.0, 1.5, 1.5]]), seen)
-    assert not seen.any()
-
-
-def test_sight_equals_its_reference():
-    random = np.random.default_rng(0)
-    points = random.normal(size=(3000, 3)) * (20, 20, 1.5)
-    image = range_image(points, 70.0)
-    T = np.diag([0.5, 0.5, 0.5, 1.0])
-    T[:3, 3] = -2.1, -4.3, -1.7
-    fast, plain = np.zeros((30, 20, 10), bool), np.zeros((30, 20, 10), bool)
-    mark_in_sight(image, T, fast)
-    mark_in_sight_ref(image, T, plain)
-    assert 0.05 < fast.mean() < 0.95
-    np.testing.assert_array_equal(fast, plain)
 
 
 def test_own_scan_gives_the_bin_of_the_voxelizer(tiny_sequence):
@@ -166,3 +129,12 @@ def test_real_truth_agrees_with_the_official_files(real_data):
     # Made from the whole drive the official truth knows more: nearly all it calls invalid is so here.
     assert (truth.invalid[known] & official["invalid"]).sum() > 0.9 * official["invalid"].sum()
     assert (truth.labels > 0).sum() > 2 * truth.occupied.sum()
+
+
+def test_road_between_two_returns_is_unknown_though_rays_graze_it(tmp_path):
+    road = [(x, 0.0, -1.73, 40) for x in (10.0, 10.5, 11.05)]
+    truth = aggregate(make_sequence(tmp_path, [road]), "000000")
+    between = index(10.3, 0.0, -1.73)
+    assert truth.labels[between] == 0 and truth.invalid[between]
+    assert truth.labels[index(10.5, 0.0, -1.73)] == 40 and not truth.invalid[index(10.5, 0.0, -1.73)]
+    assert not truth.invalid[index(9.0, 0.0, -1.4)]
