@@ -132,9 +132,9 @@ def test_real_truth_agrees_with_the_official_files(real_data):
 
 
 def test_road_between_two_returns_is_unknown_though_rays_graze_it(tmp_path):
-    road = [(x, 0.0, -1.73, 40) for x in (10.0, 10.5, 11.05)]
-    truth = aggregate(make_sequence(tmp_path, [road]), "000000")
-    between = index(10.3, 0.0, -1.73)
+    road = [(x, 0.1, -1.73, 40) for x in (10.0, 10.5, 11.05)]
+    truth = aggregate(make_sequence(tmp_path, [road]), "000000", grid=GRID)
+    between = index(10.3, 0.1, -1.73)
     assert truth.labels[between] == 0 and truth.invalid[between]
-    assert truth.labels[index(10.5, 0.0, -1.73)] == 40 and not truth.invalid[index(10.5, 0.0, -1.73)]
-    assert not truth.invalid[index(9.0, 0.0, -1.4)]
+    assert truth.labels[index(10.5, 0.1, -1.73)] == 40 and not truth.invalid[index(10.5, 0.1, -1.73)]
+    assert not truth.invalid[index(9.0, 0.1, -1.5)]
