@@ -12,7 +12,7 @@ from occ_node.runtime import BundleError
 from .measure import Options, machine, machine_name
 from .report import caption, keep, rewrite_readme
 
-NAMES = ("end_to_end", "markers", "voxelizer", "install", "memory")
+NAMES = ("end_to_end", "markers", "voxelizer", "quality", "install", "memory")
 SLOW = ("install", "memory")
 
 
@@ -64,6 +64,8 @@ def run(name: str, options: Options) -> None:
         from . import markers as benchmark
     elif name == "voxelizer":
         from . import voxelizer as benchmark
+    elif name == "quality":
+        from . import quality as benchmark
     elif name == "install":
         from . import install as benchmark
     else:
