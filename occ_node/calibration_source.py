@@ -3,8 +3,9 @@
 import numpy as np
 
 from .messages.camera_info import Intrinsics
-from .messages.transforms import RigCalibration, TransformTree
+from .messages.transforms import RigCalibration
 from .perception import Calibration
+from .perception.transforms import TransformTree
 
 
 class NoCalibration(LookupError):
@@ -49,7 +50,7 @@ class CalibrationSource:
             return self._rig.T_cam_lidar
         if not self._tf_available:
             raise NoCalibration("no extrinsics: install tf2_msgs or set calibration_file")
-        T_cam_lidar = self.transforms.lookup(camera_frame, lidar_frame)
+        T_cam_lidar = self.transforms.between(camera_frame, lidar_frame)
         if T_cam_lidar is None:
             frames = f"{camera_frame!r} and {lidar_frame!r}"
             raise NoCalibration(f"no extrinsics: tf does not join {frames}; publish it or set calibration_file")

@@ -11,12 +11,12 @@ import numpy as np
 from tqdm import tqdm
 
 from occ_node.perception.calibration import Calibration
+from occ_node.perception.transforms import TransformTree, matrix_of
 
 from ..kitti import SequenceWriter
 from .decode import image_of, scan_of, stamp_of
 from .reader import BagError, bag_topics, decode_cdr, read_bag
 from .to_bag import IMAGE_TOPIC, INFO_TOPIC, POINTS_TOPIC
-from .transforms import TransformTree, matrix_of
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 INFO_TYPES = ("sensor_msgs/msg/CameraInfo",)

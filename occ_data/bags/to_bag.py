@@ -11,9 +11,10 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import StoragePlugin, Writer
 from tqdm import tqdm
 
+from occ_node.perception.transforms import nearest_rotation, quaternion_of
+
 from ..kitti import Sequence
 from .reader import BagError, jazzy
-from .transforms import nearest_rotation, quaternion_of
 
 EPOCH_NS = 1_317_000_000_000_000_000
 """Stamp of `times.txt`'s zero, ns: 26 September 2011, when KITTI was recorded; fixed, so that bags are reproducible."""

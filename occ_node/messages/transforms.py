@@ -1,4 +1,4 @@
-"""Frames and extrinsics: geometry_msgs/Transform, the tf tree, calibration files."""
+"""Extrinsics: geometry_msgs/Transform and calibration files."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -7,6 +7,7 @@ import numpy as np
 import yaml
 
 from ..perception.calibration import Calibration, CalibrationError, read_kitti_calib
+from ..perception.transforms import matrix_of
 from . import MessageError
 
 
@@ -17,49 +18,7 @@ def matrix_from_transform(transform) -> np.ndarray:
     norm = np.linalg.norm(quaternion)
     if not (np.isfinite([t.x, t.y, t.z]).all() and abs(norm - 1) < 0.01):
         raise MessageError(f"tf: expected a finite translation and a unit quaternion, got norm {norm:g}")
-    x, y, z, w = quaternion / norm
-    T = np.eye(4)
-    T[:3, :3] = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
-    T[:3, 3] = t.x, t.y, t.z
-    return T
-
-
-class TransformTree:
-    """The newest transform of each frame to its parent, static and moving alike.
-
-    Made for a sensor rig: stamps are not looked at, so a joint between camera and LiDAR is taken as it stands.
-    """
-
-    def __init__(self):
-        self._parents: dict[str, tuple[str, np.ndarray]] = {}
-
-    def add(self, parent: str, child: str, T_parent_child: np.ndarray) -> None:
-        """Set or replace the transform of `child`."""
-        self._parents[child.lstrip("/")] = (parent.lstrip("/"), T_parent_child)
-
-    def lookup(self, target: str, source: str) -> np.ndarray | None:
-        """(4, 4) T_target_source, or None where no chain joins the two."""
-        up_target, up_source = self._chain(target.lstrip("/")), self._chain(source.lstrip("/"))
-        common = next((frame for frame in up_source if frame in up_target), None)
-        if common is None:
-            return None
-        return np.linalg.inv(up_target[common]) @ up_source[common]
-
-    def _chain(self, frame: str) -> dict[str, np.ndarray]:
-        """Each ancestor, itself first -> T_ancestor_frame."""
-        chain = {frame: np.eye(4)}
-        T = np.eye(4)
-        while frame in self._parents:
-            frame, T_parent_child = self._parents[frame]
-            if frame in chain:  # a loop in a broken tree
-                break
-            T = T_parent_child @ T
-            chain[frame] = T
-        return chain
+    return matrix_of((t.x, t.y, t.z), quaternion)
 
 
 class RigCalibration(NamedTuple):

@@ -7,8 +7,8 @@ import numpy as np
 
 from occ_data.bags import TF_TYPE, BagError, bag_topics, choose_topics, read_bag
 from occ_data.bags.reader import decode_cdr
-from occ_data.bags.transforms import TransformTree, matrix_of
 from occ_node.perception import Calibration
+from occ_node.perception.transforms import TransformTree, matrix_of
 
 
 @dataclass(frozen=True)

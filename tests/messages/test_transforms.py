@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occ_node.messages import MessageError
-from occ_node.messages.transforms import TransformTree, matrix_from_transform, read_calibration_file
+from occ_node.messages.transforms import matrix_from_transform, read_calibration_file
 from occ_node.perception import CalibrationError
+from occ_node.perception.transforms import TransformTree
 
 T_CAM_LIDAR = np.array([(0, -1, 0, 0.1), (0, 0, -1, 0.2), (1, 0, 0, 0.3)], np.float64)
 
@@ -54,26 +55,28 @@ def tree():
 
 def test_a_chain_up_and_down(tree):
     base_optical = random_transform(0) @ random_transform(1) @ random_transform(2)
-    np.testing.assert_allclose(tree.lookup("optical", "lidar"), np.linalg.inv(base_optical) @ random_transform(3))
+    np.testing.assert_allclose(tree.between("optical", "lidar"), np.linalg.inv(base_optical) @ random_transform(3))
 
 
 def test_there_and_back(tree):
-    np.testing.assert_allclose(tree.lookup("optical", "lidar") @ tree.lookup("lidar", "optical"), np.eye(4), atol=1e-12)
+    np.testing.assert_allclose(
+        tree.between("optical", "lidar") @ tree.between("lidar", "optical"), np.eye(4), atol=1e-12
+    )
 
 
 def test_a_frame_to_itself(tree):
-    np.testing.assert_array_equal(tree.lookup("camera", "camera"), np.eye(4))
+    np.testing.assert_array_equal(tree.between("camera", "camera"), np.eye(4))
 
 
 def test_frames_that_nothing_joins(tree):
     tree.add("map", "other", np.eye(4))
-    assert tree.lookup("optical", "other") is None
-    assert tree.lookup("optical", "never heard of") is None
+    assert tree.between("optical", "other") is None
+    assert tree.between("optical", "never heard of") is None
 
 
 def test_a_loop_does_not_hang(tree):
     tree.add("lidar", "base", np.eye(4))
-    assert tree.lookup("optical", "nowhere") is None
+    assert tree.between("optical", "nowhere") is None
 
 
 def test_kitti_file_gives_the_place_of_its_own_camera(tmp_path):

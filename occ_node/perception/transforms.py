@@ -44,8 +44,8 @@ class TransformTree:
         self._static: dict[str, tuple[str, np.ndarray]] = {}
         self._moving: dict[str, tuple[str, list[int], list[np.ndarray]]] = {}
 
-    def add(self, parent: str, child: str, T_parent_child: np.ndarray, stamp: int | None) -> None:
-        """stamp : ns, None for a fixed transform."""
+    def add(self, parent: str, child: str, T_parent_child: np.ndarray, stamp: int | None = None) -> None:
+        """stamp : ns, kept beside earlier ones; None for a fixed transform, which replaces the one before."""
         parent, child = parent.lstrip("/"), child.lstrip("/")
         if stamp is None:
             self._static[child] = (parent, T_parent_child)
@@ -60,7 +60,7 @@ class TransformTree:
         edges = [(child, parent) for tree in (self._static, self._moving) for child, (parent, *_) in tree.items()]
         return sorted({name for edge in edges for name in edge})
 
-    def chain(self, frame: str, stamp: int) -> tuple[dict[str, np.ndarray], bool]:
+    def chain(self, frame: str, stamp: int = 0) -> tuple[dict[str, np.ndarray], bool]:
         """T_ancestor_frame of all ancestors at a time, root last; and whether any link on the way moves."""
         frame = frame.lstrip("/")
         found, T, moves = {frame: np.eye(4)}, np.eye(4), False
@@ -78,7 +78,7 @@ class TransformTree:
             T = link @ T
             found[frame] = T
 
-    def between(self, target: str, source: str, stamp: int) -> np.ndarray | None:
+    def between(self, target: str, source: str, stamp: int = 0) -> np.ndarray | None:
         """T_target_source, (4, 4), through the nearest common ancestor; None where there is none."""
         of_target, of_source = self.chain(target, stamp)[0], self.chain(source, stamp)[0]
         common = next((name for name in of_source if name in of_target), None)
