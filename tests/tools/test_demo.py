@@ -41,7 +41,7 @@ def test_frames_are_answered_and_the_loop_is_counted(report):
 
 def test_latency_runs_from_stamp_to_the_last_output(report):
     ms = report["latency_ms"]
-    assert 0 < ms["p50"] <= ms["p95"] <= ms["max"] < 2000
+    assert 0 < ms["p50"] <= ms["p95"] <= ms["max"]
     assert max(output["p50"] for output in ms["outputs"].values()) <= ms["p50"] + 1
 
 
