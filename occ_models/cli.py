@@ -11,7 +11,6 @@ def main(argv: list[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     _occle_arguments(verbs)
     _weights_arguments(verbs)
-    _calibrate_arguments(verbs)
     arguments = parser.parse_args(argv)
     try:
         return arguments.run(arguments)
@@ -73,30 +72,6 @@ def _weights(arguments) -> int:
 
     model = average_of(arguments.folder / "last.ckpt", load_config(arguments.folder / CONFIG))
     save_checkpoint(model, arguments.output or arguments.folder)
-    return 0
-
-
-def _calibrate_arguments(verbs) -> None:
-    parser = verbs.add_parser(
-        "calibrate",
-        help="move the decision between free and occupied to where completion IoU is largest",
-        description="Change the occupancy bias of FOLDER/model.safetensors so that IoU on the given sequences is "
-        "largest. Give sequences that it was trained on: those kept for validation must not decide.",
-    )
-    parser.add_argument("folder", type=Path, help="folder with the weights")
-    parser.add_argument("--sequences", nargs="+", required=True, metavar="FOLDER", help="labelled sequence folders")
-    parser.set_defaults(run=_calibrate)
-
-
-def _calibrate(arguments) -> int:
-    from .data import FrameDataset
-    from .training import calibrate_occupancy, load_checkpoint, save_checkpoint
-
-    model = load_checkpoint(arguments.folder)
-    data = FrameDataset(arguments.sequences, model.config.preprocess, model.config.image_stride)
-    shift, before, after = calibrate_occupancy(model, data)
-    save_checkpoint(model, arguments.folder)
-    print(f"occupancy bias moved by {shift:+.2f}: IoU {before:.2f} -> {after:.2f} on {len(data)} frames")
     return 0
 
 

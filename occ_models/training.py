@@ -10,9 +10,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
 from safetensors.torch import load_file, save_file
 from torch.utils.data import DataLoader, WeightedRandomSampler
-from tqdm import tqdm
 
-from occ_node.perception import IGNORE, CompletionMetrics
+from occ_node.perception import CompletionMetrics
 
 from .augmentation import AugmentationConfig
 from .config import OccLEConfig, load_config, save_config
@@ -186,30 +185,6 @@ def load_checkpoint(folder: Path, config: OccLEConfig | None = None) -> OccLE:
     model = OccLE(config or load_config(Path(folder) / CONFIG))
     model.load_state_dict(load_file(Path(folder) / WEIGHTS))
     return model
-
-
-@torch.no_grad()
-def calibrate_occupancy(model: OccLE, data: FrameDataset) -> tuple[float, float, float]:
-    """Move the occupancy head's bias to where completion IoU on `data` (the training frames, not augmented) is largest.
-
-    The losses put the decision at even odds; IoU wants it a little elsewhere. Returns the shift, IoU before and after.
-    """
-    shifts = torch.arange(-3, 3.25, 0.25)
-    hits, misses, alarms = (torch.zeros(len(shifts)) for _ in range(3))
-    model.eval()
-    for n in tqdm(range(len(data)), desc="calibrate", unit="frame"):
-        sample = data[n]
-        logits, labels = model(*(sample[name] for name in INPUTS)).occupancy, sample["labels"]
-        occupied, free = logits[(labels > 0) & (labels != IGNORE)], logits[labels == 0]
-        for i, shift in enumerate(shifts):
-            found = (occupied + shift > 0).sum()
-            hits[i] += found
-            misses[i] += len(occupied) - found
-            alarms[i] += (free + shift > 0).sum()
-    iou = 100 * hits / (hits + misses + alarms)
-    best = int(iou.argmax())
-    model.head.refine.bias.data += shifts[best]
-    return float(shifts[best]), float(iou[shifts == 0]), float(iou[best])
 
 
 def average_of(checkpoint: Path, config: OccLEConfig) -> OccLE:

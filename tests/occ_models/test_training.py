@@ -145,16 +145,3 @@ def test_missing_folder_is_one_line_and_exit_code_two(tmp_path, capsys):
     code = main(["occle", "--train", missing, "--validation", missing, "--output", str(tmp_path / "out")])
     assert code == 2
     assert "nowhere" in capsys.readouterr().err
-
-
-def test_calibration_moves_the_decision_to_the_best_iou(sequence):
-    from occ_models.occle import OccLE
-    from occ_models.training import calibrate_occupancy
-
-    torch.manual_seed(0)
-    config = load_config(PICO)
-    model, data = OccLE(config), FrameDataset([sequence], config.preprocess, config.image_stride)
-    shift, before, after = calibrate_occupancy(model, data)
-    assert after >= before and shift != 0
-    again, start, _ = calibrate_occupancy(model, data)
-    assert again == 0 and start == pytest.approx(after)
