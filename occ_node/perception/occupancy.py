@@ -13,7 +13,8 @@ DRIVABLE = tuple(CLASS_NAMES.index(name) for name in ("road", "parking"))
 
 @dataclass(frozen=True, eq=False)
 class Occupancy:
-    """labels, confidence : (X, Y, Z) uint8; labels 0 empty, 1..19; confidence 0..255 of the label given."""
+    """labels, confidence : (X, Y, Z) uint8; labels 0 empty, 1..19; confidence 0..255: probability that the
+    voxel is empty, or occupied, as labelled."""
 
     labels: np.ndarray
     confidence: np.ndarray
