@@ -1,10 +1,14 @@
-"""The ROS 2 node: pairs in, labelled voxels out. The executor's thread keeps messages; one worker does the rest."""
+"""The ROS 2 node: pairs in, labelled voxels out.
+
+The executor's thread keeps messages, one worker runs the network, one thread sends.
+"""
 
 import re
 import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import rclpy
@@ -101,6 +105,7 @@ class OccupancyNode(LifecycleNode):
         # On the steady clock, so that a bag's silent /clock does not silence the diagnostics.
         self._timer = self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._subscribe()
+        self._publisher, self._sending = ThreadPoolExecutor(1, "occ_node publisher"), None
         self._worker = threading.Thread(target=self._work, name="occ_node worker", daemon=True)
         self._worker.start()
         self.get_logger().info(f"ready after a warm-up of {time.perf_counter() - start:.1f} s")
@@ -128,10 +133,11 @@ class OccupancyNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def stop(self) -> None:
-        """End the worker after the frame in hand."""
+        """End the worker and the publisher after the frames in hand."""
         if self._worker is not None:
             self._synchroniser.close()
             self._worker.join(10)
+            self._publisher.shutdown()
             self._worker = None
 
     def _warm_up(self) -> None:
@@ -235,11 +241,25 @@ class OccupancyNode(LifecycleNode):
             expected = "{}x{}".format(*calibration.image_size)
             raise MessageError(f"image: {width}x{height}, but its camera_info speaks of {expected}")
         occupancy = self._predictor.predict(image, cloud.points, calibration)
-        with self._profiler.stage("publish"):
-            self._outputs.publish(Frame(header, camera_frame, image, calibration, occupancy))
+        # The next frame's network runs while this one is sent; at most one waits, so that nothing piles up.
+        if self._sending is not None:
+            self._sending.result()
+        frame = Frame(header, camera_frame, image, calibration, occupancy)
+        self._sending = self._publisher.submit(self._publish, frame, pair.arrival)
+
+    # The publisher's thread
+
+    def _publish(self, frame: Frame, arrival: float) -> None:
+        try:
+            with self._profiler.stage("publish"):
+                self._outputs.publish(frame)
+        except Exception as error:
+            if self.context.ok():
+                self._error("failed", f"publishing failed: {type(error).__name__}: {error}")
+            return
         self._counters.count("published")
-        self._profiler.record("total", time.perf_counter() - pair.arrival)
-        stamp = header.stamp.sec + 1e-9 * header.stamp.nanosec
+        self._profiler.record("total", time.perf_counter() - arrival)
+        stamp = frame.header.stamp.sec + 1e-9 * frame.header.stamp.nanosec
         age = 1e-9 * self.get_clock().now().nanoseconds - stamp
         if abs(age) < _COMPARABLE_AGE:
             self._profiler.record("age", age)

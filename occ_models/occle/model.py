@@ -86,7 +86,8 @@ def decide(occupancy: Tensor, semantics: Tensor) -> tuple[Tensor, Tensor]:
     """Logits -> labels and confidence; class ids only leave the graph, never the 19 channels.
 
     Confidence is the probability of the decision between free and occupied; a softmax over the classes at every voxel
-    would cost a tenth of the whole network. The winner is found by comparison with the maximum: runtimes on a CPU take ten times as long over ArgMax.
+    would cost a tenth of the whole network. The winner is found by comparison with the maximum: runtimes on a CPU take
+    ten times as long over ArgMax.
     """
     best = semantics.amax(3, keepdim=True)  # (B, X/2, Y/2, 1, Z/2)
     ids = torch.arange(1, semantics.shape[3] + 1, device=semantics.device, dtype=semantics.dtype).unsqueeze(1)

@@ -2,14 +2,15 @@
 
 from array import array
 
+import numba
 import numpy as np
 from geometry_msgs.msg import Point, Pose
 from nav_msgs.msg import MapMetaData, OccupancyGrid
 from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header, MultiArrayDimension, MultiArrayLayout, UInt8MultiArray
 
-from ..perception import COLORS, Grid, Occupancy
-from ..perception.occupancy import occupied_voxels, voxel_positions
+from ..perception import COLORS, IGNORE, Grid, Occupancy
+from ..perception.occupancy import occupied_voxels
 
 VOXEL_POINT = np.dtype(
     {
@@ -38,18 +39,34 @@ def _bytes(values: np.ndarray) -> array:
 
 def voxel_cloud(header: Header, occupancy: Occupancy) -> PointCloud2:
     """All occupied voxels as points, see VOXEL_POINT; voxels that are not listed are empty."""
-    flat = occupied_voxels(occupancy.labels)
-    labels = occupancy.labels.reshape(-1)[flat]
-    points = np.zeros(len(flat), VOXEL_POINT)
-    for name, column in zip("xyz", voxel_positions(flat, occupancy.grid).T, strict=True):
-        points[name] = column
-    points["rgb"] = _PACKED_COLORS[labels]
-    points["label"] = labels
-    points["confidence"] = occupancy.confidence.reshape(-1)[flat]
+    labels = np.ascontiguousarray(occupancy.labels)
+    points = np.zeros(len(occupied_voxels(labels)), VOXEL_POINT)
+    grid = occupancy.grid
+    _fill_points(points, labels, occupancy.confidence, np.array(grid.origin), grid.voxel_size, _PACKED_COLORS)
     return PointCloud2(
         header=header, height=1, width=len(points), fields=_VOXEL_FIELDS, is_bigendian=False,
         point_step=VOXEL_POINT.itemsize, row_step=points.nbytes, data=_bytes(points), is_dense=True,
     )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_points(points, labels, confidence, origin, size, colors):
+    nx, ny, nz = labels.shape
+    n = 0
+    for i in range(nx):
+        for j in range(ny):
+            for k in range(nz):
+                label = labels[i, j, k]
+                if label == 0 or label == IGNORE:
+                    continue
+                point = points[n]
+                point.x = origin[0] + size * (i + 0.5)
+                point.y = origin[1] + size * (j + 0.5)
+                point.z = origin[2] + size * (k + 0.5)
+                point.rgb = colors[label]
+                point.label = label
+                point.confidence = confidence[i, j, k]
+                n += 1
 
 
 def occupancy_grid(header: Header, view: np.ndarray, grid: Grid) -> OccupancyGrid:
