@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 from occ_node.messages.cloud import decode_cloud
 from occ_node.messages.image import decode_image
 from occ_node.messages.markers import marker_array_cdr
-from occ_node.messages.output import occupancy_grid, rgb_image, semantic_grid, voxel_cloud
+from occ_node.messages.output import occupancy_grid, rgb_image, semantic_grid, voxel_cloud_cdr
 from occ_node.perception import KITTI_GRID, Occupancy
 from occ_node.perception.occupancy import birds_eye_view, visible_voxels, voxel_positions
 from occ_node.runtime import BackendError, Bundle, Predictor, Profiler, find_bundle, load_backend
@@ -78,7 +78,7 @@ def publish(header: Header, occupancy: Occupancy) -> int:
     labels, grid = occupancy.labels, occupancy.grid
     visible = visible_voxels(labels)
     marker_array_cdr(header, voxel_positions(visible, grid), labels.reshape(-1)[visible], grid.voxel_size)
-    serialize_message(voxel_cloud(header, occupancy))
+    voxel_cloud_cdr(header, occupancy)
     serialize_message(occupancy_grid(header, birds_eye_view(labels, grid), grid))
     serialize_message(semantic_grid(labels))
     return len(visible)

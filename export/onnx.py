@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from occ_models.occle import OccLE
-from occ_models.occle.model import decide
+from occ_models.occle.head import decide
 from occ_node.runtime import input_specs
 
 OPSET = 18
@@ -33,8 +33,8 @@ class Engine(nn.Module):
         self.model = model
 
     def forward(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, ...]:
-        output = self.model(image, voxels, voxel_counts, voxel_table, occupancy, lifting)
-        return *decide(output.occupancy, output.semantics), output.occupancy, output.semantics
+        logits = self.model.logits(image, voxels, voxel_counts, voxel_table, occupancy, lifting)
+        return *decide(*logits), *logits
 
 
 def to_onnx(model: OccLE) -> onnx.ModelProto:

@@ -10,7 +10,7 @@ from std_msgs.msg import Header, UInt8MultiArray
 from visualization_msgs.msg import MarkerArray
 
 from .messages.markers import marker_array_cdr
-from .messages.output import occupancy_grid, rgb_image, semantic_grid, voxel_cloud
+from .messages.output import occupancy_grid, rgb_image, semantic_grid, voxel_cloud_cdr
 from .parameters import Settings
 from .perception import Calibration, Occupancy
 from .perception.occupancy import birds_eye_view, occupied_voxels, visible_voxels, voxel_positions
@@ -69,8 +69,8 @@ class Outputs:
     def _semantic_grid(self, frame: Frame) -> UInt8MultiArray:
         return semantic_grid(frame.occupancy.labels)
 
-    def _voxels(self, frame: Frame) -> PointCloud2:
-        return voxel_cloud(frame.header, frame.occupancy)
+    def _voxels(self, frame: Frame) -> bytes:
+        return voxel_cloud_cdr(frame.header, frame.occupancy)
 
     def _markers(self, frame: Frame) -> bytes:
         labels, grid = frame.occupancy.labels, frame.occupancy.grid

@@ -45,8 +45,8 @@ class DualMambaBlock(nn.Module):
     def _scan(self, branch: int, grid: Tensor) -> Tensor:
         tokens = grid.flatten(2).transpose(1, 2).index_select(1, self.order)  # (B, L, C)
         x = self.norm[branch](tokens)
-        mamba = self.mamba[branch]
-        tokens = tokens + mamba(x) + mamba(x.flip(1)).flip(1)
+        forward, backward = self.mamba[branch](torch.cat([x, x.flip(1)])).chunk(2)
+        tokens = tokens + forward + backward.flip(1)
         return tokens.index_select(1, self.inverse).transpose(1, 2).reshape(grid.shape)
 
 

@@ -26,23 +26,25 @@ class VoxelFeatureEncoder(nn.Module):
         slots = torch.arange(voxels.shape[1], device=voxels.device)
         mask = (slots < counts.unsqueeze(1)).to(voxels.dtype).unsqueeze(2)  # (V, K, 1)
         x = self.first(voxels * self.scale).relu() * mask  # ReLU first: the zeros of padding never win the maximum
-        x = torch.cat([x, x.amax(1, keepdim=True).expand_as(x)], 2)
-        return (self.second(x).relu() * mask).amax(1)
+        # A layer over each point beside its voxel's maximum, as two products: the maximum's is made once a voxel.
+        of_point, of_voxel = self.second.weight.chunk(2, 1)
+        x = F.linear(x, of_point) + F.linear(x.amax(1, keepdim=True), of_voxel, self.second.bias)
+        return (x.relu() * mask).amax(1)
 
 
 def spread(features: Tensor, table: Tensor) -> Tensor:
-    """Rows (V, C) onto the grid by one Gather: table (B, X, Y, Z) -> (B, C, X, Y, Z). Row 0 is the empty voxel."""
-    return F.embedding(table, features).permute(0, 4, 1, 2, 3)
+    """Rows (V, C) onto the grid by one Gather: table (B, X, Y, Z) -> (B, X, Y, Z, C). Row 0 is the empty voxel."""
+    return F.embedding(table, features)
 
 
 def heights_as_channels(grid: Tensor) -> Tensor:
     """(B, C, X, Y, Z) -> (B, Z*C, X, Y); no copy where the channels lie innermost in memory."""
-    return grid.permute(0, 4, 1, 2, 3).flatten(1, 2)
+    return grid.permute(0, 2, 3, 4, 1).flatten(3).permute(0, 3, 1, 2)
 
 
 def grid_from_heights(x: Tensor, depth: int) -> Tensor:
     """(B, Z*C, X, Y) -> (B, C, X, Y, Z): the way back from `heights_as_channels`."""
-    return x.unflatten(1, (depth, -1)).permute(0, 2, 3, 4, 1)
+    return x.permute(0, 2, 3, 1).unflatten(3, (depth, -1)).permute(0, 4, 1, 2, 3)
 
 
 class LidarUNet(nn.Module):
@@ -57,26 +59,24 @@ class LidarUNet(nn.Module):
         super().__init__()
         patch = 2 // voxel_factor
         self.voxels = nn.Conv2d(height // voxel_factor * voxel_channels, widths[0], patch, patch, bias=False)
-        self.occupancy = nn.Conv2d(height, widths[0], 3, 2, 1, bias=False)
-        self.stem = nn.Sequential(
-            nn.BatchNorm2d(2 * widths[0]), nn.ReLU(inplace=True), conv_bn_relu(2 * widths[0], widths[0])
+        self.columns = nn.Conv2d(4 * height, widths[0], 1, bias=False)
+        self.stem = nn.Sequential(nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True), conv_bn_relu(widths[0], widths[0]))
+        self.stages = nn.ModuleList(
+            nn.Sequential(conv_bn_relu(fine, coarse, 3, 2), conv_bn_relu(coarse, coarse))
+            for fine, coarse in pairwise(widths)
         )
-        self.stages = nn.ModuleList([conv_bn_relu(widths[0], widths[0])])
-        for fine, coarse in pairwise(widths):
-            self.stages.append(nn.Sequential(conv_bn_relu(fine, coarse, 3, 2), conv_bn_relu(coarse, coarse)))
         self.level = (factor // 2).bit_length() - 1  # of the feature grid in the pyramid
         self.decoder = UNetDecoder(list(widths[self.level :]))
         self.depth = height // factor
         self.out = conv_bn_relu(widths[self.level], channels * self.depth, 1)
 
-    def forward(self, voxel_grid: Tensor, occupancy: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.stem(
-            torch.cat([self.voxels(heights_as_channels(voxel_grid)), self.occupancy(occupancy.permute(0, 3, 1, 2))], 1)
-        )
-        features = []
+    def forward(self, voxel_grid: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """voxel_grid (B, X/v, Y/v, Z/v, Cv), columns (B, X/2, Y/2, 4*Z) uint8 of the scan's occupancy."""
+        voxels = self.voxels(voxel_grid.flatten(3).permute(0, 3, 1, 2))
+        columns = self.columns(columns.to(voxels.dtype).permute(0, 3, 1, 2))
+        features = [self.stem(voxels + columns)]
         for stage in self.stages:
-            x = stage(x)
-            features.append(x)
+            features.append(stage(features[-1]))
         grid = self.out(self.decoder(features[self.level :]))
         return grid_from_heights(grid, self.depth), features[0]
 
@@ -84,7 +84,7 @@ class LidarUNet(nn.Module):
 class LidarEncoder3d(nn.Module):
     """The geometric branch's two-layer convolution over the voxel grid (section 4.2), dense.
 
-    (B, Cv, X/v, Y/v, Z/v) -> (B, C, X/f, Y/f, Z/f).
+    (B, X/v, Y/v, Z/v, Cv) -> (B, C, X/f, Y/f, Z/f).
     """
 
     def __init__(self, voxel_channels: int, channels: int, stride: int):
@@ -95,4 +95,4 @@ class LidarEncoder3d(nn.Module):
         )
 
     def forward(self, voxel_grid: Tensor) -> Tensor:
-        return self.layers(voxel_grid)
+        return self.layers(voxel_grid.permute(0, 4, 1, 2, 3))

@@ -50,9 +50,9 @@ class SemanticBranch(nn.Module):
         self.header_2d = nn.Sequential(conv_bn_relu(c, c), nn.Conv2d(c, NUM_CLASSES, 1))
         self.header_3d = nn.Sequential(conv_bn_relu(c, 2 * c, 1, dims=3), nn.Conv3d(2 * c, NUM_CLASSES, 1))
 
-    def forward(self, image: Tensor, voxel_grid: Tensor, occupancy: Tensor, lifting: Tensor):
+    def forward(self, image: Tensor, voxel_grid: Tensor, columns: Tensor, lifting: Tensor):
         """Returns F_sem (B, C, X, Y, Z), F_I^s (B, C, h, w) and the half-resolution LiDAR map for the final head."""
         f_image = self.image(image)
-        f_lidar, half = self.lidar(voxel_grid, occupancy)
+        f_lidar, half = self.lidar(voxel_grid, columns)
         lifted = lift(f_image, lifting, f_lidar.shape[2:])
         return self.combine(torch.cat([lifted, f_lidar], 1)), f_image, half

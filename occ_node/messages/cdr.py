@@ -5,7 +5,7 @@ import struct
 import numpy as np
 
 CDR_HEADER = b"\x00\x01\x00\x00"  # plain CDR, little endian
-_SIZES = {kind: struct.calcsize(kind) for kind in "?iIfd"}
+_SIZES = {kind: struct.calcsize(kind) for kind in "?BiIfd"}
 
 
 class CdrWriter:

@@ -69,8 +69,19 @@ def occupied_voxels(labels: np.ndarray) -> np.ndarray:
 
 def voxel_positions(flat: np.ndarray, grid: Grid) -> np.ndarray:
     """Centres (M, 3) float32, metres in the LiDAR frame, of flat voxel indices (M,)."""
-    index = np.stack(np.unravel_index(flat, grid.shape), -1)
-    return (np.asarray(grid.origin) + grid.voxel_size * (index + 0.5)).astype(np.float32)
+    return _positions(np.ascontiguousarray(flat), grid.shape, np.array(grid.origin, float), grid.voxel_size)
+
+
+@numba.njit(cache=True, nogil=True)
+def _positions(flat, shape, origin, size):
+    _, ny, nz = shape
+    positions = np.empty((len(flat), 3), np.float32)
+    for n in range(len(flat)):
+        column = flat[n] // nz
+        positions[n, 0] = origin[0] + size * (column // ny + 0.5)
+        positions[n, 1] = origin[1] + size * (column % ny + 0.5)
+        positions[n, 2] = origin[2] + size * (flat[n] % nz + 0.5)
+    return positions
 
 
 def birds_eye_view(

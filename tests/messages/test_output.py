@@ -5,11 +5,12 @@ pytest.importorskip("rclpy", reason="rclpy is not installed (pip install occ_nod
 
 from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 
 from occ_node.messages.cloud import decode_cloud
 from occ_node.messages.image import decode_image
-from occ_node.messages.output import VOXEL_POINT, occupancy_grid, rgb_image, semantic_grid, voxel_cloud
+from occ_node.messages.output import VOXEL_POINT, occupancy_grid, rgb_image, semantic_grid, voxel_cloud_cdr
 from occ_node.perception import COLORS, KITTI_GRID, Grid, Occupancy
 from occ_node.perception.occupancy import voxel_positions
 
@@ -30,7 +31,12 @@ def occupancy():
 
 
 def test_voxel_cloud_lists_what_is_occupied(occupancy):
-    message = through_dds(voxel_cloud(HEADER, occupancy))
+    message = deserialize_message(voxel_cloud_cdr(HEADER, occupancy), PointCloud2)
+    assert message.header == HEADER and message.is_dense and not message.is_bigendian
+    assert (message.height, message.width, message.point_step, message.row_step) == (1, 2, 20, 40)
+    assert [(f.name, f.offset, f.datatype, f.count) for f in message.fields] == [
+        ("x", 0, 7, 1), ("y", 4, 7, 1), ("z", 8, 7, 1), ("rgb", 12, 7, 1), ("label", 16, 2, 1), ("confidence", 17, 2, 1),
+    ]  # fmt: skip
     points = np.frombuffer(message.data, VOXEL_POINT)
     flat = np.ravel_multi_index(([3, 100], [4, 200], [5, 31]), KITTI_GRID.shape)
     np.testing.assert_array_equal(decode_cloud(message).points[:, :3], voxel_positions(flat, KITTI_GRID))

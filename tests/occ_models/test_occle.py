@@ -9,7 +9,7 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 from occ_models.config import ConfigError, OccLEConfig, from_dict, load_config, to_dict  # noqa: E402
 from occ_models.occle import OccLE  # noqa: E402
 from occ_models.occle.lidar import VoxelFeatureEncoder, spread  # noqa: E402
-from occ_models.occle.model import decide  # noqa: E402
+from occ_models.occle.head import columns_of_cells, decide, grid_of_cells  # noqa: E402
 from occ_models.occle.semantic import lift  # noqa: E402
 from occ_node.perception import Calibration, FramePreprocessor, Grid  # noqa: E402
 from occ_node.perception.lifting import lift_features_ref, lifting_table  # noqa: E402
@@ -80,11 +80,18 @@ def test_several_frames_become_one_grid():
         assert model(*tensors(many)).occupancy.shape == (1, 256, 256, 32)
 
 
+def test_columns_of_cells_stand_side_by_side_and_come_back():
+    grid = torch.arange(6 * 4 * 2).reshape(1, 6, 4, 2)
+    columns = columns_of_cells(grid)
+    assert columns[0, 2, 1].tolist() == [*grid[0, 4, 2], *grid[0, 4, 3], *grid[0, 5, 2], *grid[0, 5, 3]]
+    assert (grid_of_cells(columns) == grid).all()
+
+
 def test_decision_is_argmax_of_the_factorised_probabilities():
     generator = torch.Generator().manual_seed(1)
     occupancy = torch.randn(1, 4, 4, 4, generator=generator)
     semantics = torch.randn(1, 2, 2, 19, 2, generator=generator)
-    labels, confidence = decide(occupancy, semantics)
+    labels, confidence = decide(columns_of_cells(occupancy), semantics)
     share = semantics.softmax(3).transpose(3, 4).repeat_interleave(2, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)
     index = share.argmax(-1)
     o = occupancy.sigmoid()
@@ -113,7 +120,7 @@ def test_padding_never_reaches_the_voxel_features():
     torch.testing.assert_close(encoder(clean, counts), encoder(dirty, counts))
     assert (encoder(clean, counts)[counts == 0] == 0).all()
     grid = spread(encoder(clean, counts), torch.from_numpy(voxels.table)[None])
-    assert ((grid[0] != 0).any(0).numpy() <= (voxels.table > 0)).all()
+    assert ((grid[0] != 0).any(-1).numpy() <= (voxels.table > 0)).all()
 
 
 def test_configuration_survives_a_round_trip():
