@@ -1,6 +1,7 @@
 """`occ-data`: make, complete and convert data sets."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ EXIT_BAD_INPUT = 2
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; 0 when done, 2 with one line on stderr for input that cannot be used."""
+    os.environ.setdefault("TQDM_MININTERVAL", "0.1" if sys.stderr.isatty() else "10")  # a log wants few lines
     arguments = _parser().parse_args(argv)
     try:
         return arguments.verb(arguments)

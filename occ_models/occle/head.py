@@ -11,7 +11,7 @@ from .lidar import heights_as_channels
 
 
 def columns_of_cells(grid: Tensor) -> Tensor:
-    """(B, X, Y, Z) -> (B, X/2, Y/2, 4*Z): the four columns of each cell of half resolution side by side, x outermost."""
+    """(B, X, Y, Z) -> (B, X/2, Y/2, 4*Z): the four columns of each half-resolution cell side by side, x first."""
     b, x, y, z = grid.shape
     return grid.reshape(b, x // 2, 2, y // 2, 2 * z).transpose(2, 3).flatten(3)
 

@@ -47,8 +47,7 @@ def decode_cloud(message) -> Cloud:
             points[:, column] = _column(message, field).reshape(-1)
     if intensity is not None:
         points[:, 3] = _unit_intensity(points[:, 3], _DATATYPES[intensity.datatype])
-    finite = np.isfinite(points[:, :3]).all(1)
-    kept = points if finite.all() else points[finite]
+    kept = points if np.isfinite(points).all() else points[np.isfinite(points[:, :3]).all(1)]
     if not len(kept):
         raise MessageError(f"points: cloud holds no finite point ({len(points)} are NaN or infinite)")
     return Cloud(kept, len(points) - len(kept))

@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one verb; gives the process's exit code."""
+    os.environ.setdefault("TQDM_MININTERVAL", "0.1" if sys.stderr.isatty() else "10")  # a log wants few lines
     arguments = parser().parse_args(argv)
     try:
         return arguments.command(arguments) or 0

@@ -35,7 +35,8 @@ def test_voxel_cloud_lists_what_is_occupied(occupancy):
     assert message.header == HEADER and message.is_dense and not message.is_bigendian
     assert (message.height, message.width, message.point_step, message.row_step) == (1, 2, 20, 40)
     assert [(f.name, f.offset, f.datatype, f.count) for f in message.fields] == [
-        ("x", 0, 7, 1), ("y", 4, 7, 1), ("z", 8, 7, 1), ("rgb", 12, 7, 1), ("label", 16, 2, 1), ("confidence", 17, 2, 1),
+        ("x", 0, 7, 1), ("y", 4, 7, 1), ("z", 8, 7, 1), ("rgb", 12, 7, 1),
+        ("label", 16, 2, 1), ("confidence", 17, 2, 1),
     ]  # fmt: skip
     points = np.frombuffer(message.data, VOXEL_POINT)
     flat = np.ravel_multi_index(([3, 100], [4, 200], [5, 31]), KITTI_GRID.shape)

@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 from occ_models.config import ConfigError, OccLEConfig, from_dict, load_config, to_dict  # noqa: E402
 from occ_models.occle import OccLE  # noqa: E402
-from occ_models.occle.lidar import VoxelFeatureEncoder, spread  # noqa: E402
 from occ_models.occle.head import columns_of_cells, decide, grid_of_cells  # noqa: E402
+from occ_models.occle.lidar import VoxelFeatureEncoder, spread  # noqa: E402
 from occ_models.occle.semantic import lift  # noqa: E402
 from occ_node.perception import Calibration, FramePreprocessor, Grid  # noqa: E402
 from occ_node.perception.lifting import lift_features_ref, lifting_table  # noqa: E402
