@@ -1,22 +1,43 @@
-"""`python -m export CHECKPOINT BUNDLE --golden-sequence ... `: see --help."""
+"""`python -m export bundle | precision`: see --help of each."""
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence as Arguments
+from dataclasses import asdict
 from pathlib import Path
 
 from occ_models.config import ConfigError
 from occ_node.perception import CalibrationError
-from occ_node.runtime import BundleError
+from occ_node.runtime import BackendError, Bundle, BundleError, find_bundle
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    p = argparse.ArgumentParser(
-        prog="python -m export",
+    p = argparse.ArgumentParser(prog="python -m export", description=__doc__)
+    verbs = p.add_subparsers(dest="verb", required=True)
+    _bundle_arguments(verbs)
+    _precision_arguments(verbs)
+    return p
+
+
+def main(argv: Arguments[str] | None = None) -> int:
+    """Exit code 0, or 1 with one line on what was wrong."""
+    arguments = parser().parse_args(argv)
+    try:
+        return arguments.run(arguments)
+    except (BackendError, BundleError, CalibrationError, ConfigError, OSError, ValueError) as error:
+        print(f"export {arguments.verb}: {error}", file=sys.stderr)
+        return 1
+
+
+def _bundle_arguments(verbs) -> None:
+    p = verbs.add_parser(
+        "bundle",
+        help="checkpoint to engine bundle",
         description="Checkpoint to engine bundle; refuses where ONNX Runtime or OpenVINO disagree with torch.",
-        epilog="example: python -m export out/nano engines/occle-nano --golden-sequence DATA/sequences/07 "
+        epilog="example: python -m export bundle out/nano engines/occle-nano --golden-sequence DATA/sequences/07 "
         "--frame 000000 --data 'SemanticKITTI 00 01 02' 'synthetic drives' --license CC-BY-NC-SA-4.0",
     )
     p.add_argument("checkpoint", type=Path, help="folder with model.safetensors and config.yaml (and training.yaml)")
@@ -28,21 +49,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--name", help="bundle's name (default: the folder's)")
     p.add_argument("--version", default="1", help="version of the weights (default: %(default)s)")
     p.add_argument("--metrics", type=Path, help="JSON file: figures under the name of their data set")
-    return p
+    p.set_defaults(run=_bundle)
 
 
-def main(argv: Arguments[str] | None = None) -> int:
-    """Exit code 0, or 1 with one line on what was wrong."""
-    arguments = parser().parse_args(argv)
-    try:
-        _export(arguments)
-    except (BundleError, CalibrationError, ConfigError, OSError, ValueError) as error:
-        print(f"export: {error}", file=sys.stderr)
-        return 1
-    return 0
-
-
-def _export(arguments: argparse.Namespace) -> None:
+def _bundle(arguments: argparse.Namespace) -> int:
     from occ_data.kitti import Sequence
 
     from .bundle import export_bundle, golden_inputs, read_checkpoint, training_recipe
@@ -65,6 +75,40 @@ def _export(arguments: argparse.Namespace) -> None:
         print(result)
     size = sum(entry.bytes for entry in bundle.files.values())
     print(f"{bundle.path}: {bundle.name} {bundle.version}, {size / 1e6:.1f} MB, golden frame {sequence.name}/{frame}")
+    return 0
+
+
+def _precision_arguments(verbs) -> None:
+    p = verbs.add_parser(
+        "precision",
+        help="f16 and int8 models for a bundle, measured",
+        description="Make the f16 and int8 models of a bundle, measure what each costs in quality, and put those into "
+        "the bundle that cost at most a point of mIoU. Exit code 1 where one was refused.",
+        epilog="example: python -m export precision engines/occle-nano --calibration DATA/sequences/0[0-5] "
+        "--evaluate DATA/sequences/08 --json out/precision.json",
+    )
+    p.add_argument("bundle", help="folder of the bundle, or the name of one in engines/")
+    p.add_argument("--calibration", nargs="+", required=True, metavar="SEQ", help="sequence folders for int8's ranges")
+    p.add_argument("--evaluate", nargs="+", required=True, metavar="SEQ", help="sequence folders with voxels/*.label")
+    p.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
+    p.set_defaults(run=_precision)
+
+
+def _precision(arguments: argparse.Namespace) -> int:
+    from .precision import add_precisions, table_text
+
+    bundle = Bundle.load(find_bundle(arguments.bundle))
+    table, refused = add_precisions(bundle, arguments.calibration, arguments.evaluate, progress=True)
+    print(table_text(table))
+    if arguments.json:
+        part = arguments.json.with_name(f"{arguments.json.name}.tmp")
+        content = {"bundle": bundle.name, "precisions": [asdict(row) for row in table], "refused": refused}
+        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        os.replace(part, arguments.json)
+    for precision, reason in refused.items():
+        print(f"export precision: {precision} is not shipped: {reason}", file=sys.stderr)
+    print(f"{bundle.path}: {', '.join(Bundle.load(bundle.path).precisions)}")
+    return 1 if refused else 0
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from occ_node.perception import FramePreprocessor
 from occ_node.runtime import Bundle, input_specs, output_specs, write_bundle
 
 from .onnx import LOGITS, run_torch, to_onnx, without_outputs
-from .operators import forbidden_operators
+from .operators import check_operators
 from .parity import Parity, check_parity, random_inputs
 
 TRAINING = "training.yaml"
@@ -65,8 +65,8 @@ def export_bundle(
     config = model.config.preprocess
     whole = to_onnx(model)
     shipped = without_outputs(whole, LOGITS)
-    if forbidden := forbidden_operators(shipped):
-        raise ExportError(f"the graph holds what an engine must not: {', '.join(forbidden)}")
+    if refused := check_operators(shipped):
+        raise ExportError(f"the graph does not fit TensorRT: {'; '.join(refused)}")
     samples = {"the golden frame": golden, "noise": random_inputs(config, seed=0)}
     parity = check_parity(model, shipped, whole, samples)
     expected = run_torch(model, golden)

@@ -16,8 +16,7 @@ from occ_models.occle import OccLE
 from occ_models.occle.head import decide
 from occ_node.runtime import input_specs
 
-OPSET = 18
-
+from .opset import EXPORTED, lower_opset
 
 LOGITS = ("occupancy_logits", "semantics_logits")
 """Outputs of the whole graph that the shipped one does without."""
@@ -33,7 +32,8 @@ class Engine(nn.Module):
         self.model = model
 
     def forward(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, ...]:
-        logits = self.model.logits(image, voxels, voxel_counts, voxel_table, occupancy, lifting)
+        # Bytes become numbers first: TensorRT knows uint8 as a tensor of the engine's border alone.
+        logits = self.model.logits(image, voxels, voxel_counts, voxel_table, occupancy.to(image.dtype), lifting)
         return *decide(*logits), *logits
 
 
@@ -46,11 +46,11 @@ def to_onnx(model: OccLE) -> onnx.ModelProto:
             tuple(torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype)) for spec in specs),
             input_names=[spec.name for spec in specs],
             output_names=list(Engine.outputs),
-            opset_version=OPSET,
+            opset_version=EXPORTED,
             dynamo=True,
             verbose=False,
         )
-    graph = program.model_proto
+    graph = lower_opset(program.model_proto)
     _strip(graph)
     onnx.checker.check_model(graph, full_check=True)
     return graph

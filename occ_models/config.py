@@ -43,7 +43,8 @@ class OccLEConfig:
 
     channels: C of the feature grid (edge: preprocess.lifting_factor grid voxels); voxel_channels: learned voxel
     feature; lidar_widths: U-Net over heights as channels, from half resolution down; head_width: at half resolution;
-    frames: N of the geometric branch.
+    frames: N of the geometric branch; sparse: its LiDAR convolutions compute at voxels with points alone, as the
+    paper's do, and not at their neighbours.
     """
 
     name: str = "base"
@@ -57,6 +58,7 @@ class OccLEConfig:
     fusion: FusionConfig = field(default_factory=FusionConfig)
     head_width: int = 96
     frames: int = 1
+    sparse: bool = False
 
 
 def from_dict(cls, values: dict, where: str = ""):

@@ -39,7 +39,8 @@ class GeometricBranch(nn.Module):
         self.reduce = nn.ModuleList(
             nn.Conv2d(n, c, 1) for n in self.image.channels[(config.image_stride // 4).bit_length() - 1 :]
         )
-        self.lidar = LidarEncoder3d(config.voxel_channels, c, pre.lifting_factor // pre.voxelizer.factor)
+        stride = pre.lifting_factor // pre.voxelizer.factor
+        self.lidar = LidarEncoder3d(config.voxel_channels, c, stride, config.sparse)
         # Conv1D over the frame axis with a kernel of all N frames: a 1x1x1 convolution on the frames side by side.
         self.frames = config.frames
         self.fuse_image = nn.Conv3d(config.frames * c, c, 1) if config.frames > 1 else nn.Identity()
@@ -56,12 +57,13 @@ class GeometricBranch(nn.Module):
         maps = [reduce(f) for reduce, f in zip(self.reduce, features, strict=True)]
         return sum(F.interpolate(m, size=maps[0].shape[2:], mode="nearest") for m in maps)
 
-    def forward(self, image: Tensor, voxel_grid: Tensor, lifting: Tensor) -> Tensor:
+    def forward(self, image: Tensor, voxel_grid: Tensor, active: Tensor, lifting: Tensor) -> Tensor:
         """Several frames come along the batch axis, (B*N, ...), each with its own lifting table into the current grid.
+        active: which voxels have points, as `LidarEncoder3d` takes it.
 
         Returns F_geo (B, C, X, Y, Z).
         """
-        lidar = self.lidar(voxel_grid)
+        lidar = self.lidar(voxel_grid, active)
         lifted = lift(self.encode_image(image), lifting, lidar.shape[2:])
         lidar, lifted = self.fuse_lidar(self._stack(lidar)), self.fuse_image(self._stack(lifted))
 

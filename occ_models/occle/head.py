@@ -69,6 +69,7 @@ def decide(occupancy: Tensor, semantics: Tensor) -> tuple[Tensor, Tensor]:
     classes = ((semantics >= best).to(semantics.dtype) * ids).amax(3)
     double = torch.eye(classes.shape[3], device=classes.device, dtype=classes.dtype).repeat_interleave(2, 0)
     classes = F.linear(classes, double).unsqueeze(3)  # (B, X/2, Y/2, 1, Z)
-    labels = torch.where(occupancy.unflatten(3, (4, -1)) > 0, classes, torch.zeros_like(classes)).to(torch.uint8)
-    confidence = (occupancy.abs().sigmoid() * 255 + 0.5).to(torch.uint8)
-    return grid_of_cells(labels.flatten(3)), grid_of_cells(confidence)
+    labels = torch.where(occupancy.unflatten(3, (4, -1)) > 0, classes, torch.zeros_like(classes))
+    confidence = occupancy.abs().sigmoid() * 255 + 0.5
+    # Bytes come last: TensorRT knows uint8 as a tensor of the engine's border alone.
+    return grid_of_cells(labels.flatten(3)).to(torch.uint8), grid_of_cells(confidence).to(torch.uint8)

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.conv import UNetDecoder, conv_bn_relu
+from ..layers.sparse import MaskedConv3d
 
 # Metres (and intensity) to about one. VoxelNet leaves this to batch statistics, which padded rows would spoil.
 _SCALE = (1 / 25.6, 1 / 25.6, 1 / 3.2, 1.0, 5.0, 5.0, 5.0)
@@ -82,17 +83,30 @@ class LidarUNet(nn.Module):
 
 
 class LidarEncoder3d(nn.Module):
-    """The geometric branch's two-layer convolution over the voxel grid (section 4.2), dense.
+    """The geometric branch's two-layer convolution over the voxel grid (section 4.2).
 
-    (B, X/v, Y/v, Z/v, Cv) -> (B, C, X/f, Y/f, Z/f).
+    sparse: as the paper's sparse convolutions, at active voxels alone; otherwise dense.
     """
 
-    def __init__(self, voxel_channels: int, channels: int, stride: int):
+    def __init__(self, voxel_channels: int, channels: int, stride: int, sparse: bool):
         super().__init__()
-        self.layers = nn.Sequential(
-            conv_bn_relu(voxel_channels, channels, stride if stride > 1 else 3, stride, dims=3),
-            conv_bn_relu(channels, channels, 3, 1, dims=3),
-        )
+        self.sparse = sparse
+        first = stride if stride > 1 else 3
+        if sparse:
+            layers = MaskedConv3d(voxel_channels, channels, first, stride), MaskedConv3d(channels, channels)
+        else:
+            layers = conv_bn_relu(voxel_channels, channels, first, stride, 3), conv_bn_relu(channels, channels, dims=3)
+        self.layers = nn.ModuleList(layers)
 
-    def forward(self, voxel_grid: Tensor) -> Tensor:
-        return self.layers(voxel_grid.permute(0, 4, 1, 2, 3))
+    def forward(self, voxel_grid: Tensor, active: Tensor) -> Tensor:
+        """voxel_grid (B, X/v, Y/v, Z/v, Cv), active (B, X/v, Y/v, Z/v, 1): 1 in voxels with points, else 0.
+
+        Returns (B, C, X/f, Y/f, Z/f).
+        """
+        x, mask = voxel_grid.permute(0, 4, 1, 2, 3), active.permute(0, 4, 1, 2, 3)
+        for layer in self.layers:
+            if self.sparse:
+                x, mask = layer(x, mask)
+            else:
+                x = layer(x)
+        return x

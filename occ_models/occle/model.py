@@ -69,7 +69,8 @@ class OccLE(nn.Module):
         n = self.config.frames
         columns = columns_of_cells(occupancy[::n])
         grid = spread(self.voxel_features(voxels, voxel_counts), voxel_table)  # (B*N, X/v, Y/v, Z/v, Cv)
-        f_geo = self.geometric(image, grid, lifting)
+        active = spread((voxel_counts > 0).to(voxels.dtype).unsqueeze(1), voxel_table)  # (B*N, X/v, Y/v, Z/v, 1)
+        f_geo = self.geometric(image, grid, active, lifting)
         # The semantic branch looks at the current frame alone, the first of each N.
         f_sem, f_image, half = self.semantic(image[::n], grid[::n], columns, lifting[::n])
         fused = self.fusion(f_sem, f_geo)

@@ -1,12 +1,12 @@
 """Engine bundles and the runtimes that run them, behind one protocol; no ROS, no torch."""
 
 from .backend import BACKENDS, Backend, BackendError, load_backend
-from .bundle import Bundle, find_bundle, write_bundle
+from .bundle import Bundle, find_bundle, with_typed_models, write_bundle
 from .manifest import BundleError, TensorSpec, input_specs, output_specs
 from .predictor import Predictor, SelfTest
 from .profiler import Profiler
 
 __all__ = [
     "BACKENDS", "Backend", "BackendError", "Bundle", "BundleError", "Predictor", "Profiler", "SelfTest", "TensorSpec",
-    "find_bundle", "input_specs", "load_backend", "output_specs", "write_bundle",
+    "find_bundle", "input_specs", "load_backend", "output_specs", "with_typed_models", "write_bundle",
 ]  # fmt: skip

@@ -1,14 +1,17 @@
 """The engine bundle: one folder with all that a robot needs of a network.
 
-bundle.yaml   what the network is, eats and gives, how it was trained, and the sha256 of the files beside it
-model.onnx    the network, argmax and confidence inside
-golden.npz    one frame's input tensors and the outputs expected, for a self-test on the target
+bundle.yaml       what the network is, eats and gives, how it was trained, and the sha256 of the files beside it
+model.onnx        the network, argmax and confidence inside
+model.f16.onnx    the same network typed float16, and
+model.int8.onnx   with explicit quantisation: same tensors in and out; a bundle may do without either
+golden.npz        one frame's input tensors and the outputs expected, for a self-test on the target
 """
 
 import hashlib
 import shutil
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..perception import CLASS_NAMES, Grid, PreprocessConfig
-from .manifest import GOLDEN, MODEL, BundleError, FileEntry, TensorSpec, dump, output_specs, parse
+from .manifest import GOLDEN, MODELS, BundleError, FileEntry, TensorSpec, dump, output_specs, parse
 
 MANIFEST = "bundle.yaml"
 
@@ -50,8 +53,20 @@ class Bundle:
 
     @property
     def model_file(self) -> Path:
-        """The ONNX file."""
-        return self.path / MODEL
+        """The ONNX file in float32."""
+        return self.path / MODELS["f32"]
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Precisions that have an ONNX file of their own here: "f32", and "f16" and "int8" where they are."""
+        return tuple(precision for precision, name in MODELS.items() if name in self.files)
+
+    def model_file_of(self, precision: str) -> Path:
+        """The ONNX file to run in "f32", "bf16" (the f32 file), "f16" or "int8". Raises BundleError where it lacks."""
+        held = "f32" if precision == "bf16" else precision
+        if held not in self.precisions:
+            raise BundleError(f"bundle {self.name} has no {precision} model; it holds {', '.join(self.precisions)}")
+        return self.path / MODELS[held]
 
     @classmethod
     def load(cls, folder: str | Path, verify: bool = True) -> "Bundle":
@@ -128,10 +143,12 @@ def write_bundle(
     metrics: dict[str, Any],
     onnx: bytes,
     golden: tuple[dict[str, np.ndarray], dict[str, np.ndarray]],
+    typed: Mapping[str, bytes] | None = None,
 ) -> Bundle:
     """Write a bundle folder and load it back; the folder appears whole or not at all, replacing an older bundle.
 
-    onnx: the serialised model; golden: inputs and expected outputs by tensor name.
+    onnx: the serialised model; golden: inputs and expected outputs by tensor name; typed: the same model in "f16" or
+    "int8", serialised, by precision.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
@@ -140,14 +157,16 @@ def write_bundle(
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         temporary.chmod(0o755)
-        (temporary / MODEL).write_bytes(onnx)
+        models = {MODELS[precision]: content for precision, content in {"f32": onnx, **(typed or {})}.items()}
+        for file, content in models.items():
+            (temporary / file).write_bytes(content)
         arrays = {
             f"{side}/{key}": a
             for side, part in zip(("inputs", "outputs"), golden, strict=True)
             for key, a in part.items()
         }
         np.savez_compressed(temporary / GOLDEN, **arrays)
-        files = {file: _entry(temporary / file) for file in (MODEL, GOLDEN)}
+        files = {file: _entry(temporary / file) for file in (*models, GOLDEN)}
         outputs = output_specs(preprocess.grid)
         bundle = Bundle(
             folder, name, model, size, version, preprocess, CLASS_NAMES, inputs, outputs, training, license, metrics,
@@ -159,6 +178,18 @@ def write_bundle(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return bundle
+
+
+def with_typed_models(bundle: Bundle, folder: str | Path, typed: Mapping[str, bytes]) -> Bundle:
+    """Write `bundle` to a folder (its own, or another) with these typed models in place of those it has."""
+    kept = ("name", "model", "size", "version", "preprocess", "inputs", "training", "license", "metrics")
+    return write_bundle(
+        folder,
+        **{key: getattr(bundle, key) for key in kept},
+        onnx=bundle.model_file.read_bytes(),
+        golden=bundle.golden(),
+        typed=typed,
+    )
 
 
 def _swap(temporary: Path, folder: Path) -> None:

@@ -10,7 +10,9 @@ from ..perception import CLASS_NAMES, Grid, PreprocessConfig, VoxelizerConfig
 from ..perception.voxelizer import POINT_FEATURES
 
 FORMAT_VERSION = 1
-MODEL, GOLDEN = "model.onnx", "golden.npz"
+GOLDEN = "golden.npz"
+MODELS = {"f32": "model.onnx", "f16": "model.f16.onnx", "int8": "model.int8.onnx"}
+"""ONNX files by the precision of what is inside; a bundle holds the f32 one and may hold the others."""
 
 
 class BundleError(ValueError):
@@ -117,7 +119,7 @@ def _fields(manifest: dict[str, Any]) -> dict[str, Any]:
     if classes != CLASS_NAMES:
         raise BundleError(f"classes: expected {', '.join(CLASS_NAMES)}; got {', '.join(classes)}")
     tensors = _mapping(top["tensors"], "tensors", ("inputs", "outputs"))
-    files = _mapping(top["files"], "files", (MODEL, GOLDEN))
+    files = _mapping(top["files"], "files", (MODELS["f32"], GOLDEN), optional=(MODELS["f16"], MODELS["int8"]))
     return dict(
         **{key: _value(top[key], key, str) for key in ("name", "model", "size", "version", "license")},
         preprocess=preprocess,
@@ -178,14 +180,14 @@ def _file_entry(value: Any, where: str) -> FileEntry:
     return FileEntry(_value(keys["sha256"], f"{where}.sha256", str), _value(keys["bytes"], f"{where}.bytes", int))
 
 
-def _mapping(value: Any, where: str, keys: Collection[str]) -> dict[str, Any]:
-    """A mapping with exactly these keys."""
+def _mapping(value: Any, where: str, keys: Collection[str], optional: Collection[str] = ()) -> dict[str, Any]:
+    """A mapping with all of `keys` and perhaps some of `optional`."""
     prefix = f"{where}." if where else ""
     if not isinstance(value, dict):
         raise BundleError(f"{where}: expected a mapping of {', '.join(keys)}, got {value!r}")
     for key in value:
-        if key not in keys:
-            raise BundleError(f"unknown key {prefix + str(key)!r}; known here: {', '.join(keys)}")
+        if key not in keys and key not in optional:
+            raise BundleError(f"unknown key {prefix + str(key)!r}; known here: {', '.join((*keys, *optional))}")
     for key in keys:
         if key not in value:
             raise BundleError(f"missing key {prefix + key!r}")

@@ -23,7 +23,9 @@ class OnnxRuntimeBackend:
         except ImportError:
             raise BackendError("onnxruntime is not installed (pip install onnxruntime)") from None
         if precision == "bf16":
-            raise BackendError("onnxruntime runs f32 only; precision 'bf16' needs openvino")
+            raise BackendError("onnxruntime runs f32, f16 and int8; precision 'bf16' needs openvino")
+        precision = "f32" if precision == "auto" else precision
+        model_file = bundle.model_file_of(precision)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if threads is not None:
@@ -31,14 +33,16 @@ class OnnxRuntimeBackend:
         available = onnxruntime.get_available_providers()
         providers = [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
         try:
-            self._session = onnxruntime.InferenceSession(bundle.model_file, options, providers=providers)
+            self._session = onnxruntime.InferenceSession(model_file, options, providers=providers)
         except Exception as error:  # its exceptions share no public base
-            raise BackendError(f"onnxruntime cannot load {bundle.model_file}: {last_line(error)}") from None
+            raise BackendError(f"onnxruntime cannot load {model_file}: {last_line(error)}") from None
         check_model(bundle, _specs(self._session.get_inputs()), _specs(self._session.get_outputs()))
         self._bundle = bundle
         self._outputs = [spec.name for spec in bundle.outputs]
         device = self._session.get_providers()[0].removesuffix("ExecutionProvider")
-        self.description = f"onnxruntime {onnxruntime.__version__}, {device}, f32, threads {threads or 'all cores'}"
+        self.description = (
+            f"onnxruntime {onnxruntime.__version__}, {device}, {precision}, threads {threads or 'all cores'}"
+        )
 
     def infer(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         results = self._session.run(self._outputs, select_inputs(self._bundle, inputs))

@@ -23,20 +23,24 @@ class OpenVinoBackend:
             raise BackendError("openvino: precision 'bf16' is not supported by this CPU")
         if precision == "auto":
             precision = "bf16" if has_bf16 else "f32"
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+        model_file = bundle.model_file_of(precision)
+        # What a typed graph leaves in float runs in the narrowest type that keeps float32's range.
+        hint = "bf16" if precision == "bf16" or (precision == "int8" and has_bf16) else "f32"
+        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:
-            compiled = core.compile_model(bundle.model_file, "CPU", settings)
+            compiled = core.compile_model(model_file, "CPU", settings)
         except RuntimeError as error:
-            raise BackendError(f"openvino cannot load {bundle.model_file}: {last_line(error)}") from None
+            raise BackendError(f"openvino cannot load {model_file}: {last_line(error)}") from None
         check_model(bundle, _specs(compiled.inputs), _specs(compiled.outputs))
         self._bundle = bundle
         self._request = compiled.create_infer_request()
         self._index = {port.any_name: n for n, port in enumerate(compiled.outputs)}
         threads_used = compiled.get_property("INFERENCE_NUM_THREADS")
         version = openvino.__version__.split("-")[0]
-        self.description = f"openvino {version}, CPU, {precision}, threads {threads_used or 'all cores'}"
+        rest = f"+{hint}" if precision == "int8" else ""
+        self.description = f"openvino {version}, CPU, {precision}{rest}, threads {threads_used or 'all cores'}"
 
     def infer(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         self._request.infer(select_inputs(self._bundle, inputs), share_inputs=True)

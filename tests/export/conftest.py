@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from export.onnx import LOGITS, to_onnx, without_outputs
 from occ_models.config import FusionConfig, ImageEncoderConfig, OccLEConfig, save_config
 from occ_models.occle import OccLE
 from occ_node.perception import Grid, PreprocessConfig, VoxelizerConfig
@@ -50,3 +52,15 @@ def checkpoint(model, tmp_path_factory) -> Path:
     save_config(model.config, folder / "config.yaml")
     (folder / "training.yaml").write_text("steps: 3\n")
     return folder
+
+
+@pytest.fixture(scope="session")
+def whole(model) -> onnx.ModelProto:
+    """The export with its logits: made once, it takes seconds."""
+    return to_onnx(model)
+
+
+@pytest.fixture(scope="session")
+def shipped(whole) -> onnx.ModelProto:
+    """What a bundle holds."""
+    return without_outputs(whole, LOGITS)

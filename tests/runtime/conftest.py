@@ -60,7 +60,7 @@ def network(kind: int = 13, inputs: tuple[str, ...] = ("image", "occupancy"), co
     return model.SerializeToString()
 
 
-def make_bundle(folder: Path, onnx: bytes, golden_class: int = 13) -> Bundle:
+def make_bundle(folder: Path, onnx: bytes, golden_class: int = 13, typed: dict[str, bytes] | None = None) -> Bundle:
     """A bundle around `network`; golden_class: what its golden sample expects of occupied voxels."""
     inputs = FramePreprocessor(PREPROCESS)(*frame())
     level = 255 / (1 + np.exp(-inputs["image"].mean()))
@@ -81,6 +81,7 @@ def make_bundle(folder: Path, onnx: bytes, golden_class: int = 13) -> Bundle:
         metrics={"noise": {"iou": 1.5}},
         onnx=onnx,
         golden=(inputs, outputs),
+        typed=typed,
     )
 
 

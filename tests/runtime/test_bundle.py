@@ -5,7 +5,7 @@ import pytest
 import yaml
 
 from occ_node.perception import CLASS_NAMES
-from occ_node.runtime import Bundle, BundleError, find_bundle
+from occ_node.runtime import Bundle, BundleError, find_bundle, with_typed_models
 
 from .conftest import PREPROCESS, make_bundle, network
 
@@ -51,6 +51,56 @@ def test_a_flipped_byte_is_found(bundle, name):
     content[len(content) // 2] ^= 1
     (bundle.path / name).write_bytes(content)
     refused(bundle.path, name, "sha256", "damaged")
+
+
+@pytest.fixture
+def typed(tmp_path) -> Bundle:
+    """A bundle that holds int8 besides f32."""
+    return make_bundle(tmp_path / "typed", network(), typed={"int8": network(kind=9)})
+
+
+def test_a_bundle_says_which_precisions_it_holds(bundle, typed):
+    assert bundle.precisions == ("f32",)
+    assert Bundle.load(typed.path).precisions == ("f32", "int8")
+
+
+def test_each_precision_has_its_file(typed):
+    assert typed.model_file_of("f32") == typed.model_file_of("bf16") == typed.model_file == typed.path / "model.onnx"
+    assert typed.model_file_of("int8") == typed.path / "model.int8.onnx"
+
+
+@pytest.mark.parametrize("precision", ["f16", "fp8"])
+def test_a_precision_that_is_not_there_is_named_with_those_that_are(typed, precision):
+    with pytest.raises(BundleError, match=f"bundle tiny has no {precision} model; it holds f32, int8"):
+        typed.model_file_of(precision)
+
+
+def test_a_flipped_byte_in_a_typed_model_is_found(typed):
+    path = typed.model_file_of("int8")
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    refused(typed.path, "model.int8.onnx", "sha256", "damaged")
+
+
+def test_a_listed_model_that_is_missing_is_named(typed):
+    typed.model_file_of("int8").unlink()
+    refused(typed.path, "model.int8.onnx", "missing")
+
+
+def test_typed_models_take_the_place_of_those_before(typed):
+    with_typed_models(typed, typed.path, {"f16": network(kind=7)})
+    loaded = Bundle.load(typed.path)
+    assert loaded.precisions == ("f32", "f16")
+    assert not (typed.path / "model.int8.onnx").exists()
+    assert {**vars(loaded), "files": None} == {**vars(typed), "files": None}
+    assert loaded.golden()[1]["labels"].any()
+
+
+def test_typed_models_can_go_to_a_folder_of_their_own(bundle, tmp_path):
+    with_typed_models(bundle, tmp_path / "other", {"f16": network(kind=7)})
+    assert Bundle.load(tmp_path / "other").precisions == ("f32", "f16")
+    assert Bundle.load(bundle.path).precisions == ("f32",)
 
 
 def test_verification_can_be_left_out(bundle):
