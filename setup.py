@@ -34,7 +34,7 @@ setup(
         (f"{SHARE}/rviz", ["rviz/occle.rviz"]),
         (f"{SHARE}/config", ["occ_node/config/fastdds_loopback.xml", "occ_node/config/occ_node.yaml"]),
         # pip leaves setup.cfg's install_scripts aside, and `ros2 run` looks here.
-        ("lib/occ_node", ["resource/lib/occ_node", "resource/lib/play"]),
+        ("lib/occ_node", ["resource/lib/occ_node", "resource/lib/play", "resource/lib/engine"]),
         *engines,
     ],
 )

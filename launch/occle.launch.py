@@ -8,7 +8,9 @@ from launch_ros.actions import Node
 
 ARGUMENTS = (
     ("bundle", "occle-nano-synthetic", "Engine bundle: a folder, or the name of one that comes with the package."),
-    ("backend", "auto", "What runs the network: auto, openvino, onnxruntime."),
+    ("backend", "auto", "What runs the network: auto, tensorrt, openvino, onnxruntime."),
+    ("precision", "auto", "Arithmetic of the network: auto, f32, bf16, f16, int8."),
+    ("build_only", "false", "Build the bundle's TensorRT engine for this machine's GPU, then exit."),
     ("calibration_file", "", "KITTI calib.txt or YAML with the extrinsics; empty: from tf."),
     ("image", "/kitti/camera_color_left/image_raw", "Topic of the camera's images (rectified)."),
     ("camera_info", "/kitti/camera_color_left/camera_info", "Topic of the camera's intrinsics."),
@@ -38,6 +40,9 @@ def start(context):
     value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     sim_time = _switch("use_sim_time", value["use_sim_time"], auto=bool(value["bag"]))
     share, actions = get_package_share_directory("occ_node"), []
+    if _switch("build_only", value["build_only"]):
+        options = ["--bundle", value["bundle"], "--precision", value["precision"]]
+        return [ExecuteProcess(cmd=[f"{_executables()}/engine", "build", *options], output="screen")]
     if _switch("loopback", value["loopback"], auto=bool(value["bag"])):
         profile = f"{share}/config/fastdds_loopback.xml"
         actions.append(SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile))
@@ -49,7 +54,8 @@ def start(context):
             name="occ_node",
             output="screen",
             parameters=[
-                {name: value[name] for name in ("bundle", "backend", "calibration_file")} | {"use_sim_time": sim_time}
+                {name: value[name] for name in ("bundle", "backend", "precision", "calibration_file")}
+                | {"use_sim_time": sim_time}
             ],
             remappings=[(name, value[name]) for name in ("image", "camera_info", "points")],
         )
@@ -58,11 +64,15 @@ def start(context):
         view, parameters = ["-d", f"{share}/rviz/occle.rviz"], [{"use_sim_time": sim_time}]
         actions.append(Node(package="rviz2", executable="rviz2", arguments=view, parameters=parameters))
     if value["bag"]:
-        play = [f"{get_package_prefix('occ_node')}/lib/occ_node/play", value["bag"], "--clock", "--rate", value["rate"]]
+        play = [f"{_executables()}/play", value["bag"], "--clock", "--rate", value["rate"]]
         if _switch("loop", value["loop"]):
             play += ["--loop", "0"]
         actions.append(ExecuteProcess(cmd=play, output="screen"))
     return actions
+
+
+def _executables():
+    return f"{get_package_prefix('occ_node')}/lib/occ_node"
 
 
 def _switch(name, text, auto=None):

@@ -12,7 +12,8 @@ def diagnostic_array(
 ) -> DiagnosticArray:
     """One status, level and text from what happened since the report `before`, `seconds` ago.
 
-    facts : what does not change with frames (bundle, backend, ...); latency : `Profiler.summary()`
+    facts : what does not change with frames (bundle, backend, how a TensorRT build gets on, ...)
+    latency : `Profiler.summary()`
     Keys: the facts, rate_hz, received.<input>, published, idle, dropped.<reason>, points_dropped,
     latency.<stage>.p50_ms and .p95_ms, last_error.
     """

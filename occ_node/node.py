@@ -58,6 +58,7 @@ class OccupancyNode(LifecycleNode):
         self.refused = ""
         self._logged: dict[str, float] = {}
         self._worker: threading.Thread | None = None
+        self._predictor: Predictor | None = None
 
     # Life cycle
 
@@ -75,15 +76,20 @@ class OccupancyNode(LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the bundle, the backend and the calibration file, prove the golden sample."""
         try:
+            self._engine = ""
             self._settings = settings = read_parameters(self)
             file = settings.calibration_file
             rig = read_calibration_file(file, settings.camera) if file else None
             bundle = Bundle.load(find_bundle(settings.bundle))
-            backend = load_backend(bundle, settings.backend, settings.threads or None, settings.precision)
+            backend = load_backend(
+                bundle, settings.backend, settings.threads or None, settings.precision, settings.engine_cache,
+                say=self._on_engine, standby=True,
+            )  # fmt: skip
             self._predictor = Predictor(bundle, backend)
             proof = self._predictor.self_test()
         except (ParameterError, CalibrationError, BundleError, BackendError) as error:
             self.refused = str(error)
+            self.free()
             if not self.autostart:  # otherwise `main` says it
                 self.get_logger().error(self.refused)
             return TransitionCallbackReturn.FAILURE
@@ -123,8 +129,7 @@ class OccupancyNode(LifecycleNode):
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the network."""
-        self._predictor.backend.close()
-        del self._predictor
+        self.free()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -139,6 +144,12 @@ class OccupancyNode(LifecycleNode):
             self._worker.join(10)
             self._publisher.shutdown()
             self._worker = None
+
+    def free(self) -> None:
+        """Free the network and end a build that runs; the worker must have stopped."""
+        if self._predictor is not None:
+            self._predictor.backend.close()
+            self._predictor = None
 
     def _warm_up(self) -> None:
         """One made-up frame through everything: compilation belongs before the first real frame."""
@@ -199,7 +210,8 @@ class OccupancyNode(LifecycleNode):
         bundle, counts, now = self._predictor.bundle, self._counters.counts(), time.perf_counter()
         facts = {
             "mode": "camera+lidar", "bundle": bundle.name, "model": f"{bundle.model} {bundle.size} {bundle.version}",
-            "backend": self._predictor.backend.description, "calibration": self._calibration.describe(),
+            "backend": self._predictor.backend.description, "engine": self._engine,
+            "calibration": self._calibration.describe(),
         }  # fmt: skip
         stamp, latency = self.get_clock().now().to_msg(), self._profiler.summary()
         seconds = now - self._reported_at
@@ -264,7 +276,12 @@ class OccupancyNode(LifecycleNode):
         if abs(age) < _COMPARABLE_AGE:
             self._profiler.record("age", age)
 
-    # Both
+    # All of them
+
+    def _on_engine(self, text: str) -> None:
+        """How a TensorRT build gets on, from its thread: to the log, and with the next diagnostics."""
+        self._engine = text
+        self.get_logger().info(text)
 
     def _error(self, reason: str, text: str) -> None:
         self._counters.error(reason, text)
@@ -312,6 +329,7 @@ def main(args: list[str] | None = None) -> int:
             signal.signal(number, signal.SIG_IGN)
         if node is not None:
             node.stop()
+            node.free()
             node.destroy_node()
         rclpy.try_shutdown()
     return 0

@@ -21,11 +21,16 @@ class Settings:
     bundle: str = _parameter(
         "occle-nano-synthetic", "Engine bundle: a folder, or the name of one that comes with the package."
     )
-    backend: str = _parameter("auto", "What runs the network: auto, openvino, onnxruntime, or fake (tests).")
+    backend: str = _parameter(
+        "auto", "What runs the network: tensorrt, openvino, onnxruntime, auto (the first that can), fake (tests)."
+    )
     precision: str = _parameter(
-        "auto", "Arithmetic of the network: f32, bf16 (OpenVINO on CPUs that have it), or auto: bf16 where there is."
+        "auto", "Arithmetic of the network: f32, bf16 (OpenVINO), f16 or int8 (bundles that have them), or auto."
     )
     threads: int = _parameter(0, "CPU threads of the network; 0 leaves it to the backend.", 0, 1024)
+    engine_cache: str = _parameter(
+        "", "Folder of built TensorRT engines. Empty: $OCC_NODE_ENGINE_CACHE, or ~/.cache/occ_node."
+    )
     calibration_file: str = _parameter(
         "", "Extrinsics: a KITTI calib.txt, or YAML with T_cam_lidar (and K, image_size). Empty: from tf."
     )

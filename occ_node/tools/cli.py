@@ -5,16 +5,20 @@ import os
 import sys
 import traceback
 
-from . import bag, demo, evaluate, infer, play, render, run
+from . import bag, demo, engine, evaluate, infer, play, render, run
 from .errors import CommandError, RunFailed
 
-_VERBS = {"demo": demo, "run": run, "play": play, "bag": bag, "infer": infer, "evaluate": evaluate, "render": render}
+_VERBS = {
+    "demo": demo, "run": run, "play": play, "bag": bag, "infer": infer, "evaluate": evaluate, "render": render,
+    "engine": engine,
+}  # fmt: skip
 _EXAMPLES = """examples:
   occ-node demo                                  a synthetic drive through the real node, pictures in out/demo
   occ-node demo --bag drive.bag --loop 5         the same with your own camera and LiDAR recording
   occ-node run --bundle occle-nano --points /velodyne_points --image /camera/image_raw --camera-info /camera/camera_info
   occ-node infer --bundle occle-nano --dataset KITTI --sequences 08 --output predictions
   occ-node evaluate --dataset KITTI --predictions predictions --sequences 08
+  occ-node engine build --bundle occle-nano      TensorRT for this machine's GPU, before the robot needs it
 
 `occ-node VERB --help` explains each. Exit codes: 0 done, 1 failed on the way, 2 unusable input, 130 interrupted."""
 

@@ -45,14 +45,16 @@ def wait_for(condition, what: str, timeout: float = 20.0, pause: float = 0.01):
 class NodeProcess:
     """`python -m occ_node.node` with parameters."""
 
+    module = "occ_node.node"
+
     def __init__(self, folder: Path, domain: int, **parameters):
         self._log = folder / f"node_{domain}.log"
         rules = [item for name, value in parameters.items() for item in ("-p", f"{name}:={value}")]
         environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
         with self._log.open("wb") as stream:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "occ_node.node", "--ros-args", *rules],
-                stdout=stream, stderr=subprocess.STDOUT, env=environment,
+                [sys.executable, "-m", self.module, "--ros-args", *rules],
+                stdout=stream, stderr=subprocess.STDOUT, env=environment, cwd=Path(__file__).parents[2],
             )  # fmt: skip
 
     def log(self) -> str:

@@ -71,7 +71,9 @@ def test_a_robot_gets_the_node_alone(launched):
     assert [name for name, _ in actions] == ["Node"]
     node = only(actions, "Node")
     assert (node["package"], node["executable"], node["name"]) == ("occ_node", "occ_node", "occ_node")
-    assert node["parameters"] == [{"bundle": "b", "backend": "fake", "calibration_file": "c", "use_sim_time": False}]
+    assert node["parameters"] == [
+        {"bundle": "b", "backend": "fake", "precision": "auto", "calibration_file": "c", "use_sim_time": False}
+    ]
     assert node["remappings"] == [("image", "/cam"), ("camera_info", "/info"), ("points", "/lidar")]
 
 
@@ -95,6 +97,13 @@ def test_rviz_opens_the_shipped_view(launched):
     assert nodes[1]["executable"] == "rviz2"
     assert nodes[1]["arguments"] == ["-d", "/opt/occ_node/share/occ_node/rviz/occle.rviz"]
     assert nodes[1]["parameters"] == [{"use_sim_time": True}]
+
+
+def test_build_only_builds_the_engine_and_starts_no_node(launched):
+    actions = launched(build_only="true", bundle="b", precision="f16", bag="drive.mcap")
+    assert [name for name, _ in actions] == ["ExecuteProcess"]
+    command = ["/opt/occ_node/lib/occ_node/engine", "build", "--bundle", "b", "--precision", "f16"]
+    assert only(actions, "ExecuteProcess")["cmd"] == command
 
 
 def test_a_word_that_is_no_switch(launched):

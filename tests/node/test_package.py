@@ -23,7 +23,7 @@ def test_the_workspace_links_the_package():
 
 
 def test_executables_for_ros2_run():
-    assert all(os.access(ROOT / "resource" / "lib" / name, os.X_OK) for name in ("occ_node", "play"))
+    assert all(os.access(ROOT / "resource" / "lib" / name, os.X_OK) for name in ("occ_node", "play", "engine"))
 
 
 def test_dds_profile_is_well_formed_and_stays_on_loopback():

@@ -101,15 +101,31 @@ def test_a_model_that_is_none_is_refused_in_one_line(tmp_path, name):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "tpu"}, "backend 'tpu' is unknown; expected one of auto, openvino"),
-        ({"precision": "int8"}, "precision 'int8' is unknown"),
+        ({"name": "tpu"}, "backend 'tpu' is unknown; expected one of auto, tensorrt, openvino"),
+        ({"precision": "int4"}, "precision 'int4' is unknown; expected one of auto, f32, bf16, f16, int8"),
         ({"threads": 0}, "threads: expected a positive number"),
-        ({"name": "onnxruntime", "precision": "bf16"}, "onnxruntime runs f32 only"),
+        ({"name": "onnxruntime", "precision": "bf16"}, "precision 'bf16' needs openvino"),
     ],
 )
 def test_a_wrong_option_is_refused(bundle, options, message):
     with pytest.raises(BackendError, match=message):
         load_backend(bundle, **options)
+
+
+@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize(("precision", "kind"), [("f32", 13), ("f16", 7), ("int8", 9), ("auto", 13)])
+def test_each_precision_runs_its_own_file(tmp_path, inputs, name, precision, kind):
+    typed = {"f16": network(kind=7), "int8": network(kind=9)}
+    backend = load_backend(make_bundle(tmp_path / "tiny", network(), typed=typed), name, precision=precision)
+    assert backend.infer(inputs)["labels"].max() == kind
+    if precision != "auto":
+        assert precision in backend.description
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_precision_that_the_bundle_lacks_is_refused(bundle, name):
+    with pytest.raises(BundleError, match="bundle tiny has no f16 model; it holds f32"):
+        load_backend(bundle, name, precision="f16")
 
 
 @pytest.mark.parametrize("name", REAL)

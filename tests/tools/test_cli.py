@@ -7,7 +7,7 @@ import pytest
 
 from occ_node.tools import cli
 
-VERBS = ("demo", "run", "play", "bag", "infer", "evaluate", "render")
+VERBS = ("demo", "run", "play", "bag", "infer", "evaluate", "render", "engine")
 
 
 def test_help_imports_nothing_heavy():
