@@ -1,4 +1,5 @@
-# Everything starts here: `make demo`, `make test`, `make bench`. Each makes .venv when it needs it.
+# Everything starts here: `make demo`, `make test`, `make bench`. Each makes .venv when it needs it; `make gpu-check` takes
+# what is there: .venv or the first python3 on the PATH, whichever has torch with CUDA, or the one that PYTHON names.
 #   make demo ARGS="--bag drive.mcap"    ARGS go to the command behind the target
 #   make demo PYTHON=python3.12          another interpreter for .venv
 
@@ -23,12 +24,13 @@ endif
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: help demo test bench clean
+.PHONY: help demo test bench gpu-check clean
 
 help:
 	@echo "make demo    play a synthetic drive through the real node; pictures and report in out/demo"
 	@echo "make test    all tests"
 	@echo "make bench   print the figures of the README and keep them in benchmarks/results"
+	@echo "make gpu-check   on a machine with an NVIDIA GPU: its tests, golden samples, latency, training step (10 minutes)"
 	@echo "make clean   remove .venv, out and caches"
 	@echo 'Options go through ARGS, e.g. make demo ARGS="--bag drive.mcap"; another Python: PYTHON=python3.12'
 
@@ -41,6 +43,13 @@ test: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)
+
+GPU_CANDIDATES := $(if $(filter command% environment%,$(origin PYTHON)),$(PYTHON),$(BIN)/python python3)
+gpu-check:
+	@for p in $(GPU_CANDIDATES); do \
+		$$p -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' 2>/dev/null && exec $$p -m benchmarks.gpu_check; done; \
+	for p in $(GPU_CANDIDATES); do command -v $$p >/dev/null && exec $$p -m benchmarks.gpu_check; done; \
+	echo "No Python found; name one: make gpu-check PYTHON=/path/to/python3"; exit 1
 
 # One environment, three levels. An install is repeated only when pyproject.toml changed; a stamp is written last.
 $(VENV)/.base: pyproject.toml | $(VENV)/bin/pip

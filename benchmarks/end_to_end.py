@@ -5,20 +5,18 @@ from collections.abc import Callable
 import numpy as np
 import tqdm
 from pyoctomap import OcTree
-from rclpy.serialization import serialize_message
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from occ_node.messages.cloud import decode_cloud
 from occ_node.messages.image import decode_image
-from occ_node.messages.markers import marker_array_cdr
-from occ_node.messages.output import occupancy_grid, rgb_image, semantic_grid, voxel_cloud_cdr
-from occ_node.perception import KITTI_GRID, Occupancy
-from occ_node.perception.occupancy import birds_eye_view, visible_voxels, voxel_positions
+from occ_node.messages.output import rgb_image
+from occ_node.perception import KITTI_GRID
 from occ_node.runtime import BackendError, Bundle, Predictor, Profiler, find_bundle, load_backend
 
 from .frames import Frame, frames
 from .measure import Options, markdown, milliseconds
+from .publication import publish
 
 ENGINES = (("openvino", "f32"), ("openvino", "bf16"), ("onnxruntime", "f32"))
 STAGES = ("decode", "preprocess", "inference", "publications")
@@ -71,17 +69,6 @@ def process(frame: Frame, predictor: Predictor) -> Callable[[], int]:
             return publish(header, occupancy)
 
     return step
-
-
-def publish(header: Header, occupancy: Occupancy) -> int:
-    """Markers, voxel cloud, bird's-eye map and dense grid as bytes; returns the number of markers' voxels."""
-    labels, grid = occupancy.labels, occupancy.grid
-    visible = visible_voxels(labels)
-    marker_array_cdr(header, voxel_positions(visible, grid), labels.reshape(-1)[visible], grid.voxel_size)
-    voxel_cloud_cdr(header, occupancy)
-    serialize_message(occupancy_grid(header, birds_eye_view(labels, grid), grid))
-    serialize_message(semantic_grid(labels))
-    return len(visible)
 
 
 def cloud_message(header: Header, points: np.ndarray) -> PointCloud2:

@@ -1,5 +1,6 @@
 """Fixtures that every folder of tests may use."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -7,6 +8,27 @@ import numpy as np
 import pytest
 
 from occ_data.kitti import Sequence, SequenceWriter
+
+
+def pytest_configure(config):
+    config.addinivalue_line(
+        "markers", "gpu: needs an NVIDIA GPU and torch with CUDA; `make gpu-check` runs these alone"
+    )
+
+
+def pytest_collection_modifyitems(items):
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and not _cuda():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs an NVIDIA GPU and torch with CUDA"))
+
+
+def _cuda() -> bool:
+    if importlib.util.find_spec("torch") is None:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 @pytest.fixture(scope="session")

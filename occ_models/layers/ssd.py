@@ -58,6 +58,14 @@ def ssd(x: Tensor, a: Tensor, b: Tensor, c: Tensor, chunk: int) -> Tensor:
     return y[:, :length]
 
 
+def scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, chunk: int) -> Tensor:
+    """The layer's recurrence with its steps: h_t = exp(dt_t a) h_{t-1} + dt_t x_t b_t^T, y_t = h_t c_t.
+
+    x : (B, L, H, P), dt : (B, L, H) float32, a : (H,) < 0, b, c : (B, L, N). Returns (B, L, H, P).
+    """
+    return ssd(x * dt.unsqueeze(-1).to(x.dtype), dt * a, b, c, chunk)
+
+
 class Mamba2(nn.Module):
     """One Mamba-2 layer: (B, L, C) -> (B, L, C), causal; used on a sequence and on its reverse.
 
@@ -67,6 +75,7 @@ class Mamba2(nn.Module):
     def __init__(self, channels: int, expand: int = 2, state: int = 16, head: int = 32, chunk: int = 64):
         super().__init__()
         self.inner, self.state, self.chunk = expand * channels, state, chunk
+        self.scan = scan  # `occ_models.kernels` puts mamba_ssm's in its place
         if self.inner % head:
             raise ValueError(f"Mamba2: head width {head} does not divide the inner width {self.inner}")
         self.heads = self.inner // head
@@ -87,6 +96,6 @@ class Mamba2(nn.Module):
         # Bounded so that the cumulative sum inside a chunk stays far from what float16 can hold.
         dt = F.softplus(dt.float() + self.dt_bias).clamp(1e-4, 0.5)  # (B, L, H)
         x = x.reshape(batch, length, self.heads, -1)
-        y = ssd(x * dt.unsqueeze(-1).to(x.dtype), -dt * self.a_log.exp(), b, c, self.chunk)
+        y = self.scan(x, dt, -self.a_log.exp(), b, c, self.chunk)
         y = (y + self.skip.unsqueeze(-1) * x).reshape(batch, length, self.inner)
         return self.out_proj(self.norm(y * F.silu(z)))

@@ -1,0 +1,120 @@
+"""What gpu-check measures on: a frame, bundles of every size with weights of no training, and those that ship."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from occ_node.perception import Calibration, FramePreprocessor
+from occ_node.runtime import BackendError, Bundle, BundleError, input_specs, load_backend, write_bundle
+from occ_node.runtime.backend import last_line
+from occ_node.runtime.predictor import golden_test
+from occ_node.runtime.tensorrt.cache import EngineUnusable
+
+from .frames import Frame, frames, plain_street
+
+ENGINES = Path(__file__).resolve().parents[1] / "engines"
+FRAME = "frame.npz"
+
+
+def frame(folder: Path) -> dict:
+    """The frame that everything is measured on, left in the folder."""
+    try:
+        made, note = frames(None)[0], ""
+    except ImportError as error:
+        made, note = plain_street(), f" (the synthetic world needs more: {error})"
+    rig = made.calibration
+    np.savez(
+        folder / FRAME, image=made.image, points=made.points, P=rig.P, T=rig.T_cam_lidar, size=np.array(rig.image_size)
+    )
+    return {"frame": made.name + note, "points": len(made.points)}
+
+
+def load_frame(folder: Path) -> Frame:
+    """What `frame` left."""
+    with np.load(folder / FRAME, allow_pickle=False) as kept:
+        rig = Calibration(kept["P"], kept["T"], tuple(int(n) for n in kept["size"]))
+        return Frame("frame", kept["image"], kept["points"], rig)
+
+
+def bundle(folder: Path, size: str, typed: str) -> dict:
+    """A bundle of this size with weights of no training; its golden outputs are torch's in f32 on the CPU.
+
+    typed: "typed" also writes the f16 and int8 models, "f32" does not.
+    """
+    from export.onnx import LOGITS, run_torch, to_onnx, without_outputs
+    from export.torch_engine import random_model
+
+    from .cost import cost_of
+
+    model, at = random_model(size), load_frame(folder)
+    config = model.config.preprocess
+    inputs = FramePreprocessor(config)(at.image, at.points, at.calibration)
+    outputs = run_torch(model, inputs)
+    shipped = without_outputs(to_onnx(model), LOGITS)
+    cost, serialised = cost_of(shipped), shipped.SerializeToString(deterministic=True)
+    models, missing = _typed_models(shipped, inputs) if typed == "typed" else ({}, {})
+    write_bundle(
+        folder / size,
+        name=f"occle-{size}-random",
+        model="occle",
+        size=size,
+        version="0",
+        preprocess=config,
+        inputs=input_specs(config),
+        training={"data": "none"},
+        license="Apache-2.0",
+        metrics={},
+        onnx=serialised,
+        golden=(inputs, {name: outputs[name] for name in ("labels", "confidence")}),
+        typed=models,
+    )
+    parameters = sum(p.numel() for p in model.parameters())
+    return {"size": size, "parameters": parameters, **asdict(cost), "missing": missing}
+
+
+def _typed_models(model, inputs: dict) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The f16 and int8 models, and why one of them is missing."""
+
+    def f16():
+        from export.float16 import to_f16
+
+        return to_f16(model)
+
+    def int8():
+        from export.quantisation import to_int8  # needs onnxruntime
+
+        return to_int8(model, [inputs])
+
+    models, missing = {}, {}
+    for precision, make in {"f16": f16, "int8": int8}.items():
+        try:
+            models[precision] = make().SerializeToString(deterministic=True)
+        except Exception as error:  # one precision less, not no bundle
+            missing[precision] = last_line(error)
+    return models, missing
+
+
+def parity(folder: Path, backend: str) -> list[dict]:
+    """The golden samples of the bundles that ship, on one backend in each precision that they hold."""
+    results = []
+    for path in sorted(p.parent for p in ENGINES.glob("*/bundle.yaml")):
+        shipped = Bundle.load(path)
+        for precision in shipped.precisions:
+            entry = {"bundle": shipped.name, "backend": backend, "precision": precision}
+            try:
+                loaded = load_backend(shipped, backend, precision=precision)
+                entry |= {"runs_on": loaded.description, **golden_figures(shipped, loaded)}
+                loaded.close()
+            except EngineUnusable as error:  # built, and refused for its deviation
+                entry |= {"failed": last_line(error), "passed": False}
+            except (BackendError, BundleError) as error:
+                entry["skipped"] = last_line(error)
+            results.append(entry)
+    return results
+
+
+def golden_figures(of: Bundle, backend) -> dict:
+    """How far a backend is from a bundle's golden sample."""
+    result = golden_test(of, backend.infer)
+    return {"labels_agree": 1 - result.differing / result.voxels, "passed": result.agrees}

@@ -1,0 +1,212 @@
+"""The parts of gpu-check, each run in a process of its own: `python -m benchmarks.gpu_parts PART FOLDER ...`.
+
+What a part found out is the last line that it prints, as JSON: its result, or {"skipped": why}, or {"failed": why}.
+"""
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from occ_node.perception import FramePreprocessor, Occupancy
+from occ_node.runtime import BackendError, Bundle, BundleError, Profiler, find_bundle, load_backend
+from occ_node.runtime.backend import last_line
+from occ_node.runtime.tensorrt.cache import EngineUnusable
+
+from .gpu_bundles import bundle, frame, golden_figures, load_frame, parity
+from .gpu_machine import clocks, memory_used_mb
+
+WARM_UP, REPEATS, SECONDS = 10, 100, 15.0
+
+
+class Skipped(Exception):
+    """What cannot be measured here, and why."""
+
+
+def speed(folder: Path, size: str, engine: str, precision: str) -> dict:
+    """Golden sample and stage times of one engine on the frame, batch of one; size: or the name of a shipped bundle."""
+    made = folder / size
+    measured = Bundle.load(made if made.is_dir() else find_bundle(size))
+    at, before = load_frame(folder), memory_used_mb()
+    preprocess = FramePreprocessor(measured.preprocess)
+    if engine.startswith("torch"):
+        backend = _torch_backend(size, engine, precision)
+        if "GPU frames" in engine:
+            preprocess = _gpu_frames(measured)
+    else:
+        try:
+            backend = load_backend(measured, engine, precision=precision)
+        except EngineUnusable as error:
+            if precision != "int8":
+                raise
+            raise Skipped(f"weights of no training do not bear int8: {last_line(error)}") from None
+        if engine == "onnxruntime" and "CUDA" not in backend.description:
+            raise Skipped(f"onnxruntime has no CUDA provider here ({backend.description})")
+    golden, publish = golden_figures(measured, backend), _publisher()
+    profiler = Profiler(window=REPEATS)
+
+    def step(watch: Profiler) -> None:
+        with watch.stage("total"):
+            with watch.stage("preprocess"):
+                inputs = preprocess(at.image, at.points, at.calibration)
+            with watch.stage("inference"):
+                outputs = backend.infer(inputs)
+            if publish:
+                with watch.stage("publications"):
+                    publish(Occupancy(outputs["labels"][0], outputs["confidence"][0], measured.grid))
+
+    for _ in range(WARM_UP):
+        step(Profiler())
+    end = time.monotonic() + SECONDS
+    for _ in range(REPEATS):
+        step(profiler)
+        if time.monotonic() > end:
+            break
+    after = {"clocks": clocks(), "memory_mb": _difference(memory_used_mb(), before)}
+    return {
+        "size": size,
+        "engine": engine,
+        "precision": precision,
+        "description": backend.description,
+        **golden,
+        "stages": profiler.summary(),
+        **after,
+    }
+
+
+def _torch_backend(size: str, engine: str, precision: str):
+    from export.torch_engine import TorchBackend, random_model
+
+    mode = {"torch": "eager", "torch_tensorrt": "tensorrt", "torch compiled": "compiled"}.get(engine, "graph")
+    return TorchBackend(random_model(size), mode, precision, kernels="kernels" in engine or mode == "tensorrt")
+
+
+def _gpu_frames(of: Bundle):
+    import torch
+
+    from export.torch_frame import TorchFramePreprocessor
+
+    twin = TorchFramePreprocessor(of.preprocess)
+
+    def preprocess(*frame):
+        tensors = twin(*frame)
+        torch.cuda.synchronize()  # so that the stage's time is its own
+        return tensors
+
+    return preprocess
+
+
+def _publisher():
+    """Builds the messages of a frame; None where there is no rclpy."""
+    try:
+        from std_msgs.msg import Header
+
+        from .publication import publish
+    except ImportError:
+        return None
+    return lambda occupancy: publish(Header(frame_id="velo_link"), occupancy)
+
+
+def preprocessing(folder: Path, size: str) -> dict:
+    """The CPU's preprocessing and its torch twin, both until the tensors lie on the GPU, taking turns."""
+    import torch
+
+    _need_cuda()
+    measured, at = Bundle.load(folder / size, verify=False), load_frame(folder)
+    on_cpu, on_gpu = FramePreprocessor(measured.preprocess), _gpu_frames(measured)
+
+    def from_cpu() -> dict:
+        made = on_cpu(at.image, at.points, at.calibration)
+        tensors = {name: torch.from_numpy(array).cuda() for name, array in made.items()}
+        torch.cuda.synchronize()
+        return tensors
+
+    frame, profiler = (at.image, at.points, at.calibration), Profiler(window=REPEATS)
+    pairs = {name: (found, on_gpu(*frame)[name]) for name, found in from_cpu().items()}
+    differing = {name: float((one != other).float().mean()) for name, (one, other) in pairs.items()}
+    for _ in range(REPEATS // 2):
+        with profiler.stage("cpu"):
+            from_cpu()
+        with profiler.stage("gpu"):
+            on_gpu(*frame)
+    return {"size": size, **profiler.summary(), "differing": differing, "clocks": clocks()}
+
+
+def training(folder: Path, size: str) -> dict:
+    """Time and peak memory of a training step with the defaults of `occ-train`, on the labels of the golden sample."""
+    import torch
+
+    from occ_models.config import load_config
+    from occ_models.data import INPUTS, collate
+    from occ_models.occle import OccLE
+    from occ_models.targets import downscale_labels
+    from occ_models.training import OccLETask, TrainingConfig
+
+    _need_cuda()
+    inputs, outputs = Bundle.load(folder / size, verify=False).golden()
+    config, recipe = load_config(size), TrainingConfig()
+    width, height = config.preprocess.image_size
+    coarse = downscale_labels(outputs["labels"][0], config.preprocess.lifting_factor)[None]
+    flat = np.ones((1, -(-height // config.image_stride), -(-width // config.image_stride)), np.uint8)
+    targets = {"labels": outputs["labels"], "labels_coarse": coarse, "labels_3d": coarse, "labels_2d": flat}
+    sample = {name: torch.from_numpy(a) for name, a in ({n: inputs[n] for n in INPUTS} | targets).items()}
+    batch = collate([{name: t.clone() for name, t in sample.items()} for _ in range(recipe.batch)])
+    batch = {name: t.cuda() for name, t in batch.items()}
+
+    task = OccLETask(OccLE(config), recipe).cuda().train()
+    task.log = task.log_dict = lambda *_, **__: None  # there is no trainer to log to
+    optimizer = task.configure_optimizers()["optimizer"]
+    seconds = []
+    for turn in range(13):
+        start = time.perf_counter()
+        optimizer.zero_grad()
+        task.training_step(batch, turn).backward()
+        torch.nn.utils.clip_grad_norm_(task.model.parameters(), recipe.clip)
+        optimizer.step()
+        torch.cuda.synchronize()
+        if turn >= 3:
+            seconds.append(time.perf_counter() - start)
+    return {
+        "size": size,
+        "batch": recipe.batch,
+        "precision": recipe.precision,
+        "step_ms": 1e3 * statistics.median(seconds),
+        "peak_mb": torch.cuda.max_memory_allocated() / 1e6,
+        "clocks": clocks(),
+    }
+
+
+def _need_cuda() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise Skipped(f"torch {torch.__version__} sees no CUDA device; PYTHON=... names a Python whose torch does")
+
+
+def _difference(after: int | None, before: int | None) -> int | None:
+    return None if after is None or before is None else after - before
+
+
+PARTS = {part.__name__: part for part in (frame, bundle, parity, speed, preprocessing, training)}
+
+
+def main(argv: list[str]) -> int:
+    """Run one part; what it says is for gpu_check, which catches whatever else can happen to a process."""
+    name, folder, *arguments = argv
+    try:
+        result = PARTS[name](Path(folder), *arguments)
+    except EngineUnusable as error:  # built, and refused for its deviation
+        result = {"failed": last_line(error)}
+    except (Skipped, BackendError, BundleError) as error:
+        result = {"skipped": last_line(error)}
+    except Exception as error:  # a part that fails is one line of the report
+        result = {"failed": f"{type(error).__name__}: {last_line(error)}"}
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

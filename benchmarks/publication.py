@@ -1,0 +1,20 @@
+"""The messages of one frame, as the node builds them: needs rclpy."""
+
+from rclpy.serialization import serialize_message
+from std_msgs.msg import Header
+
+from occ_node.messages.markers import marker_array_cdr
+from occ_node.messages.output import occupancy_grid, semantic_grid, voxel_cloud_cdr
+from occ_node.perception import Occupancy
+from occ_node.perception.occupancy import birds_eye_view, visible_voxels, voxel_positions
+
+
+def publish(header: Header, occupancy: Occupancy) -> int:
+    """Markers, voxel cloud, bird's-eye map and dense grid as bytes; returns the number of markers' voxels."""
+    labels, grid = occupancy.labels, occupancy.grid
+    visible = visible_voxels(labels)
+    marker_array_cdr(header, voxel_positions(visible, grid), labels.reshape(-1)[visible], grid.voxel_size)
+    voxel_cloud_cdr(header, occupancy)
+    serialize_message(occupancy_grid(header, birds_eye_view(labels, grid), grid))
+    serialize_message(semantic_grid(labels))
+    return len(visible)
