@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -125,12 +126,12 @@ def _loader(name: str) -> Callable[[Bundle, int | None, str], Backend]:
     return Loader
 
 
-def check_model(bundle: Bundle, inputs: list[TensorSpec], outputs: list[TensorSpec]) -> None:
-    """Refuse a model whose own tensors are not those of the manifest."""
+def check_model(bundle: Bundle, model: Path, inputs: list[TensorSpec], outputs: list[TensorSpec]) -> None:
+    """Refuse a model file whose own tensors are not those of the manifest."""
     for side, wanted, found in (("inputs", bundle.inputs, inputs), ("outputs", bundle.outputs, outputs)):
         if set(wanted) != set(found):
             listed, has = (", ".join(sorted(map(str, specs))) for specs in (wanted, found))
-            raise BundleError(f"{bundle.model_file}: its {side} are {has}; the manifest lists {listed}")
+            raise BundleError(f"{model}: its {side} are {has}; the manifest lists {listed}")
 
 
 def select_inputs(bundle: Bundle, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -36,7 +36,7 @@ class OnnxRuntimeBackend:
             self._session = onnxruntime.InferenceSession(model_file, options, providers=providers)
         except Exception as error:  # its exceptions share no public base
             raise BackendError(f"onnxruntime cannot load {model_file}: {last_line(error)}") from None
-        check_model(bundle, _specs(self._session.get_inputs()), _specs(self._session.get_outputs()))
+        check_model(bundle, model_file, _specs(self._session.get_inputs()), _specs(self._session.get_outputs()))
         self._bundle = bundle
         self._outputs = [spec.name for spec in bundle.outputs]
         device = self._session.get_providers()[0].removesuffix("ExecutionProvider")

@@ -33,7 +33,7 @@ class OpenVinoBackend:
             compiled = core.compile_model(model_file, "CPU", settings)
         except RuntimeError as error:
             raise BackendError(f"openvino cannot load {model_file}: {last_line(error)}") from None
-        check_model(bundle, _specs(compiled.inputs), _specs(compiled.outputs))
+        check_model(bundle, model_file, _specs(compiled.inputs), _specs(compiled.outputs))
         self._bundle = bundle
         self._request = compiled.create_infer_request()
         self._index = {port.any_name: n for n, port in enumerate(compiled.outputs)}

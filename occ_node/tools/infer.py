@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dataset", type=Path, required=True, metavar="ROOT", help="folder that holds sequences/")
     parser.add_argument("--sequences", nargs="+", required=True, metavar="SS", help="such as 08")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the predictions go")
-    parser.add_argument("--backend", default="auto", help="auto, openvino, onnxruntime (default auto)")
+    parser.add_argument("--backend", default="auto", help="auto, tensorrt, openvino, onnxruntime (default auto)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", help="engine bundle: a folder, or a name such as occle-nano")
-    parser.add_argument("--backend", help="auto, openvino, onnxruntime")
+    parser.add_argument("--backend", help="auto, tensorrt, openvino, onnxruntime")
     parser.add_argument("--calibration", type=Path, metavar="FILE", help="extrinsics: KITTI calib.txt or YAML; else tf")
     parser.add_argument("--image", metavar="TOPIC", help="camera image (default /image)")
     parser.add_argument("--camera-info", metavar="TOPIC", help="its intrinsics (default /camera_info)")

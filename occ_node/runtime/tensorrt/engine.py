@@ -58,7 +58,7 @@ class Engine:
             dtype = self._engine.get_tensor_dtype(name).name
             spec = TensorSpec(name, _DTYPES.get(dtype, dtype), tuple(self._engine.get_tensor_shape(name)))
             sides[self._engine.get_tensor_mode(name)].append(spec)
-        check_model(bundle, sides[trt.TensorIOMode.INPUT], sides[trt.TensorIOMode.OUTPUT])
+        check_model(bundle, bundle.path, sides[trt.TensorIOMode.INPUT], sides[trt.TensorIOMode.OUTPUT])
         self._context = self._engine.create_execution_context()
         if self._context is None:
             raise BackendError(f"tensorrt cannot make room for the network on the GPU: {self._log.reason()}")
