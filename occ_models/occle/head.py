@@ -36,8 +36,8 @@ class FactorisedHead(nn.Module):
         self.grid = conv_bn_relu(channels * depth, width)
         self.merge = nn.Sequential(conv_bn_relu(width + half_channels, width, 1), conv_bn_relu(width, width))
         self.semantics = nn.Conv2d(width, (NUM_CLASSES - 1) * height // 2, 1)
-        self.hits = conv_bn_relu(width + 4 * height, width)
-        self.occupancy = nn.Conv2d(width, 4 * height, 1)
+        self.hits = conv_bn_relu(width + 4 * height, 4 * height, 1)
+        self.occupancy = nn.Conv2d(4 * height, 4 * height, 1)
         self.hit = nn.Parameter(torch.full((4 * height,), 2.0))  # a voxel that holds a point starts as occupied
 
     def forward(self, grid: Tensor, half: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
