@@ -1,7 +1,8 @@
 """Engine bundles and the runtimes that run them, behind one protocol; no ROS, no torch."""
 
-from .backend import BACKENDS, Backend, BackendError, load_backend
+from .backend import BACKENDS, Backend, BackendError
 from .bundle import Bundle, find_bundle, with_typed_models, write_bundle
+from .loading import load_backend
 from .manifest import BundleError, TensorSpec, input_specs, output_specs
 from .predictor import Predictor, SelfTest
 from .profiler import Profiler

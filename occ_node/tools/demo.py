@@ -13,8 +13,6 @@ and pictures: camera_overlay.png, birds_eye.png, voxels.png, truth_beside_predic
 import argparse
 from pathlib import Path
 
-PICTURES = ("camera_overlay.png", "birds_eye.png", "voxels.png", "truth_beside_prediction.png", "animation.gif")
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bag", type=Path, help="drive to play: rosbag2 folder, .mcap, .db3 or ROS 1 .bag")

@@ -7,7 +7,6 @@ from occ_data.kitti import Sequence
 from occ_node.perception import KITTI_GRID
 from occ_node.runtime import Bundle, find_bundle, load_backend
 
-from .demo import PICTURES
 from .drives import recorded_drive, synthetic_drive
 from .evaluate import write_json
 from .live_run import LiveRun, live_run
@@ -17,6 +16,8 @@ from .recordings import read_grids
 from .report import Played, machine, match, score, summarise, table
 
 DEFAULT_BUNDLE = "occle-nano-synthetic"
+
+PICTURES = ("camera_overlay.png", "birds_eye.png", "voxels.png", "truth_beside_prediction.png", "animation.gif")
 
 
 def run_demo(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed")
 
 from occ_data.bags import bag_topics, read_bag
 from occ_node.tools.cli import main
-from occ_node.tools.demo import PICTURES
+from occ_node.tools.demo_steps import PICTURES
 from occ_node.tools.recordings import read_grids
 
 POINTS = "/kitti/velo/pointcloud"
