@@ -26,7 +26,11 @@ setup(
     distclass=ColconDistribution,
     # Named here: the workspace's link to this folder must not be walked into.
     packages=find_packages(include=["occ_node*", "occ_data*", "occ_models*", "export*"]),
-    package_data={"occ_node": ["config/*"], "occ_models": ["configs/*.yaml"]},
+    package_data={
+        "occ_node": ["config/*"],
+        "occ_data": ["pseudo_labels/*.yaml", "pseudo_labels/tables/*.yaml"],
+        "occ_models": ["configs/*.yaml"],
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/occ_node"]),
         (SHARE, ["package.xml"]),

@@ -28,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(title="verbs", required=True, metavar="VERB")
     _add_ground_truth(verbs)
     _add_synth(verbs)
+    _add_pseudo_labels(verbs)
     _add_to_bag(verbs)
     _add_from_bag(verbs)
     return parser
@@ -99,6 +100,7 @@ def _add_synth(verbs) -> None:
         "--seed", type=_count, default=0, help="of the first drive, the next ones count up (default: 0)"
     )
     parser.add_argument("--voxels-every", type=_positive, default=1, metavar="N", help="voxel truth of every Nth frame")
+    parser.add_argument("--pixel-labels", action="store_true", help="the images' exact classes too, in pixel_labels/")
 
 
 def _synth(arguments) -> int:
@@ -110,8 +112,17 @@ def _synth(arguments) -> int:
         ) from None
 
     for n, name in enumerate(arguments.sequences):
-        generate(arguments.output, name, arguments.frames, arguments.seed + n, voxels_every=arguments.voxels_every)
+        generate(
+            arguments.output, name, arguments.frames, arguments.seed + n,
+            voxels_every=arguments.voxels_every, pixel_labels=arguments.pixel_labels,
+        )  # fmt: skip
     return 0
+
+
+def _add_pseudo_labels(verbs) -> None:
+    from .pseudo_labels import verb
+
+    verb.add_arguments(_verb(verbs, "pseudo-labels", verb.command, verb.DESCRIPTION, verb.EXAMPLES))
 
 
 def _add_to_bag(verbs) -> None:

@@ -14,7 +14,6 @@ What every labelled scan around a frame saw is brought into that frame's LiDAR c
 - What was neither hit nor seen free is invalid.
 """
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -25,7 +24,7 @@ from occ_node.perception.grid import KITTI_GRID, Grid
 from occ_node.perception.taxonomy import IGNORE, MOVING_RAW_IDS, points_from_raw, raw_from_classes
 from occ_node.perception.voxelizer import occupancy_grid
 
-from .kitti import DataError, Sequence, SequenceWriter
+from .kitti import DataError, Sequence, SequenceWriter, link_inputs
 from .visibility import carve, mark_in_sight, mark_segments, range_image, surface_gaps
 
 NEAR, FAR = 2.5, 70.0
@@ -100,7 +99,7 @@ def write_ground_truth(
     root = Path(output) if output is not None else sequence.path.parents[1]
     writer = SequenceWriter(root, sequence.name)
     if output is not None:
-        _link_inputs(sequence.path, writer.path)
+        link_inputs(sequence.path, writer.path, without=["voxels"])
     for frame in sequence.frames:
         if int(frame) % every:
             continue
@@ -111,18 +110,6 @@ def write_ground_truth(
         truth = aggregate(sequence, frame, ahead, behind)
         writer.write_voxels(frame, truth.labels, truth.invalid, truth.occupied, truth.occluded)
         yield frame, True
-
-
-def _link_inputs(source: Path, target: Path) -> None:
-    if source.resolve() == target.resolve():
-        return
-    for path in sorted(source.iterdir()):
-        if path.name == "voxels" or (target / path.name).exists():
-            continue
-        if path.is_dir():
-            (target / path.name).symlink_to(path.resolve(), target_is_directory=True)
-        else:
-            shutil.copyfile(path, target / path.name)
 
 
 def _window(sequence: Sequence, frame: str, ahead: int, behind: int) -> list[str]:

@@ -6,9 +6,11 @@ ROOT/sequences/SS/  calib.txt  poses.txt  times.txt
                     labels/NNNNNN.label      N uint32: class in the low half, instance in the high half
                     voxels/NNNNNN.label      256*256*32 uint16 raw ids
                     voxels/NNNNNN.{bin,invalid,occluded}   one bit a voxel, first voxel in the highest bit
+and of our own:     pseudo_labels/NNNNNN.png  pixel_labels/NNNNNN.png   8-bit class maps, 255 unknown; the latter exact
 """
 
 import os
+import shutil
 from collections.abc import Mapping
 from collections.abc import Sequence as SequenceOf
 from functools import cached_property
@@ -19,7 +21,7 @@ import numpy as np
 
 from occ_node.perception.calibration import Calibration, read_kitti_calib
 from occ_node.perception.grid import KITTI_GRID
-from occ_node.perception.taxonomy import voxels_from_raw
+from occ_node.perception.taxonomy import IGNORE, NUM_CLASSES, voxels_from_raw
 
 VOXELS = int(np.prod(KITTI_GRID.shape))
 _PNG_END = b"IEND\xaeB`\x82"
@@ -91,14 +93,7 @@ class Sequence:
 
     def image(self, frame: str) -> np.ndarray:
         """(H, W, 3) uint8 RGB."""
-        path = self.file("image_2", frame, "png")
-        data = _read(path)
-        if _PNG_END not in data[-16:]:
-            raise DataError(f"{path}: not a whole PNG: {len(data)} bytes without the end chunk; truncated?")
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise DataError(f"{path}: cannot be decoded; expected a PNG image")
-        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        return cv2.cvtColor(_png(self.file("image_2", frame, "png"), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
 
     def scan(self, frame: str) -> np.ndarray:
         """(N, 4) float32: x, y, z in metres (LiDAR frame), remission."""
@@ -188,10 +183,7 @@ class SequenceWriter:
     ) -> None:
         """image : (H, W, 3) uint8 RGB; scan : (N, 4) float32; point_labels : (N,) uint32 raw."""
         if image is not None:
-            ok, data = cv2.imencode(".png", cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2BGR))
-            if not ok:
-                raise DataError(f"image of frame {frame}: cannot be encoded, shape {np.shape(image)}")
-            self._bytes("image_2", f"{frame}.png", data.tobytes())
+            write_png(self.path / "image_2" / f"{frame}.png", image)
         if scan is not None:
             if np.ndim(scan) != 2 or np.shape(scan)[1] != 4:
                 raise DataError(f"scan of frame {frame}: expected shape (N, 4), got {np.shape(scan)}")
@@ -220,6 +212,46 @@ class SequenceWriter:
 
     def _bytes(self, folder: str, name: str, data: bytes) -> None:
         _write(self.path / folder / name, data)
+
+
+def read_gray(path: str | Path) -> np.ndarray:
+    """A gray PNG as (H, W) uint8 or uint16."""
+    gray = _png(Path(path), cv2.IMREAD_UNCHANGED)
+    if gray.ndim != 2:
+        raise DataError(f"{path}: has {gray.shape[2]} channels; expected a gray PNG")
+    return gray
+
+
+def read_classes(path: str | Path) -> np.ndarray:
+    """A class map as (H, W) uint8: 0..19, 255 unknown."""
+    classes = read_gray(path)
+    wrong = (classes >= NUM_CLASSES) & (classes != IGNORE)
+    if classes.dtype != np.uint8 or wrong.any():
+        found = f"value {int(classes[wrong][0])}" if wrong.any() else str(classes.dtype)
+        raise DataError(f"{path}: {found}; expected 8-bit classes 0..{NUM_CLASSES - 1} and {IGNORE}")
+    return classes
+
+
+def write_png(path: str | Path, image: np.ndarray) -> None:
+    """image : (H, W, 3) uint8 RGB, or (H, W) uint8 or uint16 gray."""
+    image = np.ascontiguousarray(image)
+    ok, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image)
+    if not ok:
+        raise DataError(f"{path}: an image of shape {image.shape} cannot be encoded")
+    _write(path, data.tobytes())
+
+
+def link_inputs(source: Path, target: Path, without: SequenceOf[str]) -> None:
+    """Make the sequence folder `target` complete with links to what `source` has, `without` left out."""
+    if source.resolve() == target.resolve():
+        return
+    for path in sorted(source.iterdir()):
+        if path.name in without or (target / path.name).exists():
+            continue
+        if path.is_dir():
+            (target / path.name).symlink_to(path.resolve(), target_is_directory=True)
+        else:
+            shutil.copyfile(path, target / path.name)
 
 
 def read_bits(path: str | Path) -> np.ndarray:
@@ -270,6 +302,16 @@ def _read(path: str | Path) -> bytes:
         return Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _png(path: Path, flags: int) -> np.ndarray:
+    data = _read(path)
+    if _PNG_END not in data[-16:]:
+        raise DataError(f"{path}: not a whole PNG: {len(data)} bytes without the end chunk; truncated?")
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None:
+        raise DataError(f"{path}: cannot be decoded; expected a PNG image")
+    return image
 
 
 def _size(path: Path) -> int:

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from ..kitti import SequenceWriter
+from occ_node.perception.taxonomy import points_from_raw
+
+from ..kitti import SequenceWriter, write_png
 from .camera import Camera, make_light
 from .lidar import scan
 from .rig import RIGS
@@ -113,6 +115,7 @@ def generate(
     progress: bool = True,
     step: float = 0.8,
     processes: int = 2,
+    pixel_labels: bool = False,
 ) -> Path:
     """Write the drive of `seed` to `output/sequences/name`; returns that folder.
 
@@ -121,6 +124,7 @@ def generate(
     frames : number of frames, `step` metres apart
     voxels_every : voxel ground truth for every so many frames, 0 for none
     processes : how many share the work; the files do not depend on it
+    pixel_labels : the exact class of every pixel too, `pixel_labels/NNNNNN.png`, 255 in the sky
     """
     for label, value, least in (("frames", frames, 1), ("voxels_every", voxels_every, 0), ("processes", processes, 1)):
         if value < least:
@@ -138,12 +142,12 @@ def generate(
     with tqdm(total=frames, desc=f"drive {name}", unit="frame", disable=not progress) as bar:
         if processes == 1 or frames <= _BLOCK:
             for index in range(frames):
-                _write_frame(drive, writer, index, voxels_every)
+                _write_frame(drive, writer, index, voxels_every, pixel_labels)
                 bar.update()
         else:
             blocks = [range(i, min(i + _BLOCK, frames)) for i in range(0, frames, _BLOCK)]
             with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-                work = partial(_write_block, seed, frames, step, writer.path, voxels_every)
+                work = partial(_write_block, seed, frames, step, writer.path, voxels_every, pixel_labels)
                 for block in pool.map(work, blocks):
                     bar.update(len(block))
     return writer.path
@@ -152,16 +156,18 @@ def generate(
 _drive_of = lru_cache(maxsize=1)(Drive)  # a process builds its street once
 
 
-def _write_block(seed, frames, step, path, voxels_every, block):
+def _write_block(seed, frames, step, path, voxels_every, pixel_labels, block):
     drive, writer = _drive_of(seed, frames, step), SequenceWriter(path.parents[1], path.name)
     for index in block:
-        _write_frame(drive, writer, index, voxels_every)
+        _write_frame(drive, writer, index, voxels_every, pixel_labels)
     return block
 
 
-def _write_frame(drive: Drive, writer: SequenceWriter, index: int, voxels_every: int) -> None:
+def _write_frame(drive: Drive, writer: SequenceWriter, index: int, voxels_every: int, pixel_labels: bool) -> None:
     frame_id, frame = f"{index:06d}", drive.frame(index)
     writer.write_frame(frame_id, frame.image, frame.points, frame.point_labels)
+    if pixel_labels:
+        write_png(writer.path / "pixel_labels" / f"{frame_id}.png", points_from_raw(frame.pixel_labels))
     if voxels_every and index % voxels_every == 0:
         truth = drive.truth(index, frame)
         writer.write_voxels(frame_id, truth.labels, truth.invalid, truth.occupied, truth.occluded)
