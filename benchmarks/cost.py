@@ -1,26 +1,33 @@
-"""What a network costs before anything is timed: parameters, operations, bytes, and each device's roofline.
+"""What a network costs: parameters, operations, bytes, each device's roofline, and its time on this CPU.
 
     python -m benchmarks.cost [nano small base] [--keep]
 
 Operations are those of convolutions and matrix products (a multiply-add counts as two), attention and the state-space
 model included, for they are exported as matrix products. Bytes: each operator reads its inputs and writes its outputs
 once; pointwise ones and views are taken as part of the operator before them. A cache that holds results from one
-operator to the next can beat the memory's side of the roofline. Needs torch and onnx.
+operator to the next can beat the memory's side of the roofline. Weights are random: time does not depend on them.
+Needs torch and onnx.
 """
 
 import argparse
 import sys
+import tempfile
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import onnx
 
-from .measure import cpu_model, machine, markdown, milliseconds
+from occ_node.runtime import BackendError, Bundle, load_backend
+
+from .measure import cpu_model, machine, markdown, medians, milliseconds
 from .report import caption, keep, rewrite_readme
 
 SIZES = ("nano", "small", "base")
-REPEATS = 20
+CPU_RUNS = (("openvino", "bf16"), ("openvino", "f32"), ("onnxruntime", "f32"))
+REPEATS, TURNS = 20, 5
 
 POINTWISE = {
     "Abs", "Add", "And", "BatchNormalization", "Cast", "Clip", "Div", "Equal", "Exp", "Greater", "GreaterOrEqual",
@@ -164,33 +171,50 @@ def _seconds(step) -> float:
 
 
 def measure(sizes: list[str]) -> dict:
-    """Costs of each size and its roofline on every device."""
-    from export.onnx import LOGITS, to_onnx, without_outputs
-    from export.torch_engine import random_model
+    """Costs of each size, its roofline on every device, and its inference on this CPU."""
+    from .gpu_bundles import bundle, frame
 
     cpu, result = cpu_peaks(), {"sizes": {}}
     result["cpu"] = {"name": cpu_model(), **asdict(cpu)}
-    for size in sizes:
-        print(f"exporting {size} (up to two minutes)", flush=True)
-        model = random_model(size)
-        cost = cost_of(without_outputs(to_onnx(model), LOGITS))
-        limits = {
-            f"{name} {precision}": roofline_ms(cost, device, precision)
-            for name, device in DEVICES.items()
-            for precision in ("f16", "f32")
-        }
-        limits["this CPU f32"] = roofline_ms(cost, cpu, "f32")
-        result["sizes"][size] = {
-            "parameters": sum(p.numel() for p in model.parameters()),
-            **asdict(cost),
-            "roofline_ms": limits,
-        }
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        frame(folder)
+        for size in sizes:
+            print(f"exporting {size} (up to two minutes)", flush=True)
+            made = bundle(folder, size, "f32")
+            cost = Cost(*(made[key] for key in ("flop", "weights", "traffic", "peak")))
+            limits = {
+                f"{name} {precision}": roofline_ms(cost, device, precision)
+                for name, device in DEVICES.items()
+                for precision in ("f16", "f32")
+            }
+            limits["this CPU f32"] = roofline_ms(cost, cpu, "f32")
+            result["sizes"][size] = {
+                "parameters": made["parameters"],
+                **asdict(cost),
+                "roofline_ms": limits,
+                "cpu_ms": cpu_latency(Bundle.load(folder / size)),
+            }
     return result
+
+
+def cpu_latency(of: Bundle) -> dict[str, float]:
+    """Median inference in milliseconds by runtime and precision, those that this CPU has, taking turns."""
+    inputs, _ = of.golden()
+    steps = {}
+    for name, precision in CPU_RUNS:
+        try:
+            backend = load_backend(of, name, precision=precision)
+        except BackendError:  # bf16 on a CPU that has none
+            continue
+        steps[f"{name} {precision}"] = partial(backend.infer, inputs)
+    return {name: times["median_ms"] for name, times in medians(steps, TURNS, of.name).items()}
 
 
 def tables(result: dict) -> dict[str, str]:
     """For the README."""
     limits = ["H200 f16", "RTX 4090 f16", "AGX Orin 64GB f16", "Orin NX 16GB f16", "this CPU f32"]
+    runs = [" ".join(run) for run in CPU_RUNS]
     rows = [
         [
             f"`{size}`",
@@ -200,17 +224,19 @@ def tables(result: dict) -> dict[str, str]:
             f"{entry['traffic'] / 1e6:.0f}",
             f"{entry['peak'] / 1e6:.0f}",
             *(milliseconds(entry["roofline_ms"][name]) for name in limits),
+            *(milliseconds(entry["cpu_ms"][run]) if run in entry["cpu_ms"] else "" for run in runs),
         ]
         for size, entry in result["sizes"].items()
     ]
     header = ["OccLE", "M parameters", "GFLOP", "weights, MB", "traffic, MB", "largest activations, MB"]
-    return {"cost": markdown([*header, *(f"roofline {name}, ms" for name in limits)], rows)}
+    times = [*(f"roofline {name}, ms" for name in limits), *(f"measured {run}, ms" for run in runs)]
+    return {"cost": markdown([*header, *times], rows)}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Count, print; kept with the other figures on demand."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__.partition("\n")[0])
-    parser.add_argument("sizes", nargs="*", default=list(SIZES), help="nano, small, base or a YAML file (default: all)")
+    parser.add_argument("sizes", nargs="*", choices=SIZES, default=SIZES, help="default: all")
     parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
     arguments = parser.parse_args(argv)
     try:

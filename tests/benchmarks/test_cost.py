@@ -117,5 +117,8 @@ def test_the_graph_counts_what_torch_counts():
 def test_the_table_has_a_row_a_size():
     limits = {f"{name} f16": 1.0 for name in DEVICES} | {"this CPU f32": 200.0}
     entry = {"parameters": 1_700_000, "flop": 7.4e9, "weights": 7e6, "traffic": 8e8, "peak": 4e7, "roofline_ms": limits}
+    entry["cpu_ms"] = {"openvino f32": 70.0, "onnxruntime f32": 140.0}
     table = tables({"sizes": {"nano": entry}})["cost"]
-    assert table.splitlines()[2] == "| `nano` | 1.7 | 7 | 7 | 800 | 40 | 1.00 | 1.00 | 1.00 | 1.00 | 200 |"
+    assert (
+        table.splitlines()[2] == "| `nano` | 1.7 | 7 | 7 | 800 | 40 | 1.00 | 1.00 | 1.00 | 1.00 | 200 |  | 70.0 | 140 |"
+    )

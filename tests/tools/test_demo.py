@@ -1,5 +1,6 @@
 """Player, node and recorder as real processes over real DDS."""
 
+import functools
 import json
 import os
 import signal
@@ -81,7 +82,10 @@ def test_nothing_half_written_is_left(demo):
 def test_an_interrupt_ends_all_processes(bag, tmp_path, number):
     command = [sys.executable, "-m", "occ_node.tools.cli", "demo", "--backend", "fake", "--loop", "100"]
     log = tmp_path / "logs/played.jsonl"
-    demo = subprocess.Popen([*command, "--bag", str(bag), "--output", str(tmp_path)], stderr=subprocess.PIPE)
+    # A shell that runs the tests in the background has them ignore SIGINT, and children inherit that.
+    heard = functools.partial(signal.signal, number, signal.SIG_DFL)
+    command += ["--bag", str(bag), "--output", str(tmp_path)]
+    demo = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heard)
     try:
         _wait(lambda: log.exists() and POINTS in log.read_text(), 60)
         demo.send_signal(number)
