@@ -13,6 +13,7 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -170,7 +171,7 @@ def _seconds(step) -> float:
     return time.perf_counter() - start
 
 
-def measure(sizes: list[str]) -> dict:
+def measure(sizes: Sequence[str]) -> dict:
     """Costs of each size, its roofline on every device, and its inference on this CPU."""
     from .gpu_bundles import bundle, frame
 
@@ -236,11 +237,11 @@ def tables(result: dict) -> dict[str, str]:
 def main(argv: list[str] | None = None) -> int:
     """Count, print; kept with the other figures on demand."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__.partition("\n")[0])
-    parser.add_argument("sizes", nargs="*", choices=SIZES, default=SIZES, help="default: all")
+    parser.add_argument("sizes", nargs="*", choices=SIZES, help="default: all")
     parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
     arguments = parser.parse_args(argv)
     try:
-        result = measure(arguments.sizes)
+        result = measure(arguments.sizes or SIZES)
     except ValueError as error:
         print(f"cost: {error}", file=sys.stderr)
         return 1
