@@ -1,6 +1,6 @@
 """What a network costs: parameters, operations, bytes, each device's roofline, and its time on this CPU.
 
-    python -m benchmarks.cost [nano small base] [--keep]
+    python -m benchmarks.cost [--sizes nano small base] [--keep]
 
 Operations are those of convolutions and matrix products (a multiply-add counts as two), attention and the state-space
 model included, for they are exported as matrix products. Bytes: each operator reads its inputs and writes its outputs
@@ -237,11 +237,11 @@ def tables(result: dict) -> dict[str, str]:
 def main(argv: list[str] | None = None) -> int:
     """Count, print; kept with the other figures on demand."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__.partition("\n")[0])
-    parser.add_argument("sizes", nargs="*", choices=SIZES, help="default: all")
+    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=SIZES, help="default: all")
     parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
     arguments = parser.parse_args(argv)
     try:
-        result = measure(arguments.sizes or SIZES)
+        result = measure(arguments.sizes)
     except ValueError as error:
         print(f"cost: {error}", file=sys.stderr)
         return 1
