@@ -65,7 +65,7 @@ def play(recording: Recording, options: PlayOptions, tell: Callable[[str], None]
 
     The schedule follows the monotonic clock from the first message on and does not drift: a message that leaves late
     does not delay the next one. Each loop starts one mean message period after the last one's end; stamps jump back.
-    Raises NobodyListens.
+    Raises NobodyListens, and KeyboardInterrupt where a signal ended it.
     """
     rclpy.init(args=[])
     try:
@@ -73,6 +73,10 @@ def play(recording: Recording, options: PlayOptions, tell: Callable[[str], None]
         player = _Player(node, recording, options, tell)
         player.wait_for_subscribers()
         player.run(progress)
+    except Exception:
+        if rclpy.ok():
+            raise
+        raise KeyboardInterrupt from None  # a signal took the context away under the hands of what failed
     finally:
         rclpy.try_shutdown()
 
