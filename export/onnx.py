@@ -32,8 +32,7 @@ class Engine(nn.Module):
         self.model = model
 
     def forward(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, ...]:
-        # Bytes become numbers first: TensorRT knows uint8 as a tensor of the engine's border alone.
-        logits = self.model.logits(image, voxels, voxel_counts, voxel_table, occupancy.to(image.dtype), lifting)
+        logits = self.model.logits(image, voxels, voxel_counts, voxel_table, occupancy, lifting)
         return *decide(*logits), *logits
 
 

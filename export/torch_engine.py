@@ -4,7 +4,6 @@ For machines with torch and CUDA, and with others' kernels where they are instal
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -14,7 +13,7 @@ from occ_models.config import load_config
 from occ_models.data import INPUTS
 from occ_models.kernels import use_kernels
 from occ_models.occle import OccLE
-from occ_node.runtime import BackendError, BundleError, input_specs
+from occ_node.runtime import BackendError, input_specs
 from occ_node.runtime.backend import last_line
 
 MODES = ("eager", "graph", "compiled", "tensorrt")
@@ -132,19 +131,6 @@ def _torch_tensorrt(network: nn.Module, arguments: tuple[Tensor, ...]) -> nn.Mod
         return torch_tensorrt.compile(network, ir="dynamo", inputs=list(arguments))
     except Exception as error:
         raise BackendError(f"torch_tensorrt cannot compile the network: {last_line(error)}") from None
-
-
-def load_model(name_or_folder: str | Path) -> OccLE:
-    """The weights of a checkpoint folder; or random ones for a configuration by name (nano, small, base)."""
-    folder = Path(name_or_folder)
-    if not folder.is_dir():
-        return random_model(str(name_or_folder))
-    from occ_models.training import CONFIG, WEIGHTS, load_checkpoint
-
-    for name in (WEIGHTS, CONFIG):
-        if not (folder / name).is_file():
-            raise BundleError(f"{folder / name}: missing; a checkpoint folder holds {WEIGHTS} and {CONFIG}")
-    return load_checkpoint(folder).eval()
 
 
 def random_model(name: str) -> OccLE:

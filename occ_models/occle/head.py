@@ -41,7 +41,7 @@ class FactorisedHead(nn.Module):
         self.hit = nn.Parameter(torch.full((4 * height,), 2.0))  # a voxel that holds a point starts as occupied
 
     def forward(self, grid: Tensor, half: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """grid (B, C, X/f, Y/f, Z/f), half (B, W, X/2, Y/2), columns (B, X/2, Y/2, 4*Z) uint8 of the scan's occupancy.
+        """grid (B, C, X/f, Y/f, Z/f), half (B, W, X/2, Y/2), columns (B, X/2, Y/2, 4*Z) 0 or 1 where the scan hit.
 
         Returns occupancy logits (B, X/2, Y/2, 4*Z), in columns, and class logits (B, X/2, Y/2, 19, Z/2).
         """

@@ -72,7 +72,7 @@ class LidarUNet(nn.Module):
         self.out = conv_bn_relu(widths[self.level], channels * self.depth, 1)
 
     def forward(self, voxel_grid: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """voxel_grid (B, X/v, Y/v, Z/v, Cv), columns (B, X/2, Y/2, 4*Z) uint8 of the scan's occupancy."""
+        """voxel_grid (B, X/v, Y/v, Z/v, Cv), columns (B, X/2, Y/2, 4*Z) of the scan's occupancy, 0 or 1."""
         voxels = self.voxels(voxel_grid.flatten(3).permute(0, 3, 1, 2))
         columns = self.columns(columns.to(voxels.dtype).permute(0, 3, 1, 2))
         features = [self.stem(voxels + columns)]

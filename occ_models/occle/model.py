@@ -67,7 +67,8 @@ class OccLE(nn.Module):
 
     def _features(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting):
         n = self.config.frames
-        columns = columns_of_cells(occupancy[::n])
+        # Bytes become numbers first: TensorRT knows uint8 as a tensor of the engine's border alone.
+        columns = columns_of_cells(occupancy[::n].to(image.dtype))
         grid = spread(self.voxel_features(voxels, voxel_counts), voxel_table)  # (B*N, X/v, Y/v, Z/v, Cv)
         active = spread((voxel_counts > 0).to(voxels.dtype).unsqueeze(1), voxel_table)  # (B*N, X/v, Y/v, Z/v, 1)
         f_geo = self.geometric(image, grid, active, lifting)
