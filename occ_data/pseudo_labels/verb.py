@@ -27,6 +27,10 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", type=Path, help="data set, the folder that holds sequences/")
     parser.add_argument("--sequences", nargs="+", metavar="SS", help="default: all")
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N",
+        help="only frame ids divisible by this; SemanticKITTI has voxel labels for every 5th (default: %(default)s)",
+    )  # fmt: skip
     parser.add_argument("--segmenter", required=True, choices=("files", "transformers", "synthetic"))
     parser.add_argument(
         "--table", default=TABLES[0], metavar="TABLE",
@@ -62,14 +66,15 @@ def command(arguments: argparse.Namespace) -> int:
     from .report import Report
     from .write import write_pseudo_labels
 
-    if arguments.overlays < 0 or arguments.seed < 0:
-        raise DataError("--overlays and --seed: expected 0 or more")
+    if arguments.overlays < 0 or arguments.seed < 0 or arguments.every < 1:
+        raise DataError("--overlays and --seed: expected 0 or more; --every: 1 or more")
     chosen = sequences(arguments.root, arguments.sequences)
     table = load_table(arguments.table)
     segmenter, aligner, report, skipped = _segmenter(arguments, table), Aligner(table), Report(), 0
     for sequence in chosen:
-        steps = write_pseudo_labels(sequence, segmenter, aligner, arguments.output, arguments.overlays)
-        for step in tqdm(steps, total=len(sequence), desc=f"labels of {sequence.name}", unit="frame"):
+        steps = write_pseudo_labels(sequence, segmenter, aligner, arguments.output, arguments.overlays, arguments.every)
+        frames = sum(int(frame) % arguments.every == 0 for frame in sequence.frames)
+        for step in tqdm(steps, total=frames, desc=f"labels of {sequence.name}", unit="frame"):
             report.add(step.classes, step.ids, _exact(sequence, step.frame))
             skipped += step.ids is None
     print("\n".join(report.lines()))

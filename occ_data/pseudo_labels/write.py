@@ -25,14 +25,16 @@ class Labelled(NamedTuple):
 
 
 def write_pseudo_labels(
-    sequence: Sequence, segmenter: Segmenter, aligner: Aligner, output: str | Path | None = None, overlays: int = 0
-) -> Iterator[Labelled]:
+    sequence: Sequence, segmenter: Segmenter, aligner: Aligner, output: str | Path | None = None, overlays: int = 0,
+    every: int = 1,
+) -> Iterator[Labelled]:  # fmt: skip
     """Write `pseudo_labels/NNNNNN.png` of a sequence's frames, one frame a step; frames that have theirs are skipped.
 
     Parameters
     ----------
     output : data set to write to, made complete with links to the inputs; None writes beside them
-    overlays : a picture in `pseudo_label_overlays` of every so manyth frame; 0 for none
+    overlays : a picture in `pseudo_label_overlays` of every so manyth of them; 0 for none
+    every : only frame ids divisible by this
 
     Raises DataError where the folder holds labels of another recipe, and naming an image or map that cannot be used.
     """
@@ -41,7 +43,7 @@ def write_pseudo_labels(
         path = SequenceWriter(output, sequence.name).path
         link_inputs(sequence.path, path, without=[LABELS, OVERLAYS])
     _keep_recipe(path / LABELS, {**segmenter.recipe, "table": aligner.table.name, "table_sha256": aligner.table.sha256})
-    for n, frame in enumerate(sequence.frames):
+    for n, frame in enumerate(frame for frame in sequence.frames if int(frame) % every == 0):
         target, picture = path / LABELS / f"{frame}.png", path / OVERLAYS / f"{frame}.png"
         done, wanted = target.is_file(), bool(overlays) and n % overlays == 0 and not picture.is_file()
         image = sequence.image(frame) if wanted or not done else None

@@ -100,6 +100,12 @@ def test_pictures_of_every_second_frame(root, maps, tiny_sequence):
     assert pictures == ["000000.png", "000002.png"]
 
 
+def test_only_every_second_frame(root, maps, tiny_sequence):
+    assert run(root, "--segmenter", "files", "--maps", maps, "--every", 2) == 0
+    written = {path.stem for path in (tiny_sequence.path / "pseudo_labels").glob("*.png")}
+    assert written == {frame for frame in tiny_sequence.frames if int(frame) % 2 == 0} != set(tiny_sequence.frames)
+
+
 def test_an_overlay_shows_the_classes_and_leaves_the_unknown():
     image, classes = np.full((40, 300, 3), 100, np.uint8), np.full((40, 300), IGNORE, np.uint8)
     classes[20:] = ROAD
