@@ -5,11 +5,9 @@ from typing import Any
 
 import numpy as np
 import yaml
-from safetensors import SafetensorError
 
 from occ_data.kitti import Sequence
 from occ_models.occle import OccLE
-from occ_models.training import CONFIG, WEIGHTS, load_checkpoint
 from occ_node.perception import FramePreprocessor
 from occ_node.runtime import Bundle, input_specs, output_specs, write_bundle
 
@@ -22,18 +20,6 @@ TRAINING = "training.yaml"
 
 class ExportError(ValueError):
     """A checkpoint or graph that cannot become a bundle."""
-
-
-def read_checkpoint(folder: str | Path) -> OccLE:
-    """The model of a checkpoint folder (model.safetensors, config.yaml), in evaluation mode."""
-    folder = Path(folder)
-    for name in (WEIGHTS, CONFIG):
-        if not (folder / name).is_file():
-            raise ExportError(f"{folder / name}: missing; a checkpoint folder holds {WEIGHTS} and {CONFIG}")
-    try:
-        return load_checkpoint(folder).eval()
-    except (RuntimeError, SafetensorError) as error:
-        raise ExportError(f"{folder / WEIGHTS}: does not fit {CONFIG}: {error}") from None
 
 
 def training_recipe(folder: str | Path) -> dict[str, Any]:
@@ -62,6 +48,8 @@ def export_bundle(
 
     golden: input tensors of the golden frame; its expected outputs are torch's.
     """
+    if model.config.frames != 1:
+        raise ExportError(f"frames: {model.config.frames}; a bundle's inputs are one frame, as the node gives them")
     config = model.config.preprocess
     whole = to_onnx(model)
     shipped = without_outputs(whole, LOGITS)

@@ -1,20 +1,28 @@
-"""`occ-train`: train a network and take its weights out."""
+"""`occ-train`: train a network and make a bundle of it."""
 
 import argparse
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
 
+from export.verbs import ERRORS, add_export_arguments, add_precision_arguments
+
 
 def main(argv: list[str] | None = None) -> int:
+    """0 when done; 2 with one line on stderr for input that cannot be used, 3 where the training broke down."""
     parser = argparse.ArgumentParser(prog="occ-train", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     _occle_arguments(verbs)
     _weights_arguments(verbs)
+    add_export_arguments(verbs.add_parser("export", help="weights to an engine bundle"))
+    add_precision_arguments(verbs.add_parser("precision", help="f16 and int8 models for a bundle, measured"))
     arguments = parser.parse_args(argv)
     try:
         return arguments.run(arguments)
-    except (ValueError, OSError) as error:
+    except ArithmeticError as error:
+        print(f"occ-train {arguments.verb}: {error}", file=sys.stderr)
+        return 3
+    except ERRORS as error:
         print(f"occ-train {arguments.verb}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -22,37 +30,64 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _occle_arguments(verbs) -> None:
-    from .training import TrainingConfig
+    from .recipe import PHASES, Recipe, TrainingConfig
 
     parser = verbs.add_parser(
         "occle",
-        help="train OccLE on voxel labels",
-        description="Train OccLE on voxel labels. Goes on from OUTPUT/last.ckpt if an earlier run left one.",
-        epilog="example: occ-train occle --config nano --train data/sequences/0[0-7] --validation data/sequences/08 "
-        "--output out/nano",
+        help="train OccLE with few voxel labels",
+        description="Train OccLE in its three phases: the semantic branch on pseudo labels, the geometric branch by a\n"
+        "teacher and a student, then both together. What is complete in OUTPUT is left alone, what was\n"
+        "interrupted goes on from its last checkpoint.",
+        epilog="examples:\n"
+        "  occ-train occle --train data/sequences/0[0-7] --validation data/sequences/08 --output out/nano\n"
+        "  occ-train occle --recipe paper --config base --devices 8 --precision bf16-mixed --output out/base \\\n"
+        "      --train kitti/sequences/{00,01,02,03,04,05,06,07,09,10} --validation kitti/sequences/08\n"
+        "  occ-train occle --recipe supervised --train data/sequences/0[0-7] --validation data/sequences/08 \\\n"
+        "      --output out/supervised\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", default="nano", help="nano, small, base or a YAML file (default nano)")
+    parser.add_argument("--config", default="nano", help="pico, nano, small, base or a YAML file (default nano)")
+    parser.add_argument("--recipe", help="paper, supervised or a YAML file; the options below override it")
+    parser.add_argument("--phase", choices=("all", *PHASES), default="all", help="run this one alone (default all)")
     parser.add_argument("--train", nargs="+", required=True, metavar="FOLDER", help="sequence folders to learn from")
     parser.add_argument(
         "--validation", nargs="+", required=True, metavar="FOLDER", help="sequence folders to measure on"
     )
     parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints, logs and weights")
     parser.add_argument("--initial", type=Path, help="folder with the weights to start from")
-    for field in fields(TrainingConfig):
-        name = "--" + field.name.replace("_", "-")
-        parser.add_argument(name, type=type(field.default), default=field.default, help=f"default {field.default}")
+    for title, cls in (("the method", Recipe), ("training", TrainingConfig)):
+        group = parser.add_argument_group(title)
+        for field in fields(cls):
+            if "help" in field.metadata:
+                kind, choices = type(field.default), field.metadata["choices"]
+                group.add_argument(
+                    f"--{field.name.replace('_', '-')}",
+                    type=kind,  # what a setting may be is the recipe's to check
+                    metavar=f"{{{','.join(choices)}}}" if choices else kind.__name__.upper(),
+                    help=f"{field.metadata['help']} (default {field.default})",
+                )
     parser.set_defaults(run=_occle)
 
 
 def _occle(arguments) -> int:
     from .config import load_config
-    from .training import TrainingConfig, train
+    from .occle.trainer import Trainer
+    from .recipe import PHASES, load_recipe
 
-    training = replace(TrainingConfig(), **{f.name: getattr(arguments, f.name) for f in fields(TrainingConfig)})
-    config = load_config(arguments.config)
-    train(config, training, arguments.train, arguments.validation, arguments.output, arguments.initial)
-    print(f"weights in {arguments.output}")
+    recipe = load_recipe(arguments.recipe)
+    recipe = replace(_override(recipe, arguments), training=_override(recipe.training, arguments))
+    trainer = Trainer(
+        load_config(arguments.config), recipe, arguments.train, arguments.validation, arguments.output,
+        arguments.initial,
+    )  # fmt: skip
+    trainer.run(PHASES if arguments.phase == "all" else (arguments.phase,))
     return 0
+
+
+def _override(config, arguments):
+    """The configuration with what the command line says instead."""
+    given = {field.name: getattr(arguments, field.name, None) for field in fields(config)}
+    return replace(config, **{name: value for name, value in given.items() if value is not None})
 
 
 def _weights_arguments(verbs) -> None:
@@ -61,17 +96,16 @@ def _weights_arguments(verbs) -> None:
         help="take the averaged weights out of a training that is still going on or was stopped",
         description="Write model.safetensors from FOLDER/last.ckpt.",
     )
-    parser.add_argument("folder", type=Path, help="a training's output folder")
-    parser.add_argument("--output", type=Path, help="where to write (default: the same folder)")
+    parser.add_argument("folder", type=Path, help="folder of a phase, such as out/nano/joint")
+    parser.add_argument("--output", type=Path, required=True, help="folder to write; not the phase's own")
     parser.set_defaults(run=_weights)
 
 
 def _weights(arguments) -> int:
-    from .config import load_config
-    from .training import CONFIG, average_of, save_checkpoint
+    from .checkpoint import average_of, save_checkpoint
 
-    model = average_of(arguments.folder / "last.ckpt", load_config(arguments.folder / CONFIG))
-    save_checkpoint(model, arguments.output or arguments.folder)
+    save_checkpoint(average_of(arguments.folder), arguments.output)
+    print(f"weights in {arguments.output}")
     return 0
 
 

@@ -1,5 +1,6 @@
 """Network and training configurations: defaults here, YAML overlays, unknown keys refused."""
 
+import os
 import types
 import typing
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
@@ -43,8 +44,8 @@ class OccLEConfig:
 
     channels: C of the feature grid (edge: preprocess.lifting_factor grid voxels); voxel_channels: learned voxel
     feature; lidar_widths: U-Net over heights as channels, from half resolution down; head_width: at half resolution;
-    frames: N of the geometric branch; sparse: its LiDAR convolutions compute at voxels with points alone, as the
-    paper's do, and not at their neighbours.
+    frames: N of the geometric branch; gate: its own decision holds down the final one (`head.gate`); sparse: its
+    LiDAR convolutions compute at voxels with points alone, as the paper's do, and not at their neighbours.
     """
 
     name: str = "base"
@@ -58,6 +59,7 @@ class OccLEConfig:
     fusion: FusionConfig = field(default_factory=FusionConfig)
     head_width: int = 96
     frames: int = 1
+    gate: bool = False
     sparse: bool = False
 
 
@@ -108,16 +110,16 @@ def to_dict(config) -> dict:
     return plain(asdict(config))
 
 
-def load_config(name_or_path: str | Path, cls=OccLEConfig):
-    """Read a YAML file, or one of the sizes that ship by name: nano, small, base."""
+def load_config(name_or_path: str | Path, cls=OccLEConfig, shipped: Path = CONFIGS):
+    """Read a YAML file, or one of those that ship by name: for networks pico, nano, small, base."""
     path = Path(name_or_path)
     if not path.suffix:
-        path = CONFIGS / f"{name_or_path}.yaml"
+        path = shipped / f"{name_or_path}.yaml"
     try:
         values = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        sizes = ", ".join(sorted(p.stem for p in CONFIGS.glob("*.yaml")))
-        raise ConfigError(f"{path}: no such configuration; shipped are {sizes}") from None
+        names = ", ".join(sorted(p.stem for p in shipped.glob("*.yaml")))
+        raise ConfigError(f"{path}: no such configuration; shipped are {names}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {error}") from None
     return from_dict(cls, values or {})
@@ -125,4 +127,11 @@ def load_config(name_or_path: str | Path, cls=OccLEConfig):
 
 def save_config(config, path: str | Path) -> None:
     """Write the effective configuration."""
-    Path(path).write_text(yaml.safe_dump(to_dict(config), sort_keys=False))
+    write_yaml(to_dict(config), path)
+
+
+def write_yaml(values: dict, path: str | Path) -> None:
+    """Whole or not at all; processes that write the same at once do not disturb each other."""
+    part = Path(f"{path}.{os.getpid()}.tmp")
+    part.write_text(yaml.safe_dump(values, sort_keys=False))
+    os.replace(part, path)

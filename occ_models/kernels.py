@@ -7,28 +7,42 @@ import torch
 from torch import Tensor, nn
 
 from .layers.sparse import MaskedConv3d
-from .layers.ssd import Mamba2
-from .occle import OccLE
+from .layers.ssd import Mamba2, scan
 
 
-def use_kernels(model: OccLE) -> list[str]:
-    """Put the kernels that are installed into the model, which must be on the GPU; weights stay what they are.
+def use_kernels(model: nn.Module) -> list[str]:
+    """Put the kernels that are installed, and give what the plain forms give, into a model, on the device where it is.
 
-    Returns one line for each package: what it took over, or why nothing. What a checkpoint holds is no longer in it by
-    the same names.
+    Weights stay what they are, under the same names. Returns one line for each package: what it took over, or why not.
     """
     return [_use_mamba(model), _use_spconv(model)]
 
 
-def _use_mamba(model: OccLE) -> str:
-    try:
-        from mamba_ssm.ops.triton.ssd_combined import mamba_chunk_scan_combined  # noqa: F401
-    except Exception as error:  # its CUDA extension raises what it likes where it does not fit
-        return f"no mamba_ssm ({_last_line(error)})"
+def _use_mamba(model: nn.Module) -> str:
     layers = [module for module in model.modules() if isinstance(module, Mamba2)]
+    try:  # its CUDA extension raises what it likes where it does not fit
+        if layers:
+            _prove(mamba_scan, scan, _sequence(next(model.parameters()).device))
+    except Exception as error:
+        return f"no mamba_ssm ({_last_line(error)})"
     for layer in layers:
         layer.scan = mamba_scan
     return f"mamba_ssm in {len(layers)} layers"
+
+
+def _sequence(device: torch.device) -> tuple:
+    x, dt, b, c = (torch.rand(1, 128, *shape, device=device) for shape in ((2, 16), (2,), (16,), (16,)))
+    return x - 0.5, 0.5 * dt, torch.tensor([-1.0, -8.0], device=device), b - 0.5, c - 0.5, 64
+
+
+def _prove(fast, plain, arguments: tuple) -> None:
+    """Raise ValueError where a kernel's result is not the plain one's, up to the rounding of TF32."""
+    with torch.no_grad():
+        found, expected = fast(*arguments), plain(*arguments)
+    found, expected = (r[0] if isinstance(r, tuple) else r for r in (found, expected))
+    deviation = (found - expected).abs().max() / expected.std().clamp(min=1e-6)
+    if not deviation < 5e-2:
+        raise ValueError(f"its results differ by {deviation:.2g} standard deviations")
 
 
 def mamba_scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, chunk: int) -> Tensor:
@@ -54,59 +68,72 @@ def _(x, dt, a, b, c, chunk):
     return x.new_empty(x.shape)
 
 
-def _use_spconv(model: OccLE) -> str:
-    try:
-        import spconv.pytorch  # noqa: F401
-    except Exception as error:
-        return f"no spconv ({_last_line(error)})"
+def _use_spconv(model: nn.Module) -> str:
     found = [
         (parent, name, layer)
         for parent in model.modules()
         for name, layer in parent.named_children()
-        if isinstance(layer, MaskedConv3d)
+        if type(layer) is MaskedConv3d
     ]
-    for parent, name, layer in found:
-        setattr(parent, name, SpconvMaskedConv3d(layer).train(layer.training))
+    try:
+        twins = [SpconvMaskedConv3d(layer).train(layer.training) for _, _, layer in found]
+        for twin, (_, _, layer) in zip(twins, found, strict=True):
+            _prove_spconv(twin, layer)
+    except Exception as error:
+        return f"no spconv ({_last_line(error)})"
+    for twin, (parent, name, _) in zip(twins, found, strict=True):
+        setattr(parent, name, twin)
     return f"spconv in {len(found)} layers"
 
 
-class SpconvMaskedConv3d(nn.Module):
-    """A `MaskedConv3d` that spconv computes at the active sites alone; dense in and out, and the same in evaluation.
+class SpconvMaskedConv3d(MaskedConv3d):
+    """A `MaskedConv3d` that spconv computes at the active sites alone, with the layer's own weights; dense in and out.
 
-    Normalisation learns from active sites only. The host waits for the sites, so that no CUDA graph can hold this
-    layer. On a CPU, spconv 2.3 is right with one thread only (`torch.set_num_threads(1)`).
+    The host waits for the sites, so that no CUDA graph can hold this layer. On a CPU, spconv 2.3 is right with one
+    thread only (`torch.set_num_threads(1)`).
     """
 
     def __init__(self, layer: MaskedConv3d):
-        super().__init__()
+        nn.Module.__init__(self)
         import spconv.pytorch as spconv
 
-        conv = layer.conv
+        self.kernel, self.stride, self.padding = layer.kernel, layer.stride, layer.padding
+        self.conv, self.norm = layer.conv, layer.norm
         kind = spconv.SubMConv3d if layer.stride == 1 else spconv.SparseConv3d
-        shape = (conv.in_channels, conv.out_channels, layer.kernel, layer.stride, layer.padding)
-        self.dense, self.norm = layer, layer.norm
-        self.conv = kind(*shape, bias=False)
-        self.conv.weight = nn.Parameter(conv.weight.detach().permute(0, 2, 3, 4, 1).contiguous())  # (O, k, k, k, I)
+        shape = (layer.conv.in_channels, layer.conv.out_channels, layer.kernel, layer.stride, layer.padding)
+        self._spconv = [kind(*shape, bias=False)]  # in a list: its weight is not a parameter of this layer
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """See `MaskedConv3d`."""
         if torch.compiler.is_compiling():
-            return self.dense(x, mask)  # compilers cannot follow spconv
+            return super().forward(x, mask)  # compilers cannot follow spconv
         from spconv.pytorch import SparseConvTensor
 
         active = mask[:, 0] != 0
         # Contiguous: nonzero gives columns, and spconv reads rows whatever the strides say.
         sites = active.nonzero().int().contiguous()
         features = x.permute(0, 2, 3, 4, 1)[active]
-        sparse = self.conv(SparseConvTensor(features, sites, list(x.shape[2:]), x.shape[0]))
-        values = self.norm(sparse.features.T[None, :, :, None, None]).relu()[0, :, :, 0, 0].T
+        weight = self.conv.weight.permute(0, 2, 3, 4, 1).contiguous()  # (O, k, k, k, I)
+        tensor = SparseConvTensor(features, sites, list(x.shape[2:]), x.shape[0])
+        sparse = torch.func.functional_call(self._spconv[0], {"weight": weight}, (tensor,))
+        values = self.normalise(sparse.features)
         # Not by its own dense(), which torch 2.9 and newer index differently.
         where = tuple(sparse.indices.long().unbind(1))
         y = x.new_zeros(x.shape[0], *sparse.spatial_shape, values.shape[1])
-        y[where] = values
+        y[where] = values.to(y.dtype)
         reached = mask.new_zeros(y.shape[:4])
         reached[where] = 1
         return y.permute(0, 4, 1, 2, 3), reached.unsqueeze(1)
+
+
+def _prove_spconv(twin: MaskedConv3d, layer: MaskedConv3d) -> None:
+    weight, training = layer.conv.weight, layer.training
+    mask = (torch.rand(1, 1, 16, 16, 8, device=weight.device) > 0.9).to(weight.dtype)
+    x = torch.randn(1, weight.shape[1], 16, 16, 8, device=weight.device, dtype=weight.dtype) * mask
+    try:  # in evaluation mode: a proof leaves no trace in the batch statistics
+        _prove(twin.eval(), layer.eval(), (x, mask))
+    finally:
+        twin.train(training), layer.train(training)
 
 
 def _last_line(error: Exception) -> str:

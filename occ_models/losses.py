@@ -111,7 +111,11 @@ def _log(ratio: Tensor) -> Tensor:
 
 
 def label_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
-    """Class-weighted cross entropy of (B, C, ...) logits and (B, ...) uint8 labels with IGNORE; 0 where none count."""
-    if not (labels != IGNORE).any():
-        return logits.sum() * 0
-    return F.cross_entropy(logits.float(), labels.long(), weights.to(logits.device), ignore_index=IGNORE)
+    """Class-weighted cross entropy of (B, C, ...) logits and (B, ...) uint8 labels with IGNORE, mean of the samples'
+    weighted means; a sample whose labels are all ignored counts 0.
+    """
+    labels = labels.long().flatten(1)
+    weights = weights.to(logits.device)
+    loss = F.cross_entropy(logits.float().flatten(2), labels, weights, ignore_index=IGNORE, reduction="none")
+    mass = torch.where(labels == IGNORE, 0.0, weights[labels.clamp(max=len(weights) - 1)])
+    return (loss.sum(1) / mass.sum(1).clamp(min=1e-6)).mean()

@@ -1,9 +1,16 @@
 """Training targets made from full-resolution labels."""
 
+from pathlib import Path
+
 import numba
 import numpy as np
 
+from occ_data.kitti import DataError, read_gray
+from occ_node.perception import Grid
 from occ_node.perception.taxonomy import IGNORE, NUM_CLASSES
+
+CERTAIN = 254
+"""Gray value of probability 1 in the geometric teacher's files."""
 
 
 def downscale_labels(labels: np.ndarray, factor: int) -> np.ndarray:
@@ -62,3 +69,49 @@ def project_labels(uv: np.ndarray, depth: np.ndarray, labels: np.ndarray, image_
     target = np.full(shape, IGNORE, np.uint8)
     target[row[far_first], column[far_first]] = labels[inside][far_first]
     return target
+
+
+def vote_labels(points: np.ndarray, classes: np.ndarray, grid: Grid) -> np.ndarray:
+    """The most frequent known class among a voxel's points (the smaller id where they tie), (X, Y, Z) uint8.
+
+    points : (N, >=3) metres; classes : (N,) uint8. IGNORE where at most one point lies (OccLE section 3.5.1) or none
+    has a class. On voxels that are large against surfaces this says what eq. 2 at the voxel's centre is meant to say.
+    """
+    return _vote(points, classes, np.array(grid.origin), grid.voxel_size, grid.shape)
+
+
+@numba.njit(cache=True, nogil=True)
+def _vote(points, classes, origin, size, shape):
+    votes = np.zeros((shape[0], shape[1], shape[2], NUM_CLASSES), np.uint16)
+    for n in range(len(points)):
+        # Compared before it becomes an integer, as NaN and huge numbers have no cell.
+        x, y, z = (
+            (points[n, 0] - origin[0]) / size,
+            (points[n, 1] - origin[1]) / size,
+            (points[n, 2] - origin[2]) / size,
+        )
+        if 0 <= x < shape[0] and 0 <= y < shape[1] and 0 <= z < shape[2]:
+            cell = votes[int(x), int(y), int(z)]
+            cell[0] += 1
+            if 0 < classes[n] < NUM_CLASSES:
+                cell[classes[n]] += 1
+    labels = np.full(shape, IGNORE, np.uint8)
+    for i in range(shape[0]):
+        for j in range(shape[1]):
+            for k in range(shape[2]):
+                winner = 1 + np.argmax(votes[i, j, k, 1:])
+                if votes[i, j, k, 0] > 1 and votes[i, j, k, winner]:
+                    labels[i, j, k] = winner
+    return labels
+
+
+def read_geometry(path: Path, shape: tuple[int, int, int], thresholds: tuple[float, float]) -> np.ndarray:
+    """A frame's teacher labels (X, Y, Z) uint8: 0 free, 1 occupied, IGNORE where the teacher is not certain enough."""
+    pixels = read_gray(path)
+    if pixels.dtype != np.uint8 or pixels.size != np.prod(shape):
+        raise DataError(f"{path}: {pixels.shape} {pixels.dtype}; expected the probabilities of a grid of {shape}")
+    pixels = pixels.reshape(shape).astype(int)
+    labels = np.where(pixels > CERTAIN // 2, 1, 0)
+    # Divided last, as `class_thresholds` does: a threshold is itself one of these numbers.
+    certain = np.where(labels, pixels / CERTAIN >= thresholds[1], (CERTAIN - pixels) / CERTAIN >= thresholds[0])
+    return np.where(certain, labels, IGNORE).astype(np.uint8)

@@ -1,97 +1,137 @@
-"""Supervised training of OccLE with Lightning: resumable, averaged weights, official metrics."""
+"""Training with Lightning, whatever the network and its losses: resumable, averaged weights, official metrics."""
 
+import logging
 import math
-from dataclasses import dataclass
+import os
+import sys
+import warnings
 from pathlib import Path
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger
-from safetensors.torch import load_file, save_file
-from torch.utils.data import DataLoader, WeightedRandomSampler
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Subset
 
+from occ_data.kitti import DataError
 from occ_node.perception import CompletionMetrics
 
-from .augmentation import AugmentationConfig
-from .config import OccLEConfig, load_config, save_config
-from .data import INPUTS, FrameDataset, collate
-from .losses import class_weights, label_loss, occupancy_losses
-from .occle import OccLE
+from .checkpoint import LAST
+from .data import FrameDataset, collate
+from .recipe import TrainingConfig
+from .sampling import Draws
 
-WEIGHTS, CONFIG = "model.safetensors", "config.yaml"
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """How to train. average: decay of the weights' moving average; the rest as its name says, in steps."""
-
-    steps: int = 4000
-    batch: int = 2
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    warmup: int = 200
-    clip: float = 5.0
-    average: float = 0.998
-    validate_every: int = 500
-    checkpoint_every: int = 100
-    precision: str = "32-true"
-    seed: int = 0
-    workers: int = 1
+# What it says on every start (devices that are not there, products on offer) hides what matters.
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
 
 
-class OccLETask(lightning.LightningModule):
-    """Losses, optimiser and validation of the network; `average` holds the weights that are validated and exported."""
+class NotFinite(ArithmeticError):
+    """A loss or gradient that is not a number; names the step, the losses and the frames of the batch."""
 
-    def __init__(self, model: OccLE, training: TrainingConfig):
+
+class Task(lightning.LightningModule):
+    """Losses, optimiser and validation of a network; `average` holds the weights that are validated and kept.
+
+    A task says what its losses are (`losses`), what it measures (`measure`), and which parts of the network rest
+    (`frozen`): those neither learn nor renew their batch statistics.
+
+    measured: endings of the names under which its figures are logged, one `metrics` each.
+    """
+
+    figures: tuple[str, ...] = ("iou", "precision", "recall", "miou", "miou_present")
+    measured: tuple[str, ...] = ("",)
+
+    def __init__(self, model: nn.Module, training: TrainingConfig, steps: int, frozen: tuple[nn.Module, ...] = ()):
         super().__init__()
-        self.model, self.training_config = model, training
+        self.model, self.training_config, self.steps = model, training, steps
+        self._frozen = [frozen]  # in a list: these modules are the model's, not the task's own
+        for module in frozen:
+            module.requires_grad_(False)
         update = moving_average(training.average)
         self.average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=update, use_buffers=True)
-        self.average.eval()
-        self.register_buffer("weights", class_weights(), persistent=False)
-        self.metrics = CompletionMetrics()
+        self.average.requires_grad_(False)
+        self.metrics: dict[str, CompletionMetrics] = {}
+        self._seen: tuple[list[str], dict[str, Tensor]]  # frames and losses of the last batch
+        self.train()  # Lightning trains in the mode that it finds
 
-    def training_step(self, batch: dict, _: int) -> torch.Tensor:
-        output = self.model(*(batch[name] for name in INPUTS))
-        losses = occupancy_losses(output.occupancy, output.semantics, batch["labels"], self.weights)
-        occupied = torch.tensor([1.0, 2.0], device=self.device)
-        coarse = batch["labels_coarse"]
-        losses |= {
-            "sem_2d": label_loss(output.semantic_2d, batch["labels_2d"], self.weights),
-            "sem_3d": label_loss(output.semantic_3d, batch["labels_3d"], self.weights),
-            "geo": label_loss(output.geometry, torch.where(coarse == 255, coarse, coarse.clamp(max=1)), occupied),
-        }
-        # Occupancy decides completion and is one of twenty channels in the paper's sum: it carries more weight here.
-        loss = sum(losses.values()) + 2 * losses["ce_occupied"]
-        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+    def losses(self, batch: dict) -> dict[str, Tensor]:
+        """The terms of the loss, each a mean over the batch's samples, so that processes may share a batch."""
+        raise NotImplementedError
+
+    def measure(self, batch: dict) -> None:
+        """Count the average network's predictions on a batch in `metrics`."""
+        raise NotImplementedError
+
+    def train(self, mode: bool = True):
+        """As everywhere, but what rests stays in evaluation mode."""
+        super().train(mode)
+        self.average.eval()
+        for module in self._frozen[0]:
+            module.eval()
+        return self
+
+    def training_step(self, batch: dict, _: int) -> Tensor:
+        losses = self.losses(batch)
+        loss = sum(losses.values())
+        self._seen = batch["name"], {name: value.detach() for name, value in losses.items()}
+        self.log_dict({f"train/{name}": value for name, value in self._seen[1].items()})
         self.log("loss", loss.detach(), prog_bar=True, logger=False)
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f"loss is {loss.item()} at step {self.global_step}: {losses}")
         return loss
 
-    def on_train_batch_end(self, *_) -> None:
+    def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
+        """Clip, and stop at what is not finite: after the gradients were shared, so that no process goes on alone."""
+        norm = nn.utils.clip_grad_norm_(self.learning(), self.training_config.clip)
+        names, losses = self._seen
+        loss = sum(losses.values())
+        # In half precision the scaler meets infinite gradients by design and leaves those steps out.
+        good = torch.isfinite(loss if self.training_config.precision == "16-mixed" else loss + norm)
+        if not good:
+            terms = ", ".join(f"{name} {value.item():.4g}" for name, value in losses.items())
+            raise NotFinite(
+                f"step {self.global_step}: loss {loss.item():.4g} ({terms}), gradient {norm.item():.4g}; expected "
+                f"finite numbers; frames {', '.join(names)}"
+            )
+
+    def learning(self) -> list[nn.Parameter]:
+        """The parameters that learn."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    def on_train_start(self) -> None:
+        if self.global_step and self.global_rank == 0:
+            print(f"goes on at step {self.global_step}", flush=True)
+
+    def optimizer_step(self, *arguments, **named) -> None:
+        super().optimizer_step(*arguments, **named)
+        # Here and not at the batch's end, where the checkpoint has been written already.
         self.average.update_parameters(self.model)
 
     def on_validation_epoch_start(self) -> None:
-        self.metrics = CompletionMetrics()
+        self.metrics = {name: CompletionMetrics() for name in self.measured}
 
     def validation_step(self, batch: dict, _: int) -> None:
-        labels, _ = self.average.module.predict(*(batch[name] for name in INPUTS))
-        self.metrics.add(labels.cpu().numpy(), batch["labels"].cpu().numpy())
+        self.measure(batch)
 
     def on_validation_epoch_end(self) -> None:
-        summary = self.metrics.summary()
-        wanted = {name: summary[name] for name in ("iou", "precision", "recall", "miou", "miou_present")}
-        self.log_dict(wanted, prog_bar=True)
+        for name, metrics in self.metrics.items():
+            if self.trainer.world_size > 1:  # each process measured its share of the frames
+                counts = self.all_gather(torch.from_numpy(metrics.confusion).to(self.device))
+                metrics.confusion = counts.sum(0).cpu().numpy()
+            summary = metrics.summary()
+            figures = {figure + name: summary[figure] for figure in self.figures}
+            self.log_dict(figures, prog_bar=True, rank_zero_only=True)
 
     def configure_optimizers(self):
-        config = self.training_config
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
-        groups = [{"params": decayed}, {"params": plain, "weight_decay": 0.0}]
+        config, learning = self.training_config, self.learning()
+        groups = [
+            {"params": [p for p in learning if p.ndim > 1]},
+            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
+        ]
         optimizer = torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate_schedule(config.warmup, config.steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate_schedule(config.warmup, self.steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -110,7 +150,7 @@ def learning_rate_schedule(warmup: int, steps: int):
 def moving_average(decay: float):
     """Exponential moving average of weights that forgets the random start: its decay grows from 0.1 to `decay`."""
 
-    def update(averaged: list[torch.Tensor], current: list[torch.Tensor], count: torch.Tensor) -> None:
+    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
         if averaged[0].is_floating_point():
             torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + int(count)) / (10 + int(count))))
         else:
@@ -119,78 +159,91 @@ def moving_average(decay: float):
     return update
 
 
-def train(
-    model_config: OccLEConfig,
-    training: TrainingConfig,
-    train_folders: list[str],
-    validation_folders: list[str],
-    output: Path,
-    initial: Path | None = None,
-) -> Path:
-    """Train and write weights and configuration into `output`; goes on from its `last.ckpt` if there is one.
-
-    Several data set roots are drawn from alike, however many frames each has.
+class Checkpoints(TorchCheckpointIO):
+    """Checkpoints under a temporary name in their own folder, then renamed: Lightning's wait in the system's temporary
+    folder, and from another file system they would come by a copy that a kill can cut short.
     """
-    lightning.seed_everything(training.seed, verbose=False)
-    output.mkdir(parents=True, exist_ok=True)
-    pre, stride = model_config.preprocess, model_config.image_stride
-    data = FrameDataset(train_folders, pre, stride, AugmentationConfig(), training.seed)
-    validation = FrameDataset(validation_folders, pre, stride)
-    model = load_checkpoint(initial, model_config) if initial else OccLE(model_config)
-    save_config(model_config, output / CONFIG)
-    save_config(training, output / "training.yaml")
 
-    roots = data.roots()
-    sampler = WeightedRandomSampler([1 / roots.count(r) for r in roots], training.steps * training.batch)
-    persistent = training.workers > 0
-    loader = DataLoader(
-        data, training.batch, sampler=sampler, collate_fn=collate, num_workers=training.workers,
-        persistent_workers=persistent, drop_last=True,
-    )  # fmt: skip
-    task = OccLETask(model, training)
-    last = output / "last.ckpt"
+    def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options=None) -> None:
+        part = f"{path}.tmp"
+        torch.save(checkpoint, part)
+        os.replace(part, path)
+
+
+class Batches(lightning.LightningDataModule):
+    """Draws for training and this process's share of the validation frames."""
+
+    def __init__(self, data: FrameDataset, validation: FrameDataset, training: TrainingConfig, steps: int):
+        super().__init__()
+        self.data, self.validation, self.training, self.steps = data, validation, training, steps
+
+    def train_dataloader(self) -> DataLoader:
+        trainer, config = self.trainer, self.training
+        draws = Draws(
+            self.data.kinds(), config.batch, self.steps, config.seed,
+            trainer.global_step, trainer.global_rank, trainer.world_size,
+        )  # fmt: skip
+        return DataLoader(
+            self.data, batch_sampler=draws, collate_fn=collate, num_workers=config.workers,
+            persistent_workers=config.workers > 0, pin_memory=torch.cuda.is_available(),
+        )  # fmt: skip
+
+    def val_dataloader(self) -> DataLoader:
+        mine = range(self.trainer.global_rank, len(self.validation), self.trainer.world_size)
+        return DataLoader(Subset(self.validation, mine), collate_fn=collate)
+
+
+@rank_zero_only
+def _keep_log(folder: Path) -> None:
+    """Lightning begins metrics.csv anew at every start; what an earlier one wrote becomes metrics.1.csv, and so on."""
+    log = folder / "metrics.csv"
+    if log.is_file():
+        os.replace(log, folder / f"metrics.{len(list(folder.glob('*.csv')))}.csv")
+
+
+def fit(task: Task, data: FrameDataset, validation: FrameDataset, output: Path) -> None:
+    """Train; goes on from OUTPUT/last.ckpt if there is one. Logs go to OUTPUT/logs/metrics.csv.
+
+    Raises NotFinite or DataError, one line each; the last checkpoint was written before either.
+    """
+    config, last = task.training_config, output / LAST
+    output.mkdir(parents=True, exist_ok=True)
+    several = config.devices * config.nodes > 1
     checkpoint = ModelCheckpoint(
-        output, filename="step", every_n_train_steps=training.checkpoint_every, save_last=True, save_top_k=0,
+        output, filename="step", every_n_train_steps=config.checkpoint_every, save_last=True, save_top_k=0,
         enable_version_counter=False,
     )  # fmt: skip
     trainer = lightning.Trainer(
-        max_steps=training.steps,
-        precision=training.precision,
-        gradient_clip_val=training.clip,
-        val_check_interval=min(training.validate_every, training.steps),
+        max_steps=task.steps,
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.nodes,
+        strategy="ddp" if several else "auto",
+        sync_batchnorm=several and torch.cuda.is_available(),
+        use_distributed_sampler=False,
+        precision=config.precision,
+        val_check_interval=min(config.validate_every, task.steps),
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
-        callbacks=[checkpoint, TQDMProgressBar(refresh_rate=10)],
+        plugins=[Checkpoints()],
+        callbacks=[checkpoint, TQDMProgressBar(refresh_rate=10 if sys.stderr.isatty() else 250)],
         logger=CSVLogger(output, name="", version="logs"),
         log_every_n_steps=20,
         default_root_dir=output,
+        enable_model_summary=False,
     )
-    resume = last if last.exists() else None
-    trainer.fit(task, loader, DataLoader(validation, collate_fn=collate), ckpt_path=resume, weights_only=True)
-    save_checkpoint(task.average.module, output)
-    return output
-
-
-def save_checkpoint(model: OccLE, folder: Path) -> None:
-    """Write weights and configuration, each by rename."""
-    folder.mkdir(parents=True, exist_ok=True)
-    part = folder / (WEIGHTS + ".tmp")
-    save_file({name: value.contiguous() for name, value in model.state_dict().items()}, part)
-    part.rename(folder / WEIGHTS)
-    save_config(model.config, folder / CONFIG)
-
-
-def load_checkpoint(folder: Path, config: OccLEConfig | None = None) -> OccLE:
-    """A network with trained weights; `config` overrides the folder's own where shapes agree."""
-    model = OccLE(config or load_config(Path(folder) / CONFIG))
-    model.load_state_dict(load_file(Path(folder) / WEIGHTS))
-    return model
-
-
-def average_of(checkpoint: Path, config: OccLEConfig) -> OccLE:
-    """The averaged network inside a training's `last.ckpt`: what an interrupted training has so far."""
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
-    prefix = "average.module."
-    model = OccLE(config)
-    model.load_state_dict({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
-    return model
+    batches = Batches(data, validation, config, task.steps)
+    _keep_log(output / "logs")
+    with warnings.catch_warnings():
+        # Draws go on at the right step by themselves, few loaders are meant, frozen parts are to rest.
+        warnings.filterwarnings(
+            "ignore", ".*(resuming from a checkpoint|does not have many workers|in eval mode at the start).*"
+        )
+        try:
+            trainer.fit(task, datamodule=batches, ckpt_path=last if last.exists() else None, weights_only=True)
+        except DataError as error:  # from a loader process it comes with that process's traceback
+            line = str(error).strip().splitlines()[-1]
+            raise DataError(line.removeprefix(f"{DataError.__module__}.DataError: ")) from None
+        except NotFinite as error:
+            kept = f"the last good checkpoint is {last}" if last.exists() else "no checkpoint was written before"
+            raise NotFinite(f"{error}; {kept}") from None

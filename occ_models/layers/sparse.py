@@ -14,7 +14,7 @@ class MaskedConv3d(nn.Module):
 
     Stride 1 is submanifold: the active sites stay as they are. With a larger stride a site is active where its kernel
     meets an active one, the maximum of the mask over it. Normalisation and ReLU come before the mask: they would turn
-    the zeros of empty space into values. In training the statistics are those of the whole grid.
+    the zeros of empty space into values. Batch statistics are those of the active sites.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1):
@@ -29,7 +29,22 @@ class MaskedConv3d(nn.Module):
         """x (B, C, X, Y, Z), zero outside mask (B, 1, X, Y, Z) of 0 and 1 -> the same pair after the layer."""
         if self.stride > 1:
             mask = F.max_pool3d(mask, self.kernel, self.stride, self.padding)
-        return self.norm(self.conv(x)).relu() * mask, mask
+        x = self.conv(x)
+        if not self.training:
+            return self.norm(x).relu() * mask, mask
+        active = mask[:, 0] != 0
+        return scatter_sites(active, self.normalise(x.permute(0, 2, 3, 4, 1)[active])), mask
+
+    def normalise(self, features: Tensor) -> Tensor:
+        """Batch normalisation and ReLU of the features (M, C) of active sites."""
+        return self.norm(features.T[None, :, :, None, None]).relu()[0, :, :, 0, 0].T
+
+
+def scatter_sites(active: Tensor, features: Tensor) -> Tensor:
+    """Features (M, C) onto the active sites of a grid (B, X, Y, Z) bool, in its order: (B, C, X, Y, Z)."""
+    grid = features.new_zeros(*active.shape, features.shape[1])
+    grid[active] = features
+    return grid.permute(0, 4, 1, 2, 3)
 
 
 def sparse_conv3d_ref(x: Tensor, mask: Tensor, weight: Tensor, stride: int, padding: int) -> tuple[Tensor, Tensor]:

@@ -27,13 +27,12 @@ class AxialAttention(nn.Module):
         return self.norm(tokens + self.out(attended.transpose(1, 2).reshape(rows, length, channels)))
 
 
-class GeometricBranch(nn.Module):
-    """F_geo from three planes: LiDAR seen from above (xy) and from the side (xz), the image from the front (yz)."""
+class GeometricEncoders(nn.Module):
+    """A grid of LiDAR features and one of lifted image features; `synergy` of a subclass makes F_geo of them."""
 
     def __init__(self, config: OccLEConfig):
         super().__init__()
         pre, c = config.preprocess, config.channels
-        x, y, z = pre.grid.coarsen(pre.lifting_factor).shape
         image = config.geometric_image
         self.image = ResNet(image.width, image.depths, image.bottleneck)
         self.reduce = nn.ModuleList(
@@ -45,11 +44,6 @@ class GeometricBranch(nn.Module):
         self.frames = config.frames
         self.fuse_image = nn.Conv3d(config.frames * c, c, 1) if config.frames > 1 else nn.Identity()
         self.fuse_lidar = nn.Conv3d(config.frames * c, c, 1) if config.frames > 1 else nn.Identity()
-        self.plane_xy = conv_bn_relu(c * z, c)
-        self.plane_xz = conv_bn_relu(c * y, c)
-        self.plane_yz = conv_bn_relu(c * x, c)
-        self.attend_y, self.attend_z = AxialAttention(c), AxialAttention(c)
-        self.header = nn.Sequential(conv_bn_relu(c, c, 1, dims=3), nn.Conv3d(c, 2, 1))
 
     def encode_image(self, image: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, C, H/s, W/s): the stages from stride s on, brought to it and added."""
@@ -57,16 +51,39 @@ class GeometricBranch(nn.Module):
         maps = [reduce(f) for reduce, f in zip(self.reduce, features, strict=True)]
         return sum(F.interpolate(m, size=maps[0].shape[2:], mode="nearest") for m in maps)
 
+    def encode(self, image: Tensor, voxel_grid: Tensor, active: Tensor, lifting: Tensor) -> tuple[Tensor, Tensor]:
+        """Arguments of `forward` -> LiDAR grid and lifted image grid, (B, C, X, Y, Z) each."""
+        lidar = self.lidar(voxel_grid, active)
+        lifted = lift(self.encode_image(image), lifting, lidar.shape[2:])
+        return self.fuse_lidar(self._stack(lidar)), self.fuse_image(self._stack(lifted))
+
     def forward(self, image: Tensor, voxel_grid: Tensor, active: Tensor, lifting: Tensor) -> Tensor:
         """Several frames come along the batch axis, (B*N, ...), each with its own lifting table into the current grid.
         active: which voxels have points, as `LidarEncoder3d` takes it.
 
         Returns F_geo (B, C, X, Y, Z).
         """
-        lidar = self.lidar(voxel_grid, active)
-        lifted = lift(self.encode_image(image), lifting, lidar.shape[2:])
-        lidar, lifted = self.fuse_lidar(self._stack(lidar)), self.fuse_image(self._stack(lifted))
+        return self.synergy(*self.encode(image, voxel_grid, active, lifting))
 
+    def _stack(self, grid: Tensor) -> Tensor:
+        return grid.reshape(-1, self.frames * grid.shape[1], *grid.shape[2:])
+
+
+class GeometricBranch(GeometricEncoders):
+    """F_geo from three planes: LiDAR seen from above (xy) and from the side (xz), the image from the front (yz)."""
+
+    def __init__(self, config: OccLEConfig):
+        super().__init__(config)
+        c = config.channels
+        x, y, z = config.preprocess.grid.coarsen(config.preprocess.lifting_factor).shape
+        self.plane_xy = conv_bn_relu(c * z, c)
+        self.plane_xz = conv_bn_relu(c * y, c)
+        self.plane_yz = conv_bn_relu(c * x, c)
+        self.attend_y, self.attend_z = AxialAttention(c), AxialAttention(c)
+        self.header = nn.Sequential(conv_bn_relu(c, c, 1, dims=3), nn.Conv3d(c, 2, 1))
+
+    def synergy(self, lidar: Tensor, lifted: Tensor) -> Tensor:
+        """LiDAR grid and lifted image grid -> F_geo, (B, C, X, Y, Z) each."""
         f_xy = self.plane_xy(lidar.permute(0, 4, 1, 2, 3).flatten(1, 2))  # (B, C, X, Y)
         f_xz = self.plane_xz(lidar.permute(0, 3, 1, 2, 4).flatten(1, 2))  # (B, C, X, Z)
         f_yz = self.plane_yz(lifted.permute(0, 2, 1, 3, 4).flatten(1, 2))  # (B, C, Y, Z)
@@ -77,9 +94,6 @@ class GeometricBranch(nn.Module):
         g_2 = f_xz * along_z.unsqueeze(2)
         # The planes themselves stay in the sum, so that geometry survives where the image says nothing.
         return g_1 + g_2 + f_xy + f_xz
-
-    def _stack(self, grid: Tensor) -> Tensor:
-        return grid.reshape(-1, self.frames * grid.shape[1], *grid.shape[2:])
 
     def _attend(self, plane: Tensor) -> tuple[Tensor, Tensor]:
         """Eq. 3 on (B, C, Y, Z): once among the y of each z, once among the z of each y."""

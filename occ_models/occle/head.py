@@ -56,6 +56,17 @@ class FactorisedHead(nn.Module):
         return self.occupancy(x).permute(0, 2, 3, 1) + bonus, semantics
 
 
+def gate(occupancy: Tensor, geometry: Tensor, factor: int) -> Tensor:
+    """Occupancy logits in columns (B, X/2, Y/2, 4*Z), held down where the geometric branch sees nothing.
+
+    geometry : (B, X/f, Y/f, Z/f) logit that a voxel of the feature grid holds anything at all. A grid voxel is occupied
+    only where both say so; the lesser logit stands for the product of the probabilities, and costs no exponential.
+    """
+    up = factor // 2
+    limit = geometry.repeat_interleave(factor, 3).repeat(1, 1, 1, 4)
+    return torch.minimum(occupancy, limit.repeat_interleave(up, 1).repeat_interleave(up, 2))
+
+
 def decide(occupancy: Tensor, semantics: Tensor) -> tuple[Tensor, Tensor]:
     """Logits as `FactorisedHead` gives them -> labels and confidence; class ids only leave the graph, not 19 channels.
 

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from ..config import OccLEConfig
 from .dual_mamba import DualMambaFusion
-from .geometric import GeometricBranch
-from .head import FactorisedHead, columns_of_cells, decide, grid_of_cells
+from .geometric import GeometricBranch, occupancy_logit
+from .head import FactorisedHead, columns_of_cells, decide, gate, grid_of_cells
 from .lidar import VoxelFeatureEncoder, spread
 from .semantic import SemanticBranch
 
@@ -16,12 +16,14 @@ class OccLEOutput(NamedTuple):
     """occupancy : (B, X, Y, Z) logits of being occupied, full resolution
     semantics : (B, X/2, Y/2, 19, Z/2) logits of classes 1..19 given occupied; heights innermost, where reductions over
         the classes are vectorised
+    fused : (B, C, X/f, Y/f, Z/f), what Dual Mamba made of both branches
     semantic_2d : (B, 20, h, w) and semantic_3d : (B, 20, X/f, Y/f, Z/f), the semantic branch's own headers
     geometry : (B, 2, X/f, Y/f, Z/f), the geometric branch's own header: free, occupied
     """
 
     occupancy: Tensor
     semantics: Tensor
+    fused: Tensor
     semantic_2d: Tensor
     semantic_3d: Tensor
     geometry: Tensor
@@ -56,30 +58,52 @@ class OccLE(nn.Module):
         lifting: Tensor,
     ) -> OccLEOutput:
         inputs = (image, voxels, voxel_counts, voxel_table, occupancy, lifting)
-        f_sem, f_image, f_geo, (columns, semantics) = self._features(*inputs)
-        return OccLEOutput(
-            grid_of_cells(columns),
-            semantics,
-            self.semantic.header_2d(f_image),
-            self.semantic.header_3d(f_sem),
-            self.geometric.header(f_geo),
-        )
+        columns, f_sem, f_image, half, f_geo = self._branches(*inputs)
+        geometry = self.geometric.header(f_geo)
+        fused = self.fusion(f_sem, f_geo)
+        logits, semantics = self._head(fused, half, columns, geometry)
+        headers = self.semantic.header_2d(f_image), self.semantic.header_3d(f_sem)
+        return OccLEOutput(grid_of_cells(logits), semantics, fused, *headers, geometry)
 
-    def _features(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting):
-        n = self.config.frames
+    def semantic_maps(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, Tensor]:
+        """The semantic branch alone: `semantic_2d` and `semantic_3d` of `OccLEOutput`."""
+        columns, grid, _ = self._see(voxels, voxel_counts, voxel_table, occupancy)
+        f_sem, f_image, _ = self._semantic(image, grid, columns, lifting)
+        return self.semantic.header_2d(f_image), self.semantic.header_3d(f_sem)
+
+    def geometry(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> Tensor:
+        """The geometric branch alone: `geometry` of `OccLEOutput`."""
+        _, grid, active = self._see(voxels, voxel_counts, voxel_table, occupancy)
+        return self.geometric.header(self.geometric(image, grid, active, lifting))
+
+    def _branches(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, ...]:
+        columns, grid, active = self._see(voxels, voxel_counts, voxel_table, occupancy)
+        return columns, *self._semantic(image, grid, columns, lifting), self.geometric(image, grid, active, lifting)
+
+    def _see(self, voxels, voxel_counts, voxel_table, occupancy) -> tuple[Tensor, Tensor, Tensor]:
+        """The scan's occupancy in columns of cells, learned features on the voxel grid, and where there are points."""
         # Bytes become numbers first: TensorRT knows uint8 as a tensor of the engine's border alone.
-        columns = columns_of_cells(occupancy[::n].to(image.dtype))
+        columns = columns_of_cells(occupancy[:: self.config.frames].to(voxels.dtype))
         grid = spread(self.voxel_features(voxels, voxel_counts), voxel_table)  # (B*N, X/v, Y/v, Z/v, Cv)
         active = spread((voxel_counts > 0).to(voxels.dtype).unsqueeze(1), voxel_table)  # (B*N, X/v, Y/v, Z/v, 1)
-        f_geo = self.geometric(image, grid, active, lifting)
+        return columns, grid, active
+
+    def _semantic(self, image, grid, columns, lifting) -> tuple[Tensor, Tensor, Tensor]:
         # The semantic branch looks at the current frame alone, the first of each N.
-        f_sem, f_image, half = self.semantic(image[::n], grid[::n], columns, lifting[::n])
-        fused = self.fusion(f_sem, f_geo)
-        return f_sem, f_image, f_geo, self.head(fused, half, columns)
+        n = self.config.frames
+        return self.semantic(image[::n], grid[::n], columns, lifting[::n])
+
+    def _head(self, fused, half, columns, geometry) -> tuple[Tensor, Tensor]:
+        logits, semantics = self.head(fused, half, columns)
+        if self.config.gate:
+            logits = gate(logits, occupancy_logit(geometry), self.config.preprocess.lifting_factor)
+        return logits, semantics
 
     def logits(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """What the decision is made from, as `FactorisedHead` gives it."""
-        return self._features(*inputs)[3]
+        columns, f_sem, _, half, f_geo = self._branches(*inputs)
+        geometry = self.geometric.header(f_geo) if self.config.gate else None
+        return self._head(self.fusion(f_sem, f_geo), half, columns, geometry)
 
     def predict(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Labels 0..19 and confidence 0..255, (B, X, Y, Z) uint8 each: what the engine computes on the robot."""

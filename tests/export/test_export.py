@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -6,12 +7,16 @@ import pytest
 import torch
 
 from export import parity
-from export.__main__ import main
-from export.bundle import ExportError, export_bundle, read_checkpoint
-from export.onnx import LOGITS, Engine, run_torch
+from export.bundle import ExportError, export_bundle
+from export.onnx import LOGITS, Engine, run_torch, to_onnx, without_outputs
 from export.operators import check_operators, operators
 from export.opset import LOWERED
 from export.parity import ParityError, check_parity, onnxruntime_runner, random_inputs
+from occ_models.checkpoint import load_checkpoint
+from occ_models.cli import main
+from occ_models.config import ConfigError
+from occ_models.occle import OccLE
+from occ_models.occle.geometric import occupancy_logit
 from occ_node.runtime import Bundle, Predictor, input_specs, load_backend
 
 from .conftest import CONFIG
@@ -76,6 +81,20 @@ def test_the_shipped_graph_is_deployable(shipped):
     assert {opset.domain: opset.version for opset in shipped.opset_import}[""] == LOWERED
 
 
+def test_a_gated_networks_graph_is_deployable_and_agrees_with_torch(model, samples):
+    gated = OccLE(replace(CONFIG, gate=True)).eval()
+    gated.load_state_dict(model.state_dict())
+    inputs = [torch.from_numpy(samples["noise 1"][spec.name]) for spec in input_specs(CONFIG.preprocess)]
+    with torch.no_grad():  # so that its branch sees something in one half of the voxels
+        gated.geometric.header[-1].bias[0] += occupancy_logit(gated.geometry(*inputs)).quantile(0.5)
+    whole = to_onnx(gated)
+    shipped = without_outputs(whole, LOGITS)
+    assert check_operators(shipped) == []
+    assert min(r.labels_agree for r in check_parity(gated, shipped, whole, samples)) == pytest.approx(1, abs=1e-3)
+    free, held = (run_torch(network, samples["noise 1"])["labels"] > 0 for network in (model, gated))
+    assert 0 < held.sum() < free.sum() and (held <= free).all()
+
+
 def test_the_shipped_graph_has_the_frames_tensors_and_no_logits(shipped):
     inputs = {
         value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim) for value in shipped.graph.input
@@ -96,7 +115,7 @@ def test_no_path_of_this_machine_is_in_the_file(shipped):
 def test_a_checkpoint_becomes_a_bundle_that_passes_its_self_test(model, checkpoint, tmp_path, tiny_sequence, capsys):
     metrics = tmp_path / "metrics.json"
     metrics.write_text(json.dumps({"noise": {"miou": 1.0}}))
-    arguments = ["bundle", checkpoint, tmp_path / "tiny-engine", "--golden-sequence", tiny_sequence.path]
+    arguments = ["export", checkpoint, tmp_path / "tiny-engine", "--golden-sequence", tiny_sequence.path]
     arguments += ["--frame", "000001"]
     arguments += ["--data", "noise", "--license", "Apache-2.0", "--metrics", metrics, "--version", "3"]
     assert main([str(a) for a in arguments]) == 0
@@ -131,8 +150,8 @@ def test_a_missing_checkpoint_file_is_named(checkpoint, tmp_path, name):
     for other in checkpoint.iterdir():
         if other.name != name:
             (tmp_path / other.name).write_bytes(other.read_bytes())
-    with pytest.raises(ExportError, match=f"{name}: missing"):
-        read_checkpoint(tmp_path)
+    with pytest.raises(ConfigError, match=f"{name}: missing"):
+        load_checkpoint(tmp_path)
 
 
 def test_weights_of_another_size_are_refused(checkpoint, tmp_path):
@@ -140,23 +159,23 @@ def test_weights_of_another_size_are_refused(checkpoint, tmp_path):
     (tmp_path / "config.yaml").write_text(
         (checkpoint / "config.yaml").read_text().replace("channels: 8", "channels: 16")
     )
-    with pytest.raises(ExportError, match=r"model\.safetensors: does not fit config\.yaml"):
-        read_checkpoint(tmp_path)
+    with pytest.raises(ConfigError, match=r"model\.safetensors: does not fit the configuration tiny"):
+        load_checkpoint(tmp_path)
 
 
 def test_truncated_weights_are_refused(checkpoint, tmp_path):
     (tmp_path / "config.yaml").write_text((checkpoint / "config.yaml").read_text())
     (tmp_path / "model.safetensors").write_bytes((checkpoint / "model.safetensors").read_bytes()[:1000])
-    with pytest.raises(ExportError, match=r"model\.safetensors"):
-        read_checkpoint(tmp_path)
+    with pytest.raises(ConfigError, match=r"model\.safetensors"):
+        load_checkpoint(tmp_path)
 
 
 def test_the_command_line_ends_with_one_line_on_bad_input(tmp_path, tiny_sequence, capsys):
     sequence = str(tiny_sequence.path)
-    arguments = ["bundle", str(tmp_path), str(tmp_path / "b"), "--golden-sequence", sequence]
+    arguments = ["export", str(tmp_path), str(tmp_path / "b"), "--golden-sequence", sequence]
     arguments += ["--data", "x", "--license", "y"]
-    assert main(arguments) == 1
+    assert main(arguments) == 2
     error = capsys.readouterr().err
-    assert error.startswith("export bundle: ")
+    assert error.startswith("occ-train export: ")
     assert error.count("\n") == 1
     assert "missing" in error

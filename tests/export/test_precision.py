@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from export import precision
-from export.__main__ import main
 from export.bundle import export_bundle, golden_inputs
 from export.operators import operators
 from export.precision import RUNS
 from occ_data.kitti import Sequence
+from occ_models.cli import main
 from occ_node.runtime import Bundle, SelfTest, load_backend
 
 from .conftest import CONFIG
@@ -91,17 +91,17 @@ def test_a_typed_graph_that_does_not_fit_tensorrt_is_not_shipped(bundle, tiny_se
 
 def test_a_bundle_whose_own_graph_does_not_fit_is_to_be_exported_again(bundle, tiny_sequence, monkeypatch, capsys):
     monkeypatch.setattr(precision, "check_operators", lambda graph: ["opset 18", "axes"])
-    assert run(bundle, tiny_sequence) == 1
+    assert run(bundle, tiny_sequence) == 2
     assert "does not fit TensorRT, export it again: opset 18 (2 findings)" in capsys.readouterr().err
 
 
 def test_without_ground_truth_nothing_is_made(bundle, tiny_sequence, monkeypatch, capsys):
     monkeypatch.setattr(precision, "Drive", Sequence)
-    assert run(bundle, tiny_sequence) == 1
+    assert run(bundle, tiny_sequence) == 2
     error = capsys.readouterr().err
-    assert error.startswith("export precision: ") and "no voxels/*.label" in error and error.count("\n") == 1
+    assert error.startswith("occ-train precision: ") and "no voxels/*.label" in error and error.count("\n") == 1
 
 
 def test_an_unknown_bundle_ends_with_one_line(tmp_path, capsys):
-    assert main(["precision", str(tmp_path / "none"), "--calibration", "x", "--evaluate", "y"]) == 1
+    assert main(["precision", str(tmp_path / "none"), "--calibration", "x", "--evaluate", "y"]) == 2
     assert capsys.readouterr().err.count("\n") == 1

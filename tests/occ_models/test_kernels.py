@@ -1,6 +1,7 @@
 """Others' kernels against the plain forms; where they are missing, a stand-in that computes with the reference."""
 
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from types import ModuleType
 
@@ -112,7 +113,17 @@ def pico():
     return OccLE(load_config(PICO))
 
 
-def test_what_is_not_installed_is_said_and_left_as_it_is(monkeypatch, pico):
+def test_a_kernel_that_gives_something_else_is_said_and_left_out(recorded, monkeypatch, pico):
+    combined = sys.modules["mamba_ssm.ops.triton.ssd_combined"]
+    right = combined.mamba_chunk_scan_combined
+    monkeypatch.setattr(combined, "mamba_chunk_scan_combined", lambda *arguments: 1.5 * right(*arguments))
+    note, _ = use_kernels(pico)
+    assert note.startswith("no mamba_ssm (its results differ by ")
+    assert all(module.scan is scan for module in pico.modules() if isinstance(module, Mamba2))
+
+
+def test_what_is_not_installed_is_said_and_left_as_it_is(monkeypatch):
+    pico = OccLE(replace(load_config(PICO), sparse=True))
     monkeypatch.setitem(sys.modules, "mamba_ssm", None)
     monkeypatch.setitem(sys.modules, "spconv", None)
     notes = use_kernels(pico)
@@ -160,6 +171,23 @@ def test_the_model_gives_the_same_with_spconv(spconv_device):
         found = model(*inputs)
     tolerance = 1e-4 if spconv_device == "cpu" else 2e-2
     torch.testing.assert_close(found.geometry, expected.geometry, atol=tolerance, rtol=tolerance)
+
+
+def test_a_layer_learns_the_same_with_spconv_under_the_same_names(spconv_device):
+    results, (original, x, mask) = [], masked_layer(3, 1)
+    names = list(original.state_dict())
+    for twin in (False, True):
+        layer = deepcopy(original).to(spconv_device).train()
+        layer = SpconvMaskedConv3d(layer).train() if twin else layer
+        assert list(layer.state_dict()) == names
+        with torch.set_grad_enabled(spconv_device == "cuda"):  # spconv has no gradients on a CPU
+            found, _ = layer(x.to(spconv_device), mask.to(spconv_device))
+        results.append([found.detach(), layer.norm.running_mean, layer.norm.running_var])
+        if spconv_device == "cuda":
+            found.square().sum().backward()
+            results[-1] += [layer.conv.weight.grad, layer.norm.weight.grad]
+    for dense, sparse in zip(*results, strict=True):
+        torch.testing.assert_close(sparse, dense, atol=1e-3 if spconv_device == "cpu" else 5e-2, rtol=1e-3)
 
 
 def test_a_compiler_gets_the_dense_form(spconv_device):

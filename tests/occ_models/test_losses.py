@@ -78,6 +78,30 @@ def test_gradients_reach_both_factors(case):
     assert (occupancy.grad[labels == IGNORE] == 0).all()
 
 
+def test_label_loss_is_the_mean_of_the_samples_weighted_means():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 20, 4, 6, generator=generator, requires_grad=True)
+    labels = torch.randint(0, 20, (2, 4, 6), generator=generator).to(torch.uint8)
+    labels[torch.rand(labels.shape, generator=generator) < 0.3] = IGNORE
+    labels[1, :3] = IGNORE  # the samples' numbers of labels differ, what each counts does not
+    weights = class_weights()
+    loss = label_loss(logits, labels, weights)
+    alone = [F.cross_entropy(logits[n : n + 1], labels[n : n + 1].long(), weights, ignore_index=IGNORE) for n in (0, 1)]
+    torch.testing.assert_close(loss, (alone[0] + alone[1]) / 2)
+    for n in (0, 1):
+        torch.testing.assert_close(label_loss(logits[n : n + 1], labels[n : n + 1], weights), alone[n])
+    torch.testing.assert_close(
+        *(torch.autograd.grad(value, logits, retain_graph=True)[0] for value in (loss, (alone[0] + alone[1]) / 2))
+    )
+
+
+def test_a_sample_without_labels_counts_zero_in_the_mean():
+    logits = torch.randn(2, 2, 3, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([[0, 1, 1], [IGNORE] * 3], dtype=torch.uint8)
+    weights = torch.tensor([1.0, 2.0])
+    torch.testing.assert_close(label_loss(logits, labels, weights), label_loss(logits[:1], labels[:1], weights) / 2)
+
+
 def test_label_loss_without_any_label_is_zero():
     logits = torch.randn(1, 20, 4, 4, requires_grad=True)
     loss = label_loss(logits, torch.full((1, 4, 4), IGNORE, dtype=torch.uint8), class_weights())

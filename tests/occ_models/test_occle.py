@@ -1,5 +1,4 @@
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,14 +7,16 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 from occ_models.config import ConfigError, OccLEConfig, from_dict, load_config, to_dict  # noqa: E402
 from occ_models.occle import OccLE  # noqa: E402
-from occ_models.occle.head import columns_of_cells, decide, grid_of_cells  # noqa: E402
+from occ_models.occle.geometric import occupancy_logit  # noqa: E402
+from occ_models.occle.head import columns_of_cells, decide, gate, grid_of_cells  # noqa: E402
 from occ_models.occle.lidar import VoxelFeatureEncoder, spread  # noqa: E402
 from occ_models.occle.semantic import lift  # noqa: E402
 from occ_node.perception import Calibration, FramePreprocessor, Grid  # noqa: E402
 from occ_node.perception.lifting import lift_features_ref, lifting_table  # noqa: E402
 from occ_node.perception.voxelizer import VoxelizerConfig, voxelize  # noqa: E402
 
-PICO = Path(__file__).parent / "pico.yaml"
+from .conftest import PICO  # noqa: E402
+
 P = np.array([[700.0, 0, 600, 45], [0, 700, 180, 0], [0, 0, 1, 0.003]])
 T = np.array([[0.0, -1, 0, 0], [0, 0, -1, -0.07], [1, 0, 0, -0.3], [0, 0, 0, 1]])
 
@@ -29,6 +30,15 @@ def frame(config, seed=0):
 
 def tensors(arrays):
     return [torch.from_numpy(a) for a in arrays.values()]
+
+
+def moments(config, seeds):
+    """The network's inputs for some frames side by side, the first of them the current one."""
+    seen = [frame(config, seed) for seed in seeds]
+    rows = len(seen[0]["voxel_counts"])
+    for n, arrays in enumerate(seen):
+        arrays["voxel_table"] = arrays["voxel_table"] + n * rows
+    return tensors({name: np.concatenate([arrays[name] for arrays in seen]) for name in seen[0]})
 
 
 @pytest.fixture(scope="module")
@@ -54,30 +64,47 @@ def test_a_batch_gives_what_its_samples_give_alone(pico):
     first, second = ({k: torch.from_numpy(v) for k, v in frame(pico.config, n).items()} for n in (1, 2))
     with torch.no_grad():
         alone = [pico(*sample.values()).occupancy for sample in (first, second)]
-        batch = collate([{k: v.clone() for k, v in sample.items()} for sample in (first, second)])
-        together = pico(*batch.values()).occupancy
+        batch = collate([sample | {"name": ""} for sample in (first, second)])
+        together = pico(*(batch[name] for name in first)).occupancy
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["nano", "small", "base"])
+@pytest.mark.parametrize("name", ["pico", "nano", "small", "base"])
 def test_shipped_sizes_build_and_run_on_meta_tensors(name):
     config = load_config(name)
     with torch.device("meta"):
         model = OccLE(config).eval()
         inputs = [torch.empty(a.shape, dtype=torch.from_numpy(a).dtype) for a in frame(config).values()]
         output = model(*inputs)
-    assert output.occupancy.shape == (1, 256, 256, 32)
+    assert output.occupancy.shape == (1, *config.preprocess.grid.shape)
 
 
-def test_several_frames_become_one_grid():
+@pytest.mark.parametrize("frames", [1, 3])
+def test_each_branch_alone_gives_what_it_gives_within_the_whole(frames):
+    torch.manual_seed(1)
+    config = replace(load_config(PICO), frames=frames)
+    model = OccLE(config).eval()
+    inputs = moments(config, range(frames))
+    with torch.no_grad():
+        output = model(*inputs)
+        in_image, in_space = model.semantic_maps(*inputs)
+        geometry = model.geometry(*inputs)
+    torch.testing.assert_close(in_image, output.semantic_2d)
+    torch.testing.assert_close(in_space, output.semantic_3d)
+    torch.testing.assert_close(geometry, output.geometry)
+
+
+def test_several_frames_become_one_grid_and_earlier_ones_reach_its_geometry_alone():
+    torch.manual_seed(1)
     config = replace(load_config(PICO), frames=3)
     model = OccLE(config).eval()
-    one = frame(config)
-    rows = one["voxel_counts"].shape[0]
-    many = {k: np.concatenate([v] * 3) for k, v in one.items()}
-    many["voxel_table"] = np.concatenate([one["voxel_table"] + n * rows for n in range(3)])
     with torch.no_grad():
-        assert model(*tensors(many)).occupancy.shape == (1, 256, 256, 32)
+        output, other = (model(*moments(config, seeds)) for seeds in ((0, 1, 2), (0, 1, 3)))
+        labels, _ = model.predict(*moments(config, (0, 1, 2)))
+    assert output.occupancy.shape == labels.shape == (1, 256, 256, 32)
+    assert output.semantic_3d.shape == (1, 20, 32, 32, 4) and output.geometry.shape == (1, 2, 32, 32, 4)
+    assert torch.equal(output.semantic_3d, other.semantic_3d) and torch.equal(output.semantic_2d, other.semantic_2d)
+    assert not torch.equal(output.geometry, other.geometry)
 
 
 def test_columns_of_cells_stand_side_by_side_and_come_back():
@@ -85,6 +112,40 @@ def test_columns_of_cells_stand_side_by_side_and_come_back():
     columns = columns_of_cells(grid)
     assert columns[0, 2, 1].tolist() == [*grid[0, 4, 2], *grid[0, 4, 3], *grid[0, 5, 2], *grid[0, 5, 3]]
     assert (grid_of_cells(columns) == grid).all()
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_a_gated_voxel_is_occupied_only_where_both_say_so(factor):
+    generator = torch.Generator().manual_seed(factor)
+    shape = (8, 4, 8)
+    occupancy = torch.randn(2, *shape, generator=generator)
+    geometry = torch.randn(2, *(n // factor for n in shape), generator=generator)
+    gated = grid_of_cells(gate(columns_of_cells(occupancy), geometry, factor))
+    expected = torch.empty_like(occupancy)
+    for b, i, j, k in np.ndindex(occupancy.shape):
+        expected[b, i, j, k] = min(occupancy[b, i, j, k], geometry[b, i // factor, j // factor, k // factor])
+    assert torch.equal(gated, expected)
+    above = geometry
+    for axis in (1, 2, 3):
+        above = above.repeat_interleave(factor, axis)
+    assert torch.equal(gated > 0, (occupancy > 0) & (above > 0))
+
+
+def test_the_gate_holds_down_the_whole_networks_decision():
+    torch.manual_seed(2)
+    config = load_config(PICO)
+    free, gated = OccLE(config).eval(), OccLE(replace(config, gate=True)).eval()
+    gated.load_state_dict(free.state_dict())
+    inputs = tensors(frame(config))
+    with torch.no_grad():
+        output, held = free(*inputs), gated(*inputs)
+        labels, _ = gated.predict(*inputs)
+    limit = gate(columns_of_cells(output.occupancy), occupancy_logit(output.geometry), 8)
+    torch.testing.assert_close(held.occupancy, grid_of_cells(limit))
+    assert not torch.equal(held.occupancy, output.occupancy)
+    assert ((labels > 0) == (held.occupancy > 0)).float().mean() > 0.9999
+    for name in ("semantics", "semantic_2d", "semantic_3d", "geometry"):
+        torch.testing.assert_close(getattr(held, name), getattr(output, name))
 
 
 def test_decision_is_argmax_of_the_factorised_probabilities():
@@ -124,7 +185,7 @@ def test_padding_never_reaches_the_voxel_features():
 
 
 def test_configuration_survives_a_round_trip():
-    for name in ("nano", "small", "base"):
+    for name in ("pico", "nano", "small", "base"):
         config = load_config(name)
         assert from_dict(OccLEConfig, to_dict(config)) == config
 
@@ -145,5 +206,5 @@ def test_wrong_configuration_is_refused_by_name(values, words):
 
 
 def test_unknown_size_lists_the_shipped_ones():
-    with pytest.raises(ConfigError, match="base, nano, small"):
+    with pytest.raises(ConfigError, match="base, nano, pico, small"):
         load_config("huge")

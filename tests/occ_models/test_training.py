@@ -1,101 +1,211 @@
-"""Real training steps of the smallest network on a tiny data set."""
+"""Training steps of the smallest network: going on after a stop, what is kept, and stops at what is not finite."""
 
+import csv
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 
-from occ_data.kitti import DataError, SequenceWriter  # noqa: E402
-from occ_models.augmentation import AugmentationConfig, transform_labels  # noqa: E402
-from occ_models.cli import main  # noqa: E402
+from safetensors.torch import load_file  # noqa: E402
+
+from occ_data.kitti import DataError  # noqa: E402
+from occ_models.checkpoint import average_of  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
-from occ_models.data import FrameDataset, resized  # noqa: E402
-from occ_models.training import TrainingConfig, load_checkpoint, train  # noqa: E402
-from occ_node.perception import KITTI_GRID, Calibration  # noqa: E402
-from occ_node.perception.taxonomy import raw_from_classes  # noqa: E402
-from occ_node.perception.voxelizer import occupancy_grid  # noqa: E402
+from occ_models.data import FrameDataset, collate, frames_of  # noqa: E402
+from occ_models.occle import OccLE  # noqa: E402
+from occ_models.occle.tasks import JointTask  # noqa: E402
+from occ_models.occle.trainer import Trainer  # noqa: E402
+from occ_models.recipe import Recipe, TrainingConfig  # noqa: E402
+from occ_models.training import Checkpoints, NotFinite, Task, learning_rate_schedule, moving_average  # noqa: E402
 
 PICO = Path(__file__).parent / "pico.yaml"
-P2 = np.array([[700.0, 0, 150, 45], [0, 700, 60, 0], [0, 0, 1, 0.003]])
-TR = np.array([[0.0, -1, 0, 0], [0, 0, -1, -0.07], [1, 0, 0, -0.3]])
+QUICK = TrainingConfig(batch=1, warmup=1, validate_every=5, checkpoint_every=2, workers=0, accelerator="cpu")
+# One phase with every loss; frames with and without labels take turns.
+RECIPE = Recipe(share=0.5, semantic="joint", geometric="joint", joint_steps=5, training=QUICK)
 
 
-@pytest.fixture(scope="module")
-def sequence(tmp_path_factory):
-    """A flat road with a wall: two labelled frames. Returns its folder."""
-    root = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
-    writer = SequenceWriter(root, "00")
-    writer.write_calibration({f"P{n}": P2 for n in range(4)}, TR)
-    writer.write_poses(np.tile(np.eye(4), (2, 1, 1)))
-    writer.write_times(np.array([0.0, 0.1]))
-    for frame in ("000000", "000001"):
-        road = rng.uniform((2, -20, -1.72, 0.2), (50, 20, -1.7, 0.3), (4000, 4))
-        wall = rng.uniform((5, 10, -1.7, 0.5), (45, 10.2, 1, 0.6), (2000, 4))
-        points = np.concatenate([road, wall]).astype(np.float32)
-        point_labels = np.repeat(np.array([40, 50], np.uint32), (4000, 2000))
-        labels = np.zeros(KITTI_GRID.shape, np.uint8)
-        labels[occupancy_grid(points[:4000], KITTI_GRID) > 0] = 9
-        labels[occupancy_grid(points[4000:], KITTI_GRID) > 0] = 13
-        image = rng.integers(0, 255, (120, 300, 3), np.uint8)
-        writer.write_frame(frame, image, points, point_labels)
-        writer.write_voxels(frame, raw_labels=raw_from_classes(labels), invalid=np.zeros_like(labels))
-    return root / "sequences" / "00"
+def train(sequence, output: Path, recipe: Recipe = RECIPE) -> Path:
+    return Trainer(load_config(PICO), recipe, [str(sequence)], [str(sequence)], output).run()
 
 
-QUICK = TrainingConfig(steps=4, batch=1, warmup=1, validate_every=4, checkpoint_every=2, workers=0)
+class Killed(Exception):
+    pass
 
 
-def test_training_leaves_weights_configuration_and_log(sequence, tmp_path):
-    train(load_config(PICO), QUICK, [sequence], [sequence], tmp_path)
-    model = load_checkpoint(tmp_path)
-    assert model.config == load_config(PICO)
-    assert "miou" in (tmp_path / "logs" / "metrics.csv").read_text()
-    assert "steps: 4" in (tmp_path / "training.yaml").read_text()
+@pytest.fixture
+def steps(monkeypatch):
+    """(step, frames) of every training step; raises Killed once, in the step whose number is put into `at`."""
 
+    class Steps(list):
+        at = None
 
-def test_training_goes_on_where_it_stopped(sequence, tmp_path):
-    # The same schedule, stopped after two of four steps as a killed process would be.
-    from occ_models import training as module
+    seen, original = Steps(), Task.training_step
 
-    class Killed(Exception):
-        pass
-
-    steps = []
-    original = module.OccLETask.training_step
-
-    def counted(self, *arguments):
-        steps.append(self.global_step)
-        if len(steps) == 4:
+    def noted(task, batch, number):
+        seen.append((task.global_step, batch["name"]))
+        if task.global_step == seen.at:
+            seen.at = None
             raise Killed
-        return original(self, *arguments)
+        return original(task, batch, number)
 
-    patch = pytest.MonkeyPatch()
-    patch.setattr(module.OccLETask, "training_step", counted)
+    monkeypatch.setattr(Task, "training_step", noted)
+    return seen
+
+
+def test_training_goes_on_where_it_stopped_and_ends_in_the_same_weights(sequence, tmp_path, steps, capsys):
+    train(sequence, tmp_path / "whole")
+    whole = list(steps)
+    steps.clear()
+    steps.at = 3
     with pytest.raises(Killed):
-        train(load_config(PICO), QUICK, [sequence], [sequence], tmp_path)
-    train(load_config(PICO), QUICK, [sequence], [sequence], tmp_path)
-    patch.undo()
-    assert steps == [0, 1, 2, 3, 2, 3]
+        train(sequence, tmp_path / "stopped")
+    train(sequence, tmp_path / "stopped")
+    assert [step for step, _ in steps] == [0, 1, 2, 3, 2, 3, 4]
+    assert "goes on at step 2" in capsys.readouterr().out
+    assert steps[:3] == whole[:3] and steps[4:] == whole[2:]
+    expected = load_file(tmp_path / "whole" / "model.safetensors")
+    for name, value in load_file(tmp_path / "stopped" / "model.safetensors").items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=0, msg=name)
+
+
+def test_stop_after_the_last_step_leaves_nothing_to_do_but_to_write_the_weights(sequence, tmp_path, steps, monkeypatch):
+    recipe = replace(RECIPE, joint_steps=2, training=replace(QUICK, validate_every=2))
+    train(sequence, tmp_path / "whole", recipe)
+    steps.clear()
+
+    def killed(task):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Task, "on_validation_epoch_start", killed)
+        with pytest.raises(Killed):
+            train(sequence, tmp_path / "stopped", recipe)
+    train(sequence, tmp_path / "stopped", recipe)
+    assert [step for step, _ in steps] == [0, 1]
+    expected = load_file(tmp_path / "whole" / "model.safetensors")
+    for name, value in load_file(tmp_path / "stopped" / "model.safetensors").items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_log_of_before_a_stop_is_kept(sequence, tmp_path, steps):
+    recipe = replace(RECIPE, joint_steps=4, training=replace(QUICK, validate_every=2))
+    steps.at = 3
+    with pytest.raises(Killed):
+        train(sequence, tmp_path, recipe)
+    train(sequence, tmp_path, recipe)
+    rows = {}
+    for name in ("metrics.1.csv", "metrics.csv"):
+        with (tmp_path / "joint" / "logs" / name).open() as lines:
+            rows[name] = [row["step"] for row in csv.DictReader(lines)]
+    assert rows == {"metrics.1.csv": ["1"], "metrics.csv": ["3"]}
+
+
+def test_checkpoint_holds_the_average_of_its_own_step(sequence, tmp_path):
+    train(sequence, tmp_path, replace(RECIPE, joint_steps=2))
+    state = torch.load(tmp_path / "joint" / "last.ckpt", weights_only=True)
+    assert state["global_step"] == 2 and state["state_dict"]["average.n_averaged"] == 2
+    expected = load_file(tmp_path / "model.safetensors")
+    average = average_of(tmp_path / "joint").state_dict()
+    assert all(torch.equal(average[name], value) for name, value in expected.items())
+
+
+def test_interrupted_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    path = tmp_path / "last.ckpt"
+    Checkpoints().save_checkpoint({"step": 1}, path)
+
+    def half(checkpoint, file):
+        Path(file).write_bytes(b"half")
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(torch, "save", half)
+        Checkpoints().save_checkpoint({"step": 2}, path)
+    assert torch.load(path, weights_only=True) == {"step": 1}
+
+
+def poison(monkeypatch, step: int, change) -> None:
+    """Apply `change` to the losses of that step."""
+    original = JointTask.losses
+
+    def losses(task, batch):
+        result = original(task, batch)
+        return change(task, result) if task.global_step == step else result
+
+    monkeypatch.setattr(JointTask, "losses", losses)
+
+
+def not_a_number(task, losses):
+    return losses | {"projection": losses["projection"] * float("nan")}
+
+
+def infinite_slope(task, losses):
+    weight = next(task.model.fusion.parameters())
+    return losses | {"projection": losses["projection"] + (weight - weight.detach()).abs().sum().sqrt()}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [(not_a_number, r"loss nan \(.*projection nan.*\), gradient nan"), (infinite_slope, "gradient (nan|inf)")],
+)
+def test_step_that_is_not_finite_stops_and_keeps_the_checkpoint_before(change, said, sequence, tmp_path, monkeypatch):
+    poison(monkeypatch, 3, change)
+    with pytest.raises(NotFinite, match=rf"^step 3: .*{said}.* frames 00/00000\d.*last good checkpoint is .*last.ckpt"):
+        train(sequence, tmp_path)
+    state = torch.load(tmp_path / "joint" / "last.ckpt", weights_only=True)
+    assert state["global_step"] == 2
+    assert all(value.isfinite().all() for value in state["state_dict"].values())
+    assert not (tmp_path / "joint" / "model.safetensors").exists()
+
+
+def test_first_step_that_is_not_finite_says_that_there_is_no_checkpoint(sequence, tmp_path, monkeypatch):
+    poison(monkeypatch, 0, not_a_number)
+    with pytest.raises(NotFinite, match="no checkpoint was written before"):
+        train(sequence, tmp_path)
+
+
+def test_gradient_is_clipped_to_the_norm(sequence, tmp_path, monkeypatch):
+    norms, original = [], Task.configure_gradient_clipping
+
+    def noted(task, *arguments, **named):
+        def norm():
+            return torch.stack([p.grad.norm() for p in task.learning()]).norm().item()
+
+        before = norm()
+        original(task, *arguments, **named)
+        norms.append((before, norm()))
+
+    monkeypatch.setattr(Task, "configure_gradient_clipping", noted)
+    train(sequence, tmp_path, replace(RECIPE, joint_steps=2, training=replace(QUICK, clip=0.25, validate_every=2)))
+    for before, after in norms:
+        assert before > 0.25 and after == pytest.approx(0.25, rel=1e-3)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_broken_image_in_the_middle_is_one_line_that_names_it(workers, sequence, tmp_path):
+    copy = shutil.copytree(sequence, tmp_path / "00")
+    run = Trainer(
+        load_config(PICO), replace(RECIPE, training=replace(QUICK, workers=workers)), [str(copy)], [str(sequence)],
+        tmp_path / "out",
+    )  # fmt: skip
+    (copy / "image_2" / "000002.png").write_bytes(b"not a picture")
+    with pytest.raises(DataError) as caught:
+        run.run()
+    assert "000002.png" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_loss_falls_on_one_frame(sequence):
-    from occ_models.data import INPUTS, collate
-    from occ_models.losses import class_weights, occupancy_losses
-    from occ_models.occle import OccLE
-
     torch.manual_seed(0)
     config = load_config(PICO)
-    batch = collate([FrameDataset([sequence], config.preprocess, config.image_stride)[0]])
-    model = OccLE(config).train()
-    optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
-    history = []
+    data = FrameDataset(frames_of([sequence]), config.preprocess, config.image_stride)
+    task = JointTask(OccLE(config), replace(QUICK, learning_rate=5e-3, warmup=0), 100, True, "taught", None, 1.0)
+    optimizer = task.configure_optimizers()["optimizer"]
+    batch, history = collate([data[0]]), []
     for _ in range(6):
-        output = model(*(batch[name] for name in INPUTS))
-        loss = sum(occupancy_losses(output.occupancy, output.semantics, batch["labels"], class_weights()).values())
+        loss = sum(task.losses(batch).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -103,45 +213,16 @@ def test_loss_falls_on_one_frame(sequence):
     assert history[-1] < 0.9 * history[0]
 
 
-def test_augmented_sample_keeps_points_and_labels_together(sequence):
-    config = load_config(PICO)
-    always = AugmentationConfig(mirror_p=1.0, turn_p=1.0, shift_z=0.0, dropout=0.0, jitter=0.0)
-    sample = FrameDataset([sequence], config.preprocess, config.image_stride, always)[0]
-    hits, labels = sample["occupancy"][0].numpy() > 0, sample["labels"][0].numpy()
-    grown = np.zeros_like(hits)
-    occupied = (labels > 0) & (labels != 255)
-    for shift in np.ndindex(3, 3, 3):
-        grown |= np.roll(occupied, np.array(shift) - 1, (0, 1, 2))
-    assert (hits & grown & (labels != 255)).sum() > 0.95 * (hits & (labels != 255)).sum()
+def test_learning_rate_rises_then_falls():
+    factor = learning_rate_schedule(10, 100)
+    assert [factor(0), factor(10), factor(55), factor(100)] == pytest.approx([1 / 3, 1, 0.5005, 1e-3])
 
 
-def test_labels_turned_there_and_back_agree():
-    labels = np.zeros(KITTI_GRID.shape, np.uint8)
-    labels[50:200, 60:180, 4:6] = 9
-    T = np.eye(4)
-    T[:2, :2] = [[np.cos(0.2), -np.sin(0.2)], [np.sin(0.2), np.cos(0.2)]]
-    back = transform_labels(transform_labels(labels, KITTI_GRID, T), KITTI_GRID, np.linalg.inv(T))
-    known = back != 255
-    assert (back[known] == labels[known]).mean() > 0.995
-
-
-def test_resized_calibration_sees_the_same_normalised_place():
-    calibration = Calibration(P2, np.vstack([TR, (0, 0, 0, 1)]), (300, 120))
-    point = np.array([[20.0, 1.0, 0.3]])
-    full, half = calibration.project(point)[0], resized(calibration, (150, 60)).project(point)[0]
-    np.testing.assert_allclose((full + 0.5) / (300, 120), (half + 0.5) / (150, 60))
-
-
-def test_data_set_without_truth_names_the_remedy(sequence, tmp_path):
-    (tmp_path / "01" / "velodyne").mkdir(parents=True)
-    (tmp_path / "01" / "velodyne" / "000000.bin").write_bytes(bytes(16))
-    config = load_config(PICO)
-    with pytest.raises(DataError, match="occ-data ground-truth"):
-        FrameDataset([tmp_path / "01"], config.preprocess, config.image_stride)
-
-
-def test_missing_folder_is_one_line_and_exit_code_two(tmp_path, capsys):
-    missing = str(tmp_path / "nowhere")
-    code = main(["occle", "--train", missing, "--validation", missing, "--output", str(tmp_path / "out")])
-    assert code == 2
-    assert "nowhere" in capsys.readouterr().err
+def test_moving_average_forgets_its_start():
+    average, weight = [torch.zeros(1)], [torch.ones(1)]
+    for count in range(200):
+        moving_average(0.998)(average, weight, torch.tensor(count))
+    assert average[0] > 0.999
+    counts = [torch.tensor([3])]
+    moving_average(0.998)(counts, [torch.tensor([7])], torch.tensor(5))
+    assert counts[0] == 7

@@ -1,10 +1,9 @@
-"""`python -m export bundle | precision`: see --help of each."""
+"""The verbs of `occ-train` that make bundles."""
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence as Arguments
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,33 +11,16 @@ from occ_models.config import ConfigError
 from occ_node.perception import CalibrationError
 from occ_node.runtime import BackendError, Bundle, BundleError, find_bundle
 
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    p = argparse.ArgumentParser(prog="python -m export", description=__doc__)
-    verbs = p.add_subparsers(dest="verb", required=True)
-    _bundle_arguments(verbs)
-    _precision_arguments(verbs)
-    return p
+ERRORS = (BackendError, BundleError, CalibrationError, ConfigError, OSError, ValueError)
+"""What bad input raises: one line each."""
 
 
-def main(argv: Arguments[str] | None = None) -> int:
-    """Exit code 0, or 1 with one line on what was wrong."""
-    arguments = parser().parse_args(argv)
-    try:
-        return arguments.run(arguments)
-    except (BackendError, BundleError, CalibrationError, ConfigError, OSError, ValueError) as error:
-        print(f"export {arguments.verb}: {error}", file=sys.stderr)
-        return 1
-
-
-def _bundle_arguments(verbs) -> None:
-    p = verbs.add_parser(
-        "bundle",
-        help="checkpoint to engine bundle",
-        description="Checkpoint to engine bundle; refuses where ONNX Runtime or OpenVINO disagree with torch.",
-        epilog="example: python -m export bundle out/nano engines/occle-nano --golden-sequence DATA/sequences/07 "
-        "--frame 000000 --data 'SemanticKITTI 00 01 02' 'synthetic drives' --license CC-BY-NC-SA-4.0",
+def add_export_arguments(p: argparse.ArgumentParser) -> None:
+    """For the parser of `export`."""
+    p.description = "Checkpoint to engine bundle; refuses where ONNX Runtime or OpenVINO disagree with torch."
+    p.epilog = (
+        "example: occ-train export out/nano engines/occle-nano --golden-sequence DATA/sequences/07 "
+        "--frame 000000 --data 'SemanticKITTI 00 01 02' 'synthetic drives' --license CC-BY-NC-SA-4.0"
     )
     p.add_argument("checkpoint", type=Path, help="folder with model.safetensors and config.yaml (and training.yaml)")
     p.add_argument("bundle", type=Path, help="folder to write; an older bundle there is replaced")
@@ -54,11 +36,12 @@ def _bundle_arguments(verbs) -> None:
 
 def _bundle(arguments: argparse.Namespace) -> int:
     from occ_data.kitti import Sequence
+    from occ_models.checkpoint import load_checkpoint
 
-    from .bundle import export_bundle, golden_inputs, read_checkpoint, training_recipe
+    from .bundle import export_bundle, golden_inputs, training_recipe
 
     metrics = json.loads(arguments.metrics.read_text(encoding="utf-8")) if arguments.metrics else {}
-    model = read_checkpoint(arguments.checkpoint)
+    model = load_checkpoint(arguments.checkpoint).eval()
     sequence = Sequence(arguments.golden_sequence)
     frame = arguments.frame or sequence.frames[0]
     bundle, parity = export_bundle(
@@ -78,14 +61,15 @@ def _bundle(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _precision_arguments(verbs) -> None:
-    p = verbs.add_parser(
-        "precision",
-        help="f16 and int8 models for a bundle, measured",
-        description="Make the f16 and int8 models of a bundle, measure what each costs in quality, and put those into "
-        "the bundle that cost at most a point of mIoU. Exit code 1 where one was refused.",
-        epilog="example: python -m export precision engines/occle-nano --calibration DATA/sequences/0[0-5] "
-        "--evaluate DATA/sequences/08 --json out/precision.json",
+def add_precision_arguments(p: argparse.ArgumentParser) -> None:
+    """For the parser of `precision`."""
+    p.description = (
+        "Make the f16 and int8 models of a bundle, measure what each costs in quality, and put those into the bundle "
+        "that cost at most a point of mIoU. Exit code 1 where one was refused."
+    )
+    p.epilog = (
+        "example: occ-train precision engines/occle-nano --calibration DATA/sequences/0[0-5] "
+        "--evaluate DATA/sequences/08 --json out/precision.json"
     )
     p.add_argument("bundle", help="folder of the bundle, or the name of one in engines/")
     p.add_argument("--calibration", nargs="+", required=True, metavar="SEQ", help="sequence folders for int8's ranges")
@@ -106,10 +90,6 @@ def _precision(arguments: argparse.Namespace) -> int:
         part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         os.replace(part, arguments.json)
     for precision, reason in refused.items():
-        print(f"export precision: {precision} is not shipped: {reason}", file=sys.stderr)
+        print(f"occ-train precision: {precision} is not shipped: {reason}", file=sys.stderr)
     print(f"{bundle.path}: {', '.join(Bundle.load(bundle.path).precisions)}")
     return 1 if refused else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,68 @@
+"""Which frames keep their voxel labels, and which frames make up each batch."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from torch.utils.data import Sampler
+
+
+def labelled_frames(count: int, share: float, seed: int = 0) -> np.ndarray:
+    """Interval sampling (OccLE section 4.1.1): which of `count` frames in a row keep their labels, (count,) bool.
+
+    The seed moves the first of them within its interval. A share of 0 keeps none on purpose; one that is meant to keep
+    some and does not is a ValueError.
+    """
+    if not 0 <= share <= 1:
+        raise ValueError(f"label share: expected a number from 0 to 1, got {share}")
+    kept = np.zeros(count, bool)
+    number = round(share * count)
+    if share > 0 and not number:
+        raise ValueError(f"label share: {share} of {count} frames selects none; expected at least {1 / count:.2g}")
+    offset = np.random.default_rng(seed).random()
+    kept[((np.arange(number) + offset) * count / max(number, 1)).astype(int)] = True
+    return kept
+
+
+class Draw(NamedTuple):
+    """A frame to load, and the number of the draw: it seeds the frame's augmentation."""
+
+    item: int
+    number: int
+
+
+class Draws(Sampler[list[Draw]]):
+    """Batches of draws; a function of the seed and the step alone.
+
+    A training that goes on at step `start`, or runs in `world` processes, draws what an uninterrupted one, or a single
+    process with a batch `world` times as large, would have drawn.
+
+    kinds : for each kind of frame the groups of items; kinds take turns, in a kind its groups do, and a group gives
+        every item once before any again. Kinds and groups without items are left out.
+    """
+
+    def __init__(
+        self, kinds: list[list[list[int]]], batch: int, steps: int, seed: int,
+        start: int = 0, rank: int = 0, world: int = 1,
+    ):  # fmt: skip
+        self.kinds = [groups for groups in ([group for group in kind if group] for kind in kinds) if groups]
+        self.batch, self.steps, self.seed = batch, steps, seed
+        self.start, self.rank, self.world = start, rank, world
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        for step in range(self.start, self.steps):
+            first = (step * self.world + self.rank) * self.batch
+            yield [self.draw(first + n) for n in range(self.batch)]
+
+    def draw(self, number: int) -> Draw:
+        """The draw of that number."""
+        turn, kind = divmod(number, len(self.kinds))
+        groups = self.kinds[kind]
+        turn, group = divmod(turn, len(groups))
+        items = groups[group]
+        passes, place = divmod(turn, len(items))
+        order = np.random.default_rng((self.seed, kind, group, passes)).permutation(len(items))
+        return Draw(items[order[place]], number)

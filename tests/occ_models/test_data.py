@@ -1,0 +1,415 @@
+"""Frames of a drive as network inputs and targets."""
+
+import shutil
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
+
+from occ_data.kitti import DataError, Sequence, write_png  # noqa: E402
+from occ_models.augmentation import LEVELS, AugmentationConfig, transform_labels  # noqa: E402
+from occ_models.config import load_config  # noqa: E402
+from occ_models.data import (  # noqa: E402
+    FrameCache,
+    FrameDataset,
+    check_files,
+    classes_at,
+    collate,
+    frames_of,
+    resized,
+)
+from occ_models.targets import CERTAIN, downscale_labels, read_geometry, vote_labels  # noqa: E402
+from occ_node.perception import IGNORE, KITTI_GRID, Calibration, Grid  # noqa: E402
+from occ_node.perception.lifting import lifting_table  # noqa: E402
+
+from .conftest import P2, PICO, ROAD, TR, UNKNOWN, WALL  # noqa: E402
+
+CONFIG = load_config(PICO)
+COARSE = CONFIG.preprocess.grid.coarsen(CONFIG.preprocess.lifting_factor)
+
+
+@pytest.fixture
+def copy(sequence, tmp_path):
+    """A copy of the drive whose files a test may change."""
+    return shutil.copytree(sequence, tmp_path / "copy" / "00")
+
+
+def data_set(folder, config=CONFIG, share=1.0, **more):
+    frames = frames_of([folder], share, unlabelled_every=1)
+    return FrameDataset(frames, config.preprocess, config.image_stride, **more)
+
+
+# Which frames
+
+
+def ids(frames, labelled):
+    return [frame.id for frame in frames if frame.labelled == labelled]
+
+
+def test_a_share_of_the_frames_keeps_its_labels_and_the_others_stay(sequence):
+    frames = frames_of([sequence], 0.5)
+    assert len(ids(frames, True)) == len(ids(frames, False)) == 2
+    assert [str(frame) for frame in frames] == ["00/000000", "00/000001", "00/000002", "00/000003"]
+    assert ids(frames_of([sequence], 0.0), True) == []
+
+
+def test_every_nth_frame_without_voxels_takes_part(copy):
+    for frame in ("000000", "000001", "000003"):
+        (copy / "voxels" / f"{frame}.label").unlink()
+    assert ids(frames_of([copy]), False) == []
+    assert ids(frames_of([copy], unlabelled_every=1), False) == ["000000", "000001", "000003"]
+    assert ids(frames_of([copy], unlabelled_every=2), False) == ["000000", "000003"]
+    assert ids(frames_of([copy], unlabelled_every=2), True) == ["000002"]
+
+
+def test_frames_of_several_data_sets_share_one_interval_sample_and_are_kept_apart(sequence, copy):
+    frames = frames_of([sequence, copy], 0.25)
+    assert len(ids(frames, True)) == 2
+    assert {frame.root for frame in frames[:4]} != {frame.root for frame in frames[4:]}
+    kinds = FrameDataset(frames, CONFIG.preprocess, CONFIG.image_stride).kinds()
+    assert [[len(group) for group in kind] for kind in kinds] == [[1, 1], [3, 3]]
+    assert sorted(n for kind in kinds for group in kind for n in group) == list(range(8))
+
+
+@pytest.mark.parametrize("share", [1.0, 0.0])
+def test_a_data_set_without_truth_names_the_remedy(copy, share):
+    shutil.rmtree(copy / "voxels")
+    with pytest.raises(DataError, match=r"no frame with voxels/\*\.label in .*00; run `occ-data ground-truth` first"):
+        frames_of([copy], share)
+    if not share:  # images alone teach something where they are asked for
+        assert len(frames_of([copy], share, unlabelled_every=1)) == 4
+
+
+@pytest.mark.parametrize(
+    ("path", "image_labels", "past", "words"),
+    [
+        ("pseudo_labels/000001.png", "pseudo_labels", False, "; make them with `occ-data pseudo-labels`"),
+        ("image_2/000001.png", None, False, ""),
+        ("labels/000001.label", "points", False, "; the classes of points come with SemanticKITTI"),
+        ("calib.txt", None, False, ""),
+        ("poses.txt", None, True, ""),
+    ],
+)
+def test_a_missing_file_is_named_before_the_training_starts(copy, path, image_labels, past, words):
+    frames = frames_of([copy])
+    check_files(frames, image_labels, past)
+    (copy / path).unlink()
+    with pytest.raises(DataError) as caught:
+        check_files(frames, image_labels, past)
+    assert str(caught.value) == f"{copy / path}: missing{words}"
+
+
+def test_only_what_is_needed_must_be_there(copy):
+    for name in ("pseudo_labels", "labels"):
+        shutil.rmtree(copy / name)
+    (copy / "poses.txt").unlink()
+    check_files(frames_of([copy]), None)
+    with pytest.raises(DataError, match=r"pseudo_labels/000000\.png: missing \(and 3 more\)"):
+        check_files(frames_of([copy]), "pseudo_labels")
+
+
+# Targets
+
+
+def test_a_sample_holds_the_promised_targets(sequence):
+    sample = data_set(sequence)[0]
+    assert sample["labels"].shape == (1, 256, 256, 32) and sample["geometry"].shape == (1, 32, 32, 4)
+    assert sample["labels_3d"].shape == (1, 32, 32, 4) and sample["labels_2d"].shape == (1, 6, 19)
+    for name in ("labels", "geometry", "labels_3d", "labels_2d"):
+        assert sample[name].dtype == torch.uint8
+    assert sample["labelled"].tolist() == [True] and sample["name"] == "00/000000"
+    labels = Sequence(sequence).voxel_labels("000000")
+    np.testing.assert_array_equal(sample["labels"][0], labels)
+    coarse = downscale_labels(labels, CONFIG.preprocess.lifting_factor)
+    np.testing.assert_array_equal(sample["geometry"][0], np.where(coarse == IGNORE, IGNORE, coarse > 0))
+
+
+def test_withheld_labels_are_all_ignored(sequence):
+    data = data_set(sequence, share=0.5)
+    for item, frame in enumerate(data.frames):
+        sample = data[item]
+        for name in ("labels", "geometry"):
+            assert (sample[name] != IGNORE).any() == frame.labelled
+        assert sample["labelled"].item() == frame.labelled
+        assert (sample["labels_2d"] != IGNORE).any()
+
+
+def test_classes_of_the_image_are_those_of_the_points(sequence):
+    sample = data_set(sequence, image_labels="points")[0]
+    assert set(sample["labels_2d"].unique().tolist()) == {ROAD, WALL, IGNORE}
+    assert set(sample["labels_3d"].unique().tolist()) == {ROAD, WALL, IGNORE}
+
+
+def test_classes_of_the_points_are_those_of_the_pseudo_labels_where_the_image_sees_them(sequence):
+    sample = data_set(sequence, image_labels="pseudo_labels")[0]
+    # Centres of six rows of cells: above a quarter of the image unknown, then wall, in the lower half road.
+    assert sample["labels_2d"][0, :, 9].tolist() == [UNKNOWN, WALL, WALL, ROAD, ROAD, ROAD]
+    road, lidar = (sample["labels_3d"][0] == ROAD).numpy(), Sequence(sequence)
+    assert road.any()
+    in_view = lifting_table(COARSE, lidar.calibration).in_view
+    beside = np.zeros(COARSE.shape, bool)
+    for shift in np.ndindex(3, 3, 3):
+        beside |= np.roll(in_view, np.array(shift) - 1, (0, 1, 2))
+    assert (beside | ~road).all()
+    behind = data_set(sequence, image_labels="points")[0]["labels_3d"][0].numpy() != IGNORE
+    assert (behind & ~beside).any()
+
+
+def test_without_image_labels_nothing_is_known_of_pixels_and_points(sequence):
+    sample = data_set(sequence, image_labels=None)[0]
+    assert (sample["labels_2d"] == IGNORE).all() and (sample["labels_3d"] == IGNORE).all()
+
+
+def test_a_pixel_gives_its_class_to_the_points_that_fall_on_it():
+    pixels = np.array([[1, 2, 3], [4, 5, 6]], np.uint8)
+    uv = np.array([[0, 0], [1.4, 0.6], [2.49, -0.49], [2.51, 0], [0, -0.51], [np.nan, 0], [1e30, 0]])
+    assert classes_at(pixels, uv).tolist() == [1, 5, 3, IGNORE, IGNORE, IGNORE, IGNORE]
+
+
+def test_pseudo_labels_of_another_size_are_refused(copy):
+    path = copy / "pseudo_labels" / "000002.png"
+    write_png(path, np.zeros((60, 150), np.uint8))
+    with pytest.raises(DataError, match=r"000002\.png: shape \(60, 150\); expected \(120, 300\), that of the image"):
+        data_set(copy, image_labels="pseudo_labels")[2]
+
+
+def test_an_image_that_cannot_be_read_is_named(copy):
+    path = copy / "image_2" / "000001.png"
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(DataError, match=r"image_2/000001\.png: not a whole PNG"):
+        data_set(copy)[1]
+
+
+def test_a_coarser_grid_has_coarser_labels(sequence):
+    config = load_config("pico")
+    assert config.preprocess.grid == KITTI_GRID.coarsen(2)
+    sample = data_set(sequence, config)[0]
+    labels = downscale_labels(Sequence(sequence).voxel_labels("000000"), 2)
+    np.testing.assert_array_equal(sample["labels"][0], labels)
+    assert sample["occupancy"].shape == (1, 128, 128, 16) and sample["geometry"].shape == (1, 32, 32, 4)
+
+
+def test_labels_are_for_the_scene_box_alone(sequence):
+    grid = Grid((256, 256, 32), 0.2, (0.0, -25.6, -3.0))
+    config = replace(CONFIG, preprocess=replace(CONFIG.preprocess, grid=grid))
+    with pytest.raises(ValueError, match="grid: SemanticKITTI's labels are for"):
+        data_set(sequence, config)[0]
+
+
+# Augmentation
+
+
+def test_an_augmented_sample_keeps_points_and_labels_together(sequence):
+    always = AugmentationConfig(mirror_p=1.0, turn_p=1.0, turn_degrees=15.0)
+    sample = data_set(sequence, augmentation=always)[0]
+    hits, labels = sample["occupancy"][0].numpy() > 0, sample["labels"][0].numpy()
+    grown = np.zeros_like(hits)
+    occupied = (labels > 0) & (labels != IGNORE)
+    for shift in np.ndindex(3, 3, 3):
+        grown |= np.roll(occupied, np.array(shift) - 1, (0, 1, 2))
+    assert (hits & grown & (labels != IGNORE)).sum() > 0.95 * (hits & (labels != IGNORE)).sum()
+
+
+def test_a_mirrored_sample_is_mirrored_in_every_part(sequence):
+    plain = data_set(sequence)[0]
+    mirrored = data_set(sequence, augmentation=AugmentationConfig(mirror_p=1.0))[0]
+    for name in ("labels", "geometry"):
+        assert torch.equal(mirrored[name], plain[name].flip(2))
+    assert torch.equal(mirrored["labels_2d"], plain["labels_2d"].flip(2))
+    assert torch.equal(mirrored["image"], plain["image"].flip(3))
+    differing = (mirrored["labels_3d"] != plain["labels_3d"].flip(2)).float().mean()
+    assert differing < 0.01  # points on the border of two voxels
+    before = plain["lifting"].reshape(*COARSE.shape, 2)
+    after = mirrored["lifting"].reshape(*COARSE.shape, 2).flip(1)
+    seen = before[..., 0] >= -1
+    torch.testing.assert_close(after[..., 0], torch.where(seen, -before[..., 0], before[..., 0]))
+    assert torch.equal(after[..., 1], before[..., 1])
+
+
+def test_the_number_of_the_draw_decides_the_augmentation(sequence):
+    from occ_models.sampling import Draw
+
+    data = data_set(sequence, augmentation=LEVELS["strong"])
+    first, again, other = (data[Draw(0, number)] for number in (4, 4, 5))
+    assert all(torch.equal(first[name], again[name]) for name in first if name != "name")
+    assert not torch.equal(first["voxels"], other["voxels"])
+
+
+def test_labels_turned_there_and_back_agree():
+    labels = np.zeros(KITTI_GRID.shape, np.uint8)
+    labels[50:200, 60:180, 4:6] = 9
+    T = np.eye(4)
+    T[:2, :2] = [[np.cos(0.2), -np.sin(0.2)], [np.sin(0.2), np.cos(0.2)]]
+    back = transform_labels(transform_labels(labels, KITTI_GRID, T), KITTI_GRID, np.linalg.inv(T))
+    known = back != IGNORE
+    assert (back[known] == labels[known]).mean() > 0.995
+
+
+def test_resized_calibration_sees_the_same_normalised_place():
+    calibration = Calibration(P2, np.vstack([TR, (0, 0, 0, 1)]), (300, 120))
+    point = np.array([[20.0, 1.0, 0.3]])
+    full, half = calibration.project(point)[0], resized(calibration, (150, 60)).project(point)[0]
+    np.testing.assert_allclose((full + 0.5) / (300, 120), (half + 0.5) / (150, 60))
+
+
+# Several frames
+
+
+def remissions(sample, moment, past):
+    """The remission of the points that a moment's voxels hold."""
+    rows = len(sample["voxel_counts"]) // past
+    voxels, counts = (sample[name][moment * rows : (moment + 1) * rows] for name in ("voxels", "voxel_counts"))
+    return np.unique(
+        voxels[torch.arange(voxels.shape[1]) < counts.unsqueeze(1)][:, 3].numpy().astype(float).round(4)
+    ).tolist()
+
+
+def test_earlier_clouds_lie_in_the_current_frames_coordinates(sequence):
+    sample = data_set(sequence, past=3)[3]
+    assert [remissions(sample, n, 3) for n in range(3)] == [[0.5], [0.4], [0.3]]  # the frame, and then those before it
+    # Every frame saw the same points of a world at rest: in one frame's coordinates they are in the same voxels.
+    now, *before = sample["occupancy"].numpy().astype(bool)
+    assert now.sum() > 1000
+    for then in before:
+        assert (now & then).sum() > 0.99 * (now | then).sum()
+
+
+def test_earlier_lifting_says_where_the_earlier_camera_saw_the_current_voxels(sequence):
+    sample = data_set(sequence, past=3)[3]
+    calibration = Sequence(sequence).calibration
+    for n in range(3):
+        forward = np.eye(4)
+        forward[0, 3] = n  # a voxel ahead was n metres further away then
+        then = Calibration(calibration.P, calibration.T_cam_lidar @ forward, calibration.image_size)
+        expected = lifting_table(COARSE, resized(then, CONFIG.preprocess.image_size)).coordinates
+        np.testing.assert_allclose(sample["lifting"][n], expected, atol=1e-4)
+
+
+def test_the_first_frame_repeats_itself(sequence):
+    first, second = (data_set(sequence, past=3)[n] for n in (0, 1))
+    assert [remissions(first, n, 3) for n in range(3)] == [[0.2], [0.2], [0.2]]
+    assert [remissions(second, n, 3) for n in range(3)] == [[0.3], [0.2], [0.2]]
+    for name in ("image", "lifting", "occupancy"):
+        assert torch.equal(first[name][0], first[name][2])
+        assert torch.equal(second[name][1], second[name][2])
+
+
+def test_targets_are_the_current_frames_alone(sequence):
+    one, three = (data_set(sequence, past=past)[2] for past in (1, 3))
+    for name in ("labels", "geometry", "labels_2d", "labels_3d", "labelled"):
+        assert torch.equal(one[name], three[name])
+    assert torch.equal(one["occupancy"], three["occupancy"][:1])
+    assert three["image"].shape[0] == three["lifting"].shape[0] == 3
+
+
+@pytest.mark.parametrize("past", [1, 3])
+def test_collated_tables_point_into_their_own_rows(sequence, past):
+    data = data_set(sequence, past=past)
+    samples = [data[n] for n in (1, 3)]
+    alone = [
+        (table, voxels)
+        for s in samples
+        for table, voxels in zip(s["voxel_table"].clone(), s["voxels"].chunk(past), strict=True)
+    ]
+    batch = collate(samples)
+    assert batch["name"] == ["00/000001", "00/000003"]
+    assert batch["voxel_table"].shape[0] == batch["image"].shape[0] == 2 * past and batch["labels"].shape[0] == 2
+    for table, (own_table, own_voxels) in zip(batch["voxel_table"], alone, strict=True):
+        assert torch.equal(batch["voxels"][table], own_voxels[own_table])
+
+
+# The cache
+
+
+def test_the_cache_keeps_what_has_room_and_no_more():
+    cache, reads = FrameCache(3e-6), []
+
+    def read(size):
+        reads.append(size)
+        return np.zeros(size, np.uint8)
+
+    for key, size in (("a", 2000), ("b", 2000), ("c", 1000)):
+        for _ in range(2):
+            assert len(cache.get(key, lambda size=size: read(size))) == size
+    assert reads == [2000, 2000, 2000, 1000]  # b found no room beside a
+
+
+def test_data_sets_share_what_one_of_them_has_read(sequence, copy):
+    cache = FrameCache(1.0)
+    before = data_set(copy, cache=cache)[0]
+    for name in ("image_2", "velodyne", "labels", "voxels"):
+        for path in (copy / name).glob("000000.*"):
+            path.write_bytes(b"")
+    again = data_set(copy, cache=cache)[0]
+    assert all(torch.equal(before[name], again[name]) for name in before if name != "name")
+    with pytest.raises(DataError):
+        data_set(copy)[0]
+
+
+# Rules on constructed arrays
+
+
+def test_votes_equal_a_plain_loop():
+    rng = np.random.default_rng(0)
+    grid = Grid((4, 3, 2), 0.5, (0.0, -0.75, -1.0))
+    points = rng.uniform((-0.5, -1.5, -1.5, 0), (2.5, 1.5, 0.5, 1), (150, 4)).astype(np.float32)
+    points[:3, 0] = np.nan, np.inf, -np.inf
+    classes = rng.choice(np.array([0, 1, 2, 3, IGNORE], np.uint8), len(points))
+    expected = np.full(grid.shape, IGNORE, np.uint8)
+    indices, inside = grid.index_of(points)
+    for cell in np.ndindex(grid.shape):
+        there = classes[inside][(indices == cell).all(1)].tolist()
+        known = sorted(c for c in there if 0 < c < 20)
+        if len(there) > 1 and known:
+            expected[cell] = max(known, key=known.count)
+    votes = vote_labels(points, classes, grid)
+    np.testing.assert_array_equal(votes, expected)
+    assert (votes == IGNORE).any() and (votes != IGNORE).any()
+
+
+@pytest.mark.parametrize(
+    ("classes", "winner"),
+    [
+        ([5], IGNORE),
+        ([5, 5], 5),
+        ([5, IGNORE], 5),
+        ([IGNORE, IGNORE], IGNORE),
+        ([0, 0], IGNORE),
+        ([7, 5], 5),
+        ([7, 5, 7], 7),
+    ],
+)
+def test_more_than_one_point_makes_a_voxels_class(classes, winner):
+    points = np.full((len(classes), 4), 0.5, np.float32)
+    assert vote_labels(points, np.array(classes, np.uint8), Grid((1, 1, 1), 1.0, (0.0, 0.0, 0.0))) == winner
+
+
+def test_the_teacher_counts_where_it_is_certain(tmp_path):
+    path, pixels = tmp_path / "000000.png", np.array([[0, 20, 60, 127], [128, 190, 230, CERTAIN]], np.uint8)
+    cv2.imwrite(str(path), pixels)
+    labels = read_geometry(path, (2, 2, 2), (0.9, 0.7))
+    assert labels.dtype == np.uint8
+    assert labels.ravel().tolist() == [0, 0, IGNORE, IGNORE, IGNORE, 1, 1, 1]
+    assert (read_geometry(path, (2, 2, 2), (0.5, 0.5)) != IGNORE).all()
+
+
+def test_teacher_labels_of_another_grid_are_refused(tmp_path):
+    write_png(tmp_path / "000000.png", np.zeros((2, 4), np.uint8))
+    with pytest.raises(DataError, match=r"000000\.png: \(2, 4\) uint8; expected .* a grid of \(2, 2, 3\)"):
+        read_geometry(tmp_path / "000000.png", (2, 2, 3), (0.9, 0.9))
+
+
+def test_teacher_labels_of_a_frame_move_with_it(sequence, tmp_path):
+    probabilities = np.zeros(COARSE.shape, np.uint8)
+    probabilities[:, :16] = CERTAIN
+    probabilities[0, 0] = CERTAIN // 2
+    path = tmp_path / "000000.png"
+    write_png(path, probabilities.reshape(len(probabilities), -1))
+    frames = [frame._replace(occupied=path) for frame in frames_of([sequence], 0.0)]
+    plain = FrameDataset(frames, CONFIG.preprocess, CONFIG.image_stride)[0]["geometry"][0]
+    assert (plain[1:, :16] == 1).all() and (plain[:, 16:] == 0).all() and (plain[0, 0] == IGNORE).all()
+    mirrored = FrameDataset(frames, CONFIG.preprocess, CONFIG.image_stride, AugmentationConfig(mirror_p=1.0))[0]
+    assert torch.equal(mirrored["geometry"][0], plain.flip(1))

@@ -1,0 +1,268 @@
+"""OccLE's training on a tiny data set: all phases, every variant of the recipe, what rests and what is refused."""
+
+import csv
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
+pytest.importorskip("lightning", reason="needs lightning (the train extra)")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from occ_data.kitti import DataError  # noqa: E402
+from occ_models.checkpoint import load_checkpoint  # noqa: E402
+from occ_models.config import ConfigError, load_config  # noqa: E402
+from occ_models.data import collate  # noqa: E402
+from occ_models.occle.trainer import Trainer  # noqa: E402
+from occ_models.recipe import PHASES, Recipe, TrainingConfig, load_recipe  # noqa: E402
+from occ_models.training import Task  # noqa: E402
+
+PICO = Path(__file__).parent / "pico.yaml"
+QUICK = TrainingConfig(
+    batch=1, warmup=1, average=0.5, validate_every=2, checkpoint_every=2, workers=0, accelerator="cpu"
+)  # fmt: skip
+STEPS = {f"{phase}_steps": 2 for phase in ("semantic", "teacher", "student", "joint")}
+RECIPE = Recipe(share=0.5, training=QUICK, **STEPS)
+
+
+def trainer(sequence, output, recipe=RECIPE, **network) -> Trainer:
+    held_out = sequence.with_name("one")  # quick to measure on
+    if not held_out.exists():
+        shutil.copytree(sequence, held_out)
+        for n in range(1, 4):
+            (held_out / "voxels" / f"{n:06d}.label").unlink(missing_ok=True)
+    return Trainer(replace(load_config(PICO), **network), recipe, [str(sequence)], [str(held_out)], output)
+
+
+def drop_voxels(sequence: Path, folder: Path, *frames: int) -> Path:
+    """A copy of the sequence in which some frames have no voxel labels."""
+    copy = shutil.copytree(sequence, folder / "sequences" / "00")
+    for n in frames:
+        for file in (copy / "voxels").glob(f"{n:06d}.*"):
+            file.unlink()
+    return copy
+
+
+def files(folder: Path) -> dict[Path, tuple]:
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def trained(sequence, tmp_path_factory) -> Path:
+    """Output folder of all phases; nobody changes it."""
+    folder = tmp_path_factory.mktemp("trained")
+    trainer(sequence, folder).run()
+    return folder
+
+
+def test_every_phase_leaves_weights_and_what_it_measured(trained):
+    figures = {
+        "semantic": {"miou_2d", "miou_3d", "miou_present_2d", "miou_present_3d"},
+        "teacher": {"iou", "precision", "recall"},
+        "student": {"iou", "precision", "recall"},
+        "joint": {"iou", "precision", "recall", "miou", "miou_present"},
+    }
+    for phase, names in figures.items():
+        assert load_checkpoint(trained / phase).config == load_config(PICO)
+        with (trained / phase / "logs" / "metrics.csv").open() as lines:
+            (row,) = csv.DictReader(lines)
+        assert set(row) == names | {"epoch", "step"} and row["step"] == "1"
+    assert (trained / "model.safetensors").read_bytes() == (trained / "joint" / "model.safetensors").read_bytes()
+    assert not [path for path in trained.rglob("*") if ".tmp" in path.name or path.name.startswith(".")]
+
+
+def test_what_it_was_trained_with_is_written_down(trained, sequence):
+    written = yaml.safe_load((trained / "training.yaml").read_text())
+    assert written["share"] == 0.5 and written["training"]["average"] == 0.5
+    assert load_recipe(trained / "training.yaml") == RECIPE
+    assert yaml.safe_load((trained / "data.yaml").read_text())["train"] == [str(sequence)]
+
+
+def test_teacher_labels_every_frame_without_labels(trained, sequence):
+    run = trainer(sequence, trained)
+    unlabelled = {f"{frame.id}.png" for frame in run.frames if not frame.labelled}
+    assert len(unlabelled) == 2
+    assert {path.name for path in (trained / "teacher" / "labels").rglob("*.png")} == unlabelled
+    assert (trained / "teacher" / "labels" / "thresholds.yaml").is_file()
+
+
+def test_second_run_leaves_everything_alone(trained, sequence, capsys):
+    again = trainer(sequence, trained)
+    before = files(trained)
+    assert again.run() == trained
+    assert files(trained) == before
+    assert capsys.readouterr().out.count("complete") == 4
+
+
+def test_weights_appear_after_a_stop_between_the_last_phase_and_the_end(trained, sequence, tmp_path):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    (copy / "model.safetensors").unlink()
+    trainer(sequence, copy).run()
+    assert (copy / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
+
+
+def test_what_rests_does_not_change(trained):
+    weights = {p: load_file(trained / p / "model.safetensors") for p in ("semantic", "teacher", "student", "joint")}
+
+    def changed(before: str, after: str) -> set[str]:
+        found = [name for name, value in weights[before].items() if not torch.equal(value, weights[after][name])]
+        return {name.partition(".")[0] for name in found}
+
+    # With batch statistics and their counts: bit by bit.
+    assert changed("semantic", "teacher") == {"geometric"}
+    assert changed("teacher", "student") == {"geometric"}
+    assert changed("student", "joint") == {"semantic", "fusion", "head"}
+
+
+def test_phase_without_the_one_before_names_the_missing_file(sequence, tmp_path):
+    with pytest.raises(DataError, match=r"teacher/model.safetensors: missing; run --phase teacher first"):
+        trainer(sequence, tmp_path).run(("student",))
+
+
+def test_phase_that_the_recipe_lacks_is_refused(sequence, tmp_path):
+    with pytest.raises(ConfigError, match=r"phase teacher: .* has semantic, joint alone"):
+        trainer(sequence, tmp_path, replace(RECIPE, geometric="none")).run(("teacher",))
+
+
+def test_changed_network_recipe_or_data_in_the_same_folder_names_the_key(trained, sequence, tmp_path):
+    training = replace(QUICK, learning_rate=0.5)
+    with pytest.raises(ConfigError, match=r"training.learning_rate was 0.001, is now 0.5"):
+        trainer(sequence, trained, replace(RECIPE, training=training))
+    copy = drop_voxels(sequence, tmp_path)
+    with pytest.raises(ConfigError, match=r"data\.yaml: train was"):
+        trainer(copy, trained)
+    with pytest.raises(ConfigError, match=r"config.yaml: gate was False, is now True"):
+        trainer(sequence, trained, gate=True)
+
+
+def test_settings_of_the_machine_may_change(trained, sequence, tmp_path):
+    copy = shutil.copytree(trained, tmp_path / "copy")
+    trainer(sequence, copy, replace(RECIPE, training=replace(QUICK, workers=3, checkpoint_every=7)))
+
+
+VARIANTS = {
+    "projection by distance": {"projection": "distance"},
+    "no projection": {"projection": "none"},
+    "teacher in the loop": {"geometric": "teacher"},
+    "geometry learnt in the end": {"geometric": "joint"},
+    "geometry not taught": {"geometric": "none"},
+    "semantics learnt in the end": {"semantic": "joint"},
+    "semantics not taught": {"semantic": "none"},
+    "nothing but voxel labels": {"semantic": "none", "geometric": "none", "projection": "none"},
+    "all labels": {"share": 1.0},
+    "no labels": {"share": 0.0},
+    "labels of points": {"image_labels": "points"},
+    "two samples a batch": {"training": replace(QUICK, batch=2)},
+}
+PHASES_OF = {
+    "geometry learnt in the end": ["semantic", "joint"],
+    "geometry not taught": ["semantic", "joint"],
+    "semantics learnt in the end": ["teacher", "student", "joint"],
+    "semantics not taught": ["teacher", "student", "joint"],
+    "nothing but voxel labels": ["joint"],
+    "all labels": ["semantic", "teacher", "joint"],
+    "no labels": ["semantic", "joint"],
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variant_trains(name, sequence, tmp_path, monkeypatch):
+    idle, original = set(), Task.configure_gradient_clipping
+
+    def noted(task, *arguments, **named):
+        idle.update(n for n, p in task.named_parameters() if p.requires_grad and p.grad is None)
+        return original(task, *arguments, **named)
+
+    monkeypatch.setattr(Task, "configure_gradient_clipping", noted)
+    trainer(sequence, tmp_path, replace(RECIPE, **VARIANTS[name])).run()
+    assert not idle  # processes that train together wait for the gradient of everything that learns
+    for phase in PHASES_OF.get(name, PHASES):
+        state = torch.load(tmp_path / phase / "last.ckpt", weights_only=True)
+        assert state["global_step"] == 2
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == set(PHASES_OF.get(name, PHASES))
+    for value in load_file(tmp_path / "model.safetensors").values():
+        assert value.isfinite().all()
+
+
+def test_three_frames_train(sequence, tmp_path):
+    trainer(sequence, tmp_path, frames=3).run()
+    assert load_checkpoint(tmp_path).config.frames == 3
+
+
+def test_frames_without_voxel_labels_take_part_where_asked(sequence, tmp_path):
+    copy = drop_voxels(sequence, tmp_path, 1, 2)
+    run = trainer(copy, tmp_path / "out", replace(RECIPE, share=1.0, unlabelled_every=2))
+    assert [(frame.id, frame.labelled) for frame in run.frames] == [
+        ("000000", True), ("000001", False), ("000003", True)
+    ]  # fmt: skip
+    assert run.phases == ("semantic", "teacher", "student", "joint")
+    run.run()
+    assert [path.name for path in (tmp_path / "out" / "teacher").rglob("*.png")] == ["000001.png"]
+
+
+@pytest.mark.parametrize("name", ["paper", "supervised"])
+def test_shipped_recipe_trains(name, sequence, tmp_path):
+    recipe = load_recipe(name)
+    training = replace(recipe.training, workers=0, accelerator="cpu", validate_every=2)
+    recipe = replace(recipe, share=max(recipe.share, 0.5), training=training, **STEPS)
+    trainer(sequence, tmp_path, recipe).run()
+    assert (tmp_path / "model.safetensors").is_file()
+
+
+def test_brain_float_trains_and_stays_finite(sequence, tmp_path):
+    recipe = replace(RECIPE, training=replace(QUICK, precision="bf16-mixed"))
+    trainer(sequence, tmp_path, recipe).run()
+    assert all(value.isfinite().all() for value in load_file(tmp_path / "model.safetensors").values())
+
+
+def joint_task(sequence, folder, monkeypatch, recipe=RECIPE):
+    """A task of phase III on fresh weights, everything in evaluation mode, and its data."""
+    found = []
+    monkeypatch.setattr(Trainer, "_fit", lambda self, phase, make, data: found.extend((make, data)) or folder)
+    monkeypatch.setattr("occ_models.occle.trainer.load_checkpoint", lambda folder: None)
+    monkeypatch.setattr("occ_models.occle.trainer.save_checkpoint", lambda model, folder: None)
+    run = trainer(sequence, folder, recipe)
+    run._joint()
+    make, data = found
+    torch.manual_seed(0)
+    return make(run.network(None)).eval(), data
+
+
+def test_losses_of_a_batch_are_the_mean_of_its_samples(sequence, tmp_path, monkeypatch):
+    task, data = joint_task(sequence, tmp_path, monkeypatch, replace(RECIPE, geometric="joint"))
+    samples = [data[n] for n in range(3)]
+    assert {bool(sample["labelled"]) for sample in samples} == {True, False}
+    names = {"ce_occupied", "ce_class", "scal_geo", "iou", "scal_sem", "sem_2d", "sem_3d", "geo", "projection"}
+    with torch.no_grad():
+        together = task.losses(collate(samples))
+        alone = [task.losses(collate([data[n]])) for n in range(3)]
+    assert set(together) == names
+    for name, value in together.items():
+        mean = sum(losses.get(name, torch.tensor(0.0)) for losses in alone) / 3
+        assert value.item() == pytest.approx(mean.item(), rel=1e-4), name
+
+
+def test_occupancy_is_learnt_from_labelled_frames_alone(sequence, tmp_path, monkeypatch):
+    task, data = joint_task(sequence, tmp_path, monkeypatch, replace(RECIPE, projection="none", semantic="none"))
+    unlabelled = [n for n, frame in enumerate(data.frames) if not frame.labelled]
+    assert not unlabelled  # nothing asks for them
+    task, data = joint_task(sequence, tmp_path / "with", monkeypatch)
+    n = next(n for n, frame in enumerate(data.frames) if not frame.labelled)
+    batch = collate([data[n]])
+    assert (batch["labels"] == 255).all() and (batch["geometry"] == 255).all()
+    losses = task.losses(batch)
+    assert set(losses) == {"none", "sem_2d", "sem_3d", "projection"} and losses["none"] == 0
+
+
+def test_withheld_label_file_is_never_opened(sequence, tmp_path):
+    copy = drop_voxels(sequence, tmp_path)
+    kept = {frame.id for frame in trainer(copy, tmp_path / "out").frames if frame.labelled}
+    for path in (copy / "voxels").glob("*.label"):
+        if path.stem not in kept:
+            path.write_bytes(b"")
+    run = Trainer(load_config(PICO), RECIPE, [str(copy)], [str(sequence)], tmp_path / "second")
+    assert run.run() == tmp_path / "second"
