@@ -9,8 +9,8 @@ from occ_data.kitti import DataError
 from occ_node.dds import use_loopback_profile
 from occ_node.runtime import BundleError
 
-from .measure import Options, machine, machine_name
-from .report import caption, keep, rewrite_readme
+from .measure import Options, machine_name
+from .report import publish
 
 NAMES = ("end_to_end", "markers", "voxelizer", "quality", "install", "memory")
 SLOW = ("install", "memory")
@@ -71,11 +71,7 @@ def run(name: str, options: Options) -> None:
     else:
         from . import memory as benchmark
     result = benchmark.measure(options)
-    tables = {key: f"{table}\n\n{caption(machine())}" for key, table in benchmark.tables(result).items()}
-    print("\n" + "\n\n".join(tables.values()) + "\n", flush=True)
-    if not options.quick:
-        print(f"kept in {keep(name, result)}")
-        rewrite_readme(tables)
+    publish(name, result, benchmark.tables(result), kept=not options.quick)
 
 
 if __name__ == "__main__":

@@ -20,8 +20,8 @@ from occ_data.kitti import DataError, Sequence, sequences
 from occ_node.perception import IGNORE, KITTI_GRID, CompletionMetrics
 from occ_node.perception.voxelizer import occupancy_grid
 
-from .measure import machine, markdown
-from .report import caption, keep, rewrite_readme
+from .measure import markdown
+from .report import publish
 
 CLASSES = 19
 
@@ -182,11 +182,7 @@ def main(argv: list[str] | None = None) -> int:
         "parameters": sum(p.numel() for p in model.parameters()),
         **evaluate(model, validation),
     }
-    filled = {name: f"{table}\n\n{caption(machine())}" for name, table in tables(result).items()}
-    print("\n".join(filled.values()))
-    if arguments.keep:
-        keep("baseline_bev", result)
-        rewrite_readme(filled)
+    publish("baseline_bev", result, tables(result), arguments.keep)
     return 0
 
 

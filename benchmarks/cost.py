@@ -23,8 +23,8 @@ import onnx
 
 from occ_node.runtime import BackendError, Bundle, load_backend
 
-from .measure import cpu_model, machine, markdown, medians, milliseconds
-from .report import caption, keep, rewrite_readme
+from .measure import cpu_model, markdown, medians, milliseconds
+from .report import publish
 
 SIZES = ("nano", "small", "base")
 CPU_RUNS = (("openvino", "bf16"), ("openvino", "f32"), ("onnxruntime", "f32"))
@@ -245,11 +245,7 @@ def main(argv: list[str] | None = None) -> int:
     except ValueError as error:
         print(f"cost: {error}", file=sys.stderr)
         return 1
-    filled = {name: f"{table}\n\n{caption(machine())}" for name, table in tables(result).items()}
-    print("\n".join(filled.values()))
-    if arguments.keep:
-        keep("cost", result)
-        rewrite_readme(filled)
+    publish("cost", result, tables(result), arguments.keep)
     return 0
 
 

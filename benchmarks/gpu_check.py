@@ -110,8 +110,9 @@ def _summary(result: dict | list) -> str:
     if "stages" in result:
         total = result["stages"]["total"]
         return f"p50 {total['p50_ms']:.2f} ms, p95 {total['p95_ms']:.2f} ms, {_agreement(result)}"
-    if "step_ms" in result:
-        return f"{result['step_ms']:.0f} ms, {result['peak_mb']:.0f} MB"
+    if "phases" in result:
+        joint = result["phases"]["joint"]
+        return f"{1e3 * sum(joint['seconds'].values()):.0f} ms, {joint['peak_bytes'] / 1e6:.0f} MB"
     if "gpu" in result:
         return f"CPU {result['cpu']['p50_ms']:.2f} ms, GPU {result['gpu']['p50_ms']:.2f} ms"
     return ", ".join(f"{key} {value}" for key, value in result.items() if value and not isinstance(value, dict))

@@ -4,7 +4,6 @@ What a part found out is the last line that it prints, as JSON: its result, or {
 """
 
 import json
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -136,47 +135,28 @@ def preprocessing(folder: Path, size: str) -> dict:
 
 
 def training(folder: Path, size: str) -> dict:
-    """Time and peak memory of a training step with the defaults of `occ-train`, on the labels of the golden sample."""
+    """Time and memory of a training step of each phase, on the labels of the golden sample."""
     import torch
 
     from occ_models.config import load_config
     from occ_models.data import INPUTS, collate
-    from occ_models.occle import OccLE
     from occ_models.targets import downscale_labels
-    from occ_models.training import OccLETask, TrainingConfig
+
+    from .training_step import measure
 
     _need_cuda()
     inputs, outputs = Bundle.load(folder / size, verify=False).golden()
-    config, recipe = load_config(size), TrainingConfig()
+    config = load_config(size)
     width, height = config.preprocess.image_size
     coarse = downscale_labels(outputs["labels"][0], config.preprocess.lifting_factor)[None]
     flat = np.ones((1, -(-height // config.image_stride), -(-width // config.image_stride)), np.uint8)
-    targets = {"labels": outputs["labels"], "labels_coarse": coarse, "labels_3d": coarse, "labels_2d": flat}
+    targets = {
+        "labels": outputs["labels"], "geometry": np.minimum(coarse, 1), "labels_3d": coarse, "labels_2d": flat,
+        "labelled": np.ones(1, bool),
+    }  # fmt: skip
     sample = {name: torch.from_numpy(a) for name, a in ({n: inputs[n] for n in INPUTS} | targets).items()}
-    batch = collate([{name: t.clone() for name, t in sample.items()} for _ in range(recipe.batch)])
-    batch = {name: t.cuda() for name, t in batch.items()}
-
-    task = OccLETask(OccLE(config), recipe).cuda().train()
-    task.log = task.log_dict = lambda *_, **__: None  # there is no trainer to log to
-    optimizer = task.configure_optimizers()["optimizer"]
-    seconds = []
-    for turn in range(13):
-        start = time.perf_counter()
-        optimizer.zero_grad()
-        task.training_step(batch, turn).backward()
-        torch.nn.utils.clip_grad_norm_(task.model.parameters(), recipe.clip)
-        optimizer.step()
-        torch.cuda.synchronize()
-        if turn >= 3:
-            seconds.append(time.perf_counter() - start)
-    return {
-        "size": size,
-        "batch": recipe.batch,
-        "precision": recipe.precision,
-        "step_ms": 1e3 * statistics.median(seconds),
-        "peak_mb": torch.cuda.max_memory_allocated() / 1e6,
-        "clocks": clocks(),
-    }
+    batch = collate([{name: t.clone() for name, t in sample.items()} | {"name": "golden"} for _ in range(2)])
+    return {**measure(config, batch, repeats=10), "clocks": clocks()}
 
 
 def _need_cuda() -> None:

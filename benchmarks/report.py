@@ -13,6 +13,15 @@ RESULTS = ROOT / "benchmarks" / "results"
 README = ROOT / "README.md"
 
 
+def publish(section: str, result: dict, tables: dict[str, str], kept: bool) -> None:
+    """Print a benchmark's tables; `kept`: keep its result with the others and bring the README up to date."""
+    captioned = {name: f"{table}\n\n{caption(machine())}" for name, table in tables.items()}
+    print("\n" + "\n\n".join(captioned.values()) + "\n", flush=True)
+    if kept:
+        print(f"kept in {keep(section, result)}")
+        rewrite_readme(captioned)
+
+
 def keep(section: str, result: dict) -> Path:
     """Put one benchmark's result into this machine's file; the other sections stay."""
     path = RESULTS / f"{machine_name()}.json"

@@ -82,7 +82,8 @@ def test_the_report_has_its_sections_and_what_was_measured_on(monkeypatch, resul
 
 
 def test_a_result_goes_to_its_section_and_is_kept(check, monkeypatch):
-    result = {"size": "nano", "step_ms": 12.0, "peak_mb": 100.0}
+    joint = {"seconds": {"forward": 0.004, "backward": 0.008}, "peak_bytes": 100e6}
+    result = {"size": "nano", "phases": {"joint": joint}}
     monkeypatch.setattr(check, "run", lambda command, limit: (f"noise\n{json.dumps(result)}\nbye\n", None))
     assert check.part("training", "training step nano", "training", "nano", limit=10) == result
     assert json.loads(check.path.read_text())["training"] == [result]

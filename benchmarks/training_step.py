@@ -1,0 +1,195 @@
+"""One step of each phase of OccLE's training on SemanticKITTI-shaped data: time of its parts and memory.
+
+    python -m benchmarks.training_step [--size base] [--batch 1] [--sequence FOLDER] [--keep]
+
+In float32, on the GPU where there is one, otherwise on two threads of the CPU. Without a sequence, on a frame of the
+synthetic world. Memory is what the steps up to this phase need beside the interpreter, its libraries and the data: by
+how much the process' largest size grows on a CPU, torch's largest allocation on a GPU. Needs torch and lightning.
+"""
+
+import argparse
+import resource
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+import tqdm
+from torch.utils.flop_counter import FlopCounterMode
+
+from occ_data.kitti import DataError
+from occ_data.synthetic import generate
+from occ_models.config import ConfigError, OccLEConfig, load_config
+from occ_models.data import FrameDataset, collate, frames_of
+from occ_models.occle import OccLE
+from occ_models.occle.projection import Projection
+from occ_models.occle.tasks import GeometricTask, JointTask, SemanticTask
+from occ_models.recipe import TrainingConfig, load_recipe
+from occ_models.training import Task
+
+from .cost import DEVICES, Device
+from .measure import markdown
+from .report import publish
+
+THREADS, REPEATS = 2, 3
+PARTS = ("forward", "backward", "optimiser")
+ESTIMATED = ("RTX 4090", "H200")
+
+
+def load_batch(config: OccLEConfig, sequence: Path | None, size: int) -> dict:
+    """`size` frames of a sequence with voxel labels, or of a synthetic drive; over again where it has fewer."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            sequence = sequence or generate(folder, "90", frames=1, seed=1, progress=False)
+        except ModuleNotFoundError as error:
+            needs = f"the synthetic world needs {error.name}; install it with: pip install 'occ_node[synth]'"
+            raise DataError(f"{needs}, or give --sequence") from None
+        data = FrameDataset(frames_of([sequence]), config.preprocess, config.image_stride)
+        return collate([data[n % len(data)] for n in range(size)])
+
+
+class Stopwatch:
+    """Seconds since the last look, with the device's work done."""
+
+    def __init__(self, device: torch.device):
+        self.device, self.seconds = device, defaultdict(list)
+        self.look()
+
+    def look(self, part: str | None = None) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        now = time.perf_counter()
+        if part:
+            self.seconds[part].append(now - self.since)
+        self.since = now
+
+
+def phases(config: OccLEConfig, map_shape: tuple[int, int]) -> Iterator[tuple[str, Task]]:
+    """The task of each phase as the paper has it, one after another, each with a fresh network."""
+    training = TrainingConfig()
+    yield "semantic", SemanticTask(OccLE(config), training, 1)
+    yield "geometric", GeometricTask(OccLE(config), training, 1, keep_features=True)
+    grid = config.preprocess.grid.coarsen(config.preprocess.lifting_factor)
+    projection = Projection(config.channels, grid, map_shape)
+    yield "joint", JointTask(OccLE(config), training, 1, True, "frozen", projection, labelled=1.0)
+
+
+def measure(config: OccLEConfig, batch: dict, repeats: int = REPEATS) -> dict:
+    """Medians over the steps after the first, which is counted and in which the optimiser makes its state."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    batch = {name: value.to(device) if torch.is_tensor(value) else value for name, value in batch.items()}
+    before, result = peak_memory(device), {}
+    torch.manual_seed(0)
+    for phase, task in phases(config, tuple(batch["labels_2d"].shape[1:])):
+        task = task.to(device).train()
+        optimizer, watch, flop = task.configure_optimizers()["optimizer"], Stopwatch(device), 0
+        for turn in tqdm.trange(1 + repeats, desc=f"{config.name}, {phase}", unit="step", leave=False):
+            with nullcontext() if turn else FlopCounterMode(display=False) as counter:
+                watch.look()
+                loss = sum(task.losses(batch).values())
+                watch.look("forward")
+                loss.backward()
+                watch.look("backward")
+            flop = flop or counter.get_total_flops()
+            torch.nn.utils.clip_grad_norm_(task.learning(), task.training_config.clip)
+            optimizer.step()
+            optimizer.zero_grad()
+            task.average.update_parameters(task.model)
+            watch.look("optimiser")
+        result[phase] = {
+            "loss": loss.item(),
+            "flop": flop,
+            "seconds": {part: statistics.median(watch.seconds[part][1:]) for part in PARTS},
+            "peak_bytes": peak_memory(device) - before,
+        }
+    return {
+        "size": config.name,
+        "batch": len(batch["image"]),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads",
+        "parameters": sum(p.numel() for p in task.model.parameters()),
+        "phases": result,
+    }
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most that was held so far, bytes."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def hours(flop: float, steps: int, device: Device, devices: int) -> float:
+    """An estimate: a tenth of the device's f16 peak, at least 50 ms a step, a tenth on top for exchange."""
+    step = max(flop / (0.1e12 * device.f16), 0.05)
+    return steps / devices * step * (1.1 if devices > 1 else 1) / 3600
+
+
+def tables(result: dict) -> dict[str, str]:
+    """For the README: what was measured, and what the paper's recipe would cost."""
+    steps, rows, estimates = paper_steps(), [], []
+    for phase, measured in result["phases"].items():
+        seconds = measured["seconds"]
+        rows.append(
+            [
+                phase,
+                f"{measured['flop'] / result['batch'] / 1e12:.2f}",
+                *(f"{seconds[part]:.3g}" for part in PARTS),
+                f"{sum(seconds.values()):.3g}",
+                f"{measured['peak_bytes'] / 1e9:.1f}",
+            ]
+        )
+        flop = measured["flop"] / result["batch"]
+        cells = [f"{hours(flop, steps[phase], DEVICES[gpu], n):.1f}" for gpu in ESTIMATED for n in (1, 8)]
+        estimates.append([phase, f"{steps[phase]:,}", *cells])
+    title = f"`{result['size']}`, {result['parameters'] / 1e6:.1f} M parameters, batch {result['batch']}"
+    header = [
+        f"{title}, {result['device']}",
+        "TFLOP a frame",
+        *(f"{part}, s" for part in PARTS),
+        "**step**, s",
+        "peak, GB",
+    ]
+    columns = [f"{n} x {gpu}, h" for gpu in ESTIMATED for n in (1, 8)]
+    return {
+        "training_step": markdown(header, rows),
+        "training_cost": markdown(["estimated, not measured", "frames seen", *columns], estimates),
+    }
+
+
+def paper_steps() -> dict[str, int]:
+    """Frames that each phase of the paper's recipe sees."""
+    recipe = load_recipe("paper")
+    geometric = recipe.teacher_steps + recipe.student_steps
+    return {"semantic": recipe.semantic_steps, "geometric": geometric, "joint": recipe.joint_steps}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, print; kept with the other figures on demand."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training_step", description=__doc__.partition("\n")[0])
+    parser.add_argument("--size", default="base", help="size or YAML file (default: %(default)s)")
+    parser.add_argument("--batch", type=int, default=1, help="frames a step (default: %(default)s)")
+    parser.add_argument(
+        "--sequence", type=Path, help="sequence folder with voxels/*.label (default: a synthetic frame)"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    arguments = parser.parse_args(argv)
+    if arguments.batch < 1:
+        parser.error(f"--batch: expected at least 1, got {arguments.batch}")
+    torch.set_num_threads(THREADS)
+    try:
+        config = load_config(arguments.size)
+        result = measure(config, load_batch(config, arguments.sequence, arguments.batch))
+    except (ConfigError, DataError) as error:
+        print(f"training_step: {error}", file=sys.stderr)
+        return 1
+    publish("training_step", result, tables(result), arguments.keep)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
