@@ -236,9 +236,11 @@ def fit(task: Task, data: FrameDataset, validation: FrameDataset, output: Path) 
     _keep_log(output / "logs")
     with warnings.catch_warnings():
         # Draws go on at the right step by themselves, few loaders are meant, frozen parts are to rest.
-        warnings.filterwarnings(
-            "ignore", ".*(resuming from a checkpoint|does not have many workers|in eval mode at the start).*"
-        )
+        for known in (
+            "resuming from a checkpoint", "does not have many workers", "in eval mode at the start",
+            "smaller than the logging interval", "LeafSpec",
+        ):  # fmt: skip
+            warnings.filterwarnings("ignore", f".*{known}.*")
         try:
             trainer.fit(task, datamodule=batches, ckpt_path=last if last.exists() else None, weights_only=True)
         except DataError as error:  # from a loader process it comes with that process's traceback

@@ -57,7 +57,9 @@ class Trainer:
         self.validation = self._data(held_out, "none", measured)
         data = {"train": train, "validation": validation}
         data = {use: [str(Path(folder).resolve()) for folder in folders] for use, folders in data.items()}
-        self._keep({CONFIG: to_dict(config), RECIPE: to_dict(recipe), DATA: data})
+        idle = [f"{phase}_steps" for phase in PHASES if phase not in self.phases]
+        told = {name: value for name, value in to_dict(recipe).items() if name not in idle}
+        self._keep({CONFIG: to_dict(config), RECIPE: told, DATA: data})
 
     @property
     def image_labels(self) -> str | None:
