@@ -24,7 +24,7 @@ from .augmentation import (
     points_per_voxel,
     rigid,
     thin_cloud,
-)  # fmt: skip
+)
 from .augmentation import transform_labels as moved
 from .sampling import Draw, labelled_frames
 from .targets import downscale_labels, project_labels, read_geometry, vote_labels

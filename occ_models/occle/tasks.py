@@ -113,9 +113,8 @@ class JointTask(Task):
                 occupancy[one], semantics[one], batch["labels"][one], self.weights
             ).items():
                 terms.setdefault(name, []).append(value)
-        if (
-            not terms
-        ):  # in a group of processes this one has no labels in this step: all parameters take part all the same
+        # One of several processes may be without labels in a step: its parameters take part all the same.
+        if not terms:
             return {"none": 0 * (occupancy.sum() + semantics.sum())}
         scale = 1 / (self.labelled * len(batch["labelled"]))
         losses = {name: scale * sum(values) for name, values in terms.items()}

@@ -3,7 +3,6 @@
 import shutil
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 
@@ -21,7 +20,7 @@ from occ_models.data import (  # noqa: E402
     frames_of,
     resized,
 )
-from occ_models.targets import CERTAIN, downscale_labels, read_geometry, vote_labels  # noqa: E402
+from occ_models.targets import CERTAIN, downscale_labels  # noqa: E402
 from occ_node.perception import IGNORE, KITTI_GRID, Calibration, Grid  # noqa: E402
 from occ_node.perception.lifting import lifting_table  # noqa: E402
 
@@ -350,56 +349,6 @@ def test_data_sets_share_what_one_of_them_has_read(sequence, copy):
 
 
 # Rules on constructed arrays
-
-
-def test_votes_equal_a_plain_loop():
-    rng = np.random.default_rng(0)
-    grid = Grid((4, 3, 2), 0.5, (0.0, -0.75, -1.0))
-    points = rng.uniform((-0.5, -1.5, -1.5, 0), (2.5, 1.5, 0.5, 1), (150, 4)).astype(np.float32)
-    points[:3, 0] = np.nan, np.inf, -np.inf
-    classes = rng.choice(np.array([0, 1, 2, 3, IGNORE], np.uint8), len(points))
-    expected = np.full(grid.shape, IGNORE, np.uint8)
-    indices, inside = grid.index_of(points)
-    for cell in np.ndindex(grid.shape):
-        there = classes[inside][(indices == cell).all(1)].tolist()
-        known = sorted(c for c in there if 0 < c < 20)
-        if len(there) > 1 and known:
-            expected[cell] = max(known, key=known.count)
-    votes = vote_labels(points, classes, grid)
-    np.testing.assert_array_equal(votes, expected)
-    assert (votes == IGNORE).any() and (votes != IGNORE).any()
-
-
-@pytest.mark.parametrize(
-    ("classes", "winner"),
-    [
-        ([5], IGNORE),
-        ([5, 5], 5),
-        ([5, IGNORE], 5),
-        ([IGNORE, IGNORE], IGNORE),
-        ([0, 0], IGNORE),
-        ([7, 5], 5),
-        ([7, 5, 7], 7),
-    ],
-)
-def test_more_than_one_point_makes_a_voxels_class(classes, winner):
-    points = np.full((len(classes), 4), 0.5, np.float32)
-    assert vote_labels(points, np.array(classes, np.uint8), Grid((1, 1, 1), 1.0, (0.0, 0.0, 0.0))) == winner
-
-
-def test_the_teacher_counts_where_it_is_certain(tmp_path):
-    path, pixels = tmp_path / "000000.png", np.array([[0, 20, 60, 127], [128, 190, 230, CERTAIN]], np.uint8)
-    cv2.imwrite(str(path), pixels)
-    labels = read_geometry(path, (2, 2, 2), (0.9, 0.7))
-    assert labels.dtype == np.uint8
-    assert labels.ravel().tolist() == [0, 0, IGNORE, IGNORE, IGNORE, 1, 1, 1]
-    assert (read_geometry(path, (2, 2, 2), (0.5, 0.5)) != IGNORE).all()
-
-
-def test_teacher_labels_of_another_grid_are_refused(tmp_path):
-    write_png(tmp_path / "000000.png", np.zeros((2, 4), np.uint8))
-    with pytest.raises(DataError, match=r"000000\.png: \(2, 4\) uint8; expected .* a grid of \(2, 2, 3\)"):
-        read_geometry(tmp_path / "000000.png", (2, 2, 3), (0.9, 0.9))
 
 
 def test_teacher_labels_of_a_frame_move_with_it(sequence, tmp_path):
