@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+CANONICAL_FOCAL = 0.577
+"""Focal length of KITTI's cameras as a share of the image's width."""
+
 
 class CalibrationError(ValueError):
     """A calibration that cannot be used; the message names the field and what was expected."""
@@ -51,6 +54,13 @@ class Calibration:
     def key(self) -> bytes:
         """Equal for equal calibrations: what a table made from one is cached under."""
         return self.P_lidar.tobytes() + np.asarray(self.image_size, np.int64).tobytes()
+
+    @property
+    def canonical(self) -> float:
+        """What metres are multiplied by for a depth in canonical metres: those at which KITTI's camera would see the
+        same thing as large (Metric3D's canonical camera). A network that judges depth by size then serves every lens.
+        """
+        return CANONICAL_FOCAL * self.image_size[0] / self.P[0, 0]
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """LiDAR points (..., >=3) -> pixels (..., 2) and depth (...) in metres; pixels are NaN where depth <= 0."""

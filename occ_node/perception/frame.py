@@ -11,6 +11,11 @@ from .grid import KITTI_GRID, Grid
 from .lifting import LiftingTable, lifting_table
 from .voxelizer import VoxelizerConfig, occupancy_grid, voxelize
 
+DEPTH_STRIDE = 8
+"""Pixels of the network's image that share one depth, each way."""
+CLOUD_TENSORS = ("voxels", "voxel_counts", "voxel_table", "occupancy")
+"""The tensors that come from the LiDAR."""
+
 
 @dataclass(frozen=True)
 class PreprocessConfig:
@@ -33,6 +38,12 @@ class PreprocessConfig:
         if len(self.image_size) != 2 or min(self.image_size) < 1:
             raise ValueError(f"image_size: expected positive (width, height), got {self.image_size!r}")
 
+    @property
+    def depth_shape(self) -> tuple[int, int]:
+        """(h, w) of the network's depth map."""
+        width, height = self.image_size
+        return -(-height // DEPTH_STRIDE), -(-width // DEPTH_STRIDE)
+
 
 class FramePreprocessor:
     """Turns one synchronised frame into the network's input tensors.
@@ -41,7 +52,8 @@ class FramePreprocessor:
         image        (1, 3, H, W) float32, normalised RGB
         voxels       (V, K, 7) float32, voxel_counts (V,) int32, voxel_table (1, X/f, Y/f, Z/f) int32: see `Voxels`
         occupancy    (1, X, Y, Z) uint8, full grid, 1 where a point is
-        lifting      (1, X/l * Y/l, Z/l, 2) float32, see `LiftingTable`
+        lifting      (1, X/l * Y/l, Z/l, 2) float32, voxel_depth (1, X/l * Y/l, Z/l) float32: see `LiftingTable`
+        depth        (1, H/8, W/8) float32, canonical metres of a depth image; 0 where it says nothing
     """
 
     def __init__(self, config: PreprocessConfig):
@@ -51,22 +63,41 @@ class FramePreprocessor:
         self._lifting_grid = config.grid.coarsen(config.lifting_factor)
         self._table_key, self._table = None, None
 
-    def __call__(self, image: np.ndarray, points: np.ndarray, calibration: Calibration) -> dict[str, np.ndarray]:
-        """image : (H, W, 3) uint8 RGB of the calibration's size; points : (N, 4) float32, LiDAR frame, metres."""
+    def __call__(
+        self,
+        image: np.ndarray,
+        points: np.ndarray | None,
+        calibration: Calibration,
+        depth: np.ndarray | None = None,
+    ) -> dict[str, np.ndarray]:
+        """image : (H, W, 3) uint8 RGB of the calibration's size; points : (N, 4) float32, LiDAR frame, metres, or None:
+        the tensors of the cloud are left out; depth : (H, W) metres, see `depth_tensor`.
+        """
+        table = self.lifting(calibration)
         return {
             "image": self.image_tensor(image, calibration),
-            **self.cloud_tensors(points),
-            "lifting": self.lifting(calibration).coordinates[None],
+            **({} if points is None else self.cloud_tensors(points)),
+            "lifting": table.coordinates[None],
+            "voxel_depth": table.depth[None],
+            "depth": self.depth_tensor(depth, calibration),
         }
 
     def image_tensor(self, image: np.ndarray, calibration: Calibration) -> np.ndarray:
         """Resize and normalise. Raises CalibrationError where image and calibration speak of different sizes."""
-        height, width = image.shape[:2]
-        if (width, height) != tuple(calibration.image_size):
-            expected = "{}x{}".format(*calibration.image_size)
-            raise CalibrationError(f"image is {width}x{height}, the calibration is for {expected}")
+        _expect_size("image", image, calibration)
         resized = cv2.resize(image, self.config.image_size, interpolation=cv2.INTER_AREA)
         return _normalise(resized, self._mean, self._scale)[None]
+
+    def depth_tensor(self, depth: np.ndarray | None, calibration: Calibration) -> np.ndarray:
+        """The nearest depth in each cell of the network's map. What is not a positive number counts as not known.
+
+        depth : (H, W) metres along the camera's axis, or None. Raises CalibrationError as `image_tensor` does.
+        """
+        if depth is None:
+            return np.zeros((1, *self.config.depth_shape), np.float32)
+        _expect_size("depth image", depth, calibration)
+        metres = np.asarray(depth, np.float32) * np.float32(calibration.canonical)
+        return _nearest(metres, *self.config.depth_shape)[None]
 
     def cloud_tensors(self, points: np.ndarray) -> dict[str, np.ndarray]:
         """The tensors that come from the cloud alone."""
@@ -85,6 +116,25 @@ class FramePreprocessor:
             self._table = lifting_table(self._lifting_grid, calibration)
             self._table_key = calibration.key
         return self._table
+
+
+def _expect_size(name: str, image: np.ndarray, calibration: Calibration) -> None:
+    height, width = image.shape[:2]
+    if (width, height) != tuple(calibration.image_size):
+        expected = "{}x{}".format(*calibration.image_size)
+        raise CalibrationError(f"{name} is {width}x{height}, the calibration is for {expected}")
+
+
+@numba.njit(cache=True, nogil=True)
+def _nearest(depth, h, w):
+    height, width = depth.shape
+    cells = np.zeros((h, w), np.float32)
+    for v in range(height):
+        for u in range(width):
+            d, row, column = depth[v, u], v * h // height, u * w // width
+            if 0 < d < np.inf and (cells[row, column] == 0 or d < cells[row, column]):
+                cells[row, column] = d
+    return cells
 
 
 @numba.njit(cache=True, nogil=True)

@@ -1,4 +1,4 @@
-"""Lifting: where each voxel centre falls in the image (OccLE eq. 2)."""
+"""Lifting: where each voxel centre falls in the image (OccLE eq. 2), and how far from the camera it lies."""
 
 from typing import NamedTuple
 
@@ -15,20 +15,23 @@ OUT_OF_VIEW = -2.0
 class LiftingTable(NamedTuple):
     """coordinates : (X*Y, Z, 2) float32, image (u, v) in [-1, 1] (align_corners=False), OUT_OF_VIEW elsewhere
     in_view : (X, Y, Z) bool
+    depth : (X*Y, Z) float32, of the voxel centre before the camera, canonical metres (`Calibration.canonical`)
     """
 
     coordinates: np.ndarray
     in_view: np.ndarray
+    depth: np.ndarray
 
 
 def lifting_table(grid: Grid, calibration: Calibration) -> LiftingTable:
     """Project every voxel centre. Normalised coordinates hold for any resized copy of the image and any stride."""
-    uv, _ = calibration.project(grid.centers())
+    uv, depth = calibration.project(grid.centers())
     in_view = calibration.in_view(uv)
     normalised = 2 * (uv + 0.5) / np.asarray(calibration.image_size) - 1
     coordinates = np.where(in_view[..., None], normalised, OUT_OF_VIEW).astype(np.float32)
     x, y, z = grid.shape
-    return LiftingTable(coordinates.reshape(x * y, z, 2), in_view)
+    depth = (depth * calibration.canonical).astype(np.float32)
+    return LiftingTable(coordinates.reshape(x * y, z, 2), in_view, depth.reshape(x * y, z))
 
 
 def lift_labels(labels: np.ndarray, table: LiftingTable) -> np.ndarray:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..perception import CLASS_NAMES, Grid, PreprocessConfig
+from ..perception import CLASS_NAMES, CLOUD_TENSORS, Grid, PreprocessConfig
 from .manifest import GOLDEN, MODELS, BundleError, FileEntry, TensorSpec, dump, output_specs, parse
 
 MANIFEST = "bundle.yaml"
@@ -50,6 +50,11 @@ class Bundle:
     def grid(self) -> Grid:
         """The grid of the output labels."""
         return self.preprocess.grid
+
+    @property
+    def needs_cloud(self) -> bool:
+        """Whether the network looks at the LiDAR at all."""
+        return any(spec.name in CLOUD_TENSORS for spec in self.inputs)
 
     @property
     def model_file(self) -> Path:

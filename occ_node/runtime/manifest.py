@@ -51,6 +51,8 @@ def input_specs(config: PreprocessConfig) -> tuple[TensorSpec, ...]:
         TensorSpec("voxel_table", "int32", (1, *config.grid.coarsen(config.voxelizer.factor).shape)),
         TensorSpec("occupancy", "uint8", (1, *config.grid.shape)),
         TensorSpec("lifting", "float32", (1, lx * ly, lz, 2)),
+        TensorSpec("voxel_depth", "float32", (1, lx * ly, lz)),
+        TensorSpec("depth", "float32", (1, *config.depth_shape)),
     )
 
 

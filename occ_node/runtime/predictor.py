@@ -49,16 +49,23 @@ class Predictor:
         self.profiler = profiler or Profiler()
         self._preprocess = FramePreprocessor(bundle.preprocess)
 
-    def predict(self, image: np.ndarray, points: np.ndarray, calibration: Calibration) -> Occupancy:
-        """One frame.
+    def predict(
+        self,
+        image: np.ndarray,
+        points: np.ndarray | None,
+        calibration: Calibration,
+        depth: np.ndarray | None = None,
+    ) -> Occupancy:
+        """One frame. `points` and `depth` are looked at by networks that want them.
 
         Parameters
         ----------
         image : (H, W, 3) uint8 RGB of the calibration's size
-        points : (N, 4) float32 x, y, z in metres (LiDAR frame), intensity
+        points : (N, 4) float32 x, y, z in metres (LiDAR frame), intensity; None where the bundle needs no cloud
+        depth : (H, W) metres; where it knows none, the network's own judgement stands
         """
         with self.profiler.stage("preprocess"):
-            inputs = self._preprocess(image, points, calibration)
+            inputs = self._preprocess(image, points if self.bundle.needs_cloud else None, calibration, depth)
         with self.profiler.stage("inference"):
             outputs = self.backend.infer(inputs)
         return Occupancy(outputs["labels"][0], outputs["confidence"][0], self.bundle.grid)

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from occ_node.perception import KITTI_GRID, CalibrationError, FramePreprocessor, PreprocessConfig, VoxelizerConfig
+from occ_node.perception import (
+    KITTI_GRID,
+    Calibration,
+    CalibrationError,
+    FramePreprocessor,
+    PreprocessConfig,
+    VoxelizerConfig,
+)
 from occ_node.perception.frame import normalise_ref
 from occ_node.perception.lifting import lifting_table
 from occ_node.perception.voxelizer import occupancy_grid_ref, voxelize_ref
@@ -31,8 +38,41 @@ def test_shapes_and_types(image, points):
         "voxel_table": ("int32", (1, 128, 128, 16)),
         "occupancy": ("uint8", (1, 256, 256, 32)),
         "lifting": ("float32", (1, 64 * 64, 8, 2)),
+        "voxel_depth": ("float32", (1, 64 * 64, 8)),
+        "depth": ("float32", (1, 23, 76)),
     }
     assert all(tensor.flags.c_contiguous for tensor in tensors.values())
+
+
+def test_without_a_cloud_there_are_no_tensors_of_one(image):
+    assert list(FramePreprocessor(CONFIG)(image, None, calibration_08())) == [
+        "image",
+        "lifting",
+        "voxel_depth",
+        "depth",
+    ]
+
+
+def test_depth_is_the_nearest_that_a_cell_knows_in_canonical_metres():
+    rig = calibration_08()
+    depth = np.full((370, 1226), np.nan, np.float32)
+    depth[0, :3], depth[-1, -3:] = (30, 20, np.inf), (-1, 0, 8)
+    cells = FramePreprocessor(CONFIG).depth_tensor(depth, rig)[0]
+    canonical = 0.577 * 1226 / 707.0912
+    np.testing.assert_allclose([cells[0, 0], cells[-1, -1]], np.multiply((20, 8), canonical), rtol=1e-6)
+    assert np.count_nonzero(cells) == 2
+
+
+def test_a_depth_image_of_another_size_is_refused():
+    with pytest.raises(CalibrationError, match="depth image is 1220x370, the calibration is for 1226x370"):
+        FramePreprocessor(CONFIG).depth_tensor(np.ones((370, 1220), np.float32), calibration_08())
+
+
+def test_a_lens_twice_as_long_halves_canonical_depth():
+    rig = calibration_08()
+    long = Calibration(np.diag((2, 2, 1)) @ rig.P, rig.T_cam_lidar, rig.image_size)
+    depths = [FramePreprocessor(CONFIG).lifting(c).depth for c in (rig, long)]
+    np.testing.assert_allclose(depths[1], depths[0] / 2, rtol=1e-4)
 
 
 def test_cloud_tensors_equal_the_references(points):

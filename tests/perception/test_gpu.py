@@ -55,7 +55,7 @@ def test_a_frame_gives_the_cpus_tensors(size, device):
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     expected = FramePreprocessor(config)(image, scan(2), rig)
     found = TorchFramePreprocessor(config, device)(image, scan(2), rig)
-    assert list(found) == list(expected)
+    assert list(found) == [name for name in expected if name not in ("voxel_depth", "depth")]
     for name, tensor in found.items():
         assert (str(tensor.dtype), tuple(tensor.shape)) == (f"torch.{expected[name].dtype}", expected[name].shape)
         if name != "image":

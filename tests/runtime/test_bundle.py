@@ -156,7 +156,7 @@ CHANGES = {
     "wrong item": (lambda m: m["grid"].update(shape=[32, 32, "8"]), "grid.shape: expected int"),
     "value refused": (lambda m: m["grid"].update(voxel_size=-1), "grid.voxel_size"),
     "classes": (lambda m: m["classes"].reverse(), "classes: expected empty, car"),
-    "unknown tensor": (lambda m: m["tensors"]["inputs"][0].update(name="depth"), "unknown tensor 'depth'"),
+    "unknown tensor": (lambda m: m["tensors"]["inputs"][0].update(name="radar"), "unknown tensor 'radar'"),
     "shape": (lambda m: m["tensors"]["outputs"][0].update(shape=[1, 2, 3]), "labels uint8[1, 2, 3] does not follow"),
     "output gone": (lambda m: m["tensors"]["outputs"].pop(), "tensors.outputs: expected each of labels, confidence"),
 }
