@@ -139,7 +139,7 @@ def training(folder: Path, size: str) -> dict:
     import torch
 
     from occ_models.config import load_config
-    from occ_models.data import INPUTS, collate
+    from occ_models.data import collate
     from occ_models.targets import downscale_labels
 
     from .training_step import measure
@@ -154,7 +154,7 @@ def training(folder: Path, size: str) -> dict:
         "labels": outputs["labels"], "geometry": np.minimum(coarse, 1), "labels_3d": coarse, "labels_2d": flat,
         "labelled": np.ones(1, bool),
     }  # fmt: skip
-    sample = {name: torch.from_numpy(a) for name, a in ({n: inputs[n] for n in INPUTS} | targets).items()}
+    sample = {name: torch.from_numpy(a) for name, a in ({n: inputs[n] for n in config.inputs} | targets).items()}
     batch = collate([{name: t.clone() for name, t in sample.items()} | {"name": "golden"} for _ in range(2)])
     return {**measure(config, batch, repeats=10), "clocks": clocks()}
 

@@ -1,33 +1,24 @@
-"""The trainings behind `benchmarks.occle_tables`: rows, the phases that rows share, and running them side by side."""
+"""The trainings behind `benchmarks.occle_tables`: rows, and the phases that rows share."""
 
-import csv
-import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-import tqdm
 
 from occ_data.cli import main as occ_data
-from occ_data.synthetic import generate
 from occ_models.checkpoint import load_checkpoint
 from occ_models.config import load_config
-from occ_models.data import FrameCache, FrameDataset, collate, frames_of
+from occ_models.data import FrameCache, FrameDataset, collate, frames_of, inputs_of
 from occ_models.occle import OccLE
-from occ_models.occle.tasks import inputs_of
 from occ_models.occle.trainer import Trainer
-from occ_models.recipe import PHASES, Recipe, TrainingConfig
+from occ_models.recipe import Recipe, TrainingConfig
 from occ_node.perception import CompletionMetrics
 
 from .dense_synergy import DenseSynergy
+from .table_runs import HELD_OUT, STREETS, folder_of, make_streets, run_jobs, streets, train_row
 
 SIZE = "pico"
-STREETS, HELD_OUT = range(300, 360), range(200, 206)
-FRAMES = 10
 STEPS = 400
 TRAINING = TrainingConfig(learning_rate=2e-3, warmup=50, average=0.99, workers=0, checkpoint_every=250)
 RECIPE = Recipe(semantic_steps=3 * STEPS, teacher_steps=STEPS, student_steps=STEPS, joint_steps=2 * STEPS)
@@ -49,7 +40,7 @@ _SEMANTIC = {"semantic": "10 %"}
 _NOTHING = {"semantic": "none", "geometric": "none", "projection": "none"}
 _WITH_STUDENT = ("teacher", "student", "joint")
 ROWS = {
-    "10 %": Row(PHASES),
+    "10 %": Row(Recipe.all_phases),
     # As many steps for the geometric branch as teacher and student have together.
     "100 %": Row(("teacher", "joint"), {"share": 1.0, "teacher_steps": 2 * STEPS}, _SEMANTIC),
     "1 %": Row(_WITH_STUDENT, {"share": 0.01}, _SEMANTIC),
@@ -76,19 +67,16 @@ class RowTrainer(Trainer):
 
     dense = False
 
-    def network(self, start: Path | None) -> OccLE:
-        model = super().network(start)
+    def network(self, phase: str) -> OccLE:
+        model = super().network(phase)
         if self.dense:
             model.geometric = DenseSynergy(self.config)
         return model
 
 
 def make_data(root: Path) -> None:
-    """Streets of frames 4 to 6 m apart with pseudo labels, aligned and not, and streets to measure on; once."""
-    for streets, labels in ((STREETS, True), (HELD_OUT, False)):
-        for n in streets:
-            if len(list((root / "data" / "sequences" / str(n) / "voxels").glob("*.label"))) < FRAMES:
-                generate(root / "data", str(n), FRAMES, n, step=(4.0, 5.0, 6.0)[n % 3], pixel_labels=labels)
+    """The streets, and pseudo labels for their images, aligned and not; once."""
+    make_streets(root)
     names = [str(n) for n in STREETS]
     command = ["pseudo-labels", str(root / "data"), "--segmenter", "synthetic", "--sequences", *names]
     unaligned = ["--table", "none", "--output", str(root / "unaligned")]
@@ -98,61 +86,42 @@ def make_data(root: Path) -> None:
 
 def run_all(root: Path, seeds: list[int], processes: int, rows: list[str]) -> None:
     """Train what is missing; phases that others wait for come first."""
-    torch.set_num_threads(1)
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for phase in PHASES:
-            jobs = [(root, name, seed, phase) for name in rows for seed in seeds if phase in ROWS[name].phases]
-            for _ in tqdm.tqdm(pool.map(_run, *zip(*jobs, strict=True)), total=len(jobs), desc=phase, unit="training"):
-                pass
+    for phase in Recipe.all_phases:
+        jobs = [(root, name, seed, phase) for name in rows for seed in seeds if phase in ROWS[name].phases]
+        run_jobs(_run, jobs, processes, phase)
 
 
 _CACHE = FrameCache(4.0)
 
 
 def _run(root: Path, name: str, seed: int, phase: str) -> None:
-    """One phase of one row, in a process of its own; what it prints goes to a file."""
-    torch.set_num_threads(1)
+    """One phase of one row, in a process of its own."""
     row, folder = ROWS[name], folder_of(root, name, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    for taken, other in row.takes.items():
-        if not (folder / taken).exists():
-            os.symlink(folder_of(root, other, seed).resolve() / taken, folder / taken)
-    source = root / ("data" if row.aligned else "unaligned") / "sequences"
-    train = [str(source / str(n)) for n in STREETS]
-    held_out = [str(root / "data" / "sequences" / str(n)) for n in HELD_OUT]
+    train = streets(root, STREETS, "data" if row.aligned else "unaligned")
     recipe = replace(RECIPE, **row.recipe)
     steps = getattr(recipe, f"{phase}_steps")
     recipe = replace(recipe, training=replace(TRAINING, seed=seed, validate_every=steps))
-    with (folder / f"{phase}.txt").open("a") as log, redirect_stdout(log), redirect_stderr(log):
-        trainer = RowTrainer(load_config(SIZE), recipe, train, held_out, folder, cache=_CACHE)
+
+    def run() -> None:
+        trainer = RowTrainer(load_config(SIZE), recipe, train, streets(root, HELD_OUT), folder, cache=_CACHE)
         trainer.dense = row.dense
         trainer.run((phase,))
 
-
-def folder_of(root: Path, name: str, seed: int) -> Path:
-    """Where a row's training lies."""
-    return root / f"seed{seed}" / name.replace(" %", "").replace(", ", "-").replace(" ", "-")
-
-
-def figures(root: Path, name: str, seed: int, phase: str) -> dict[str, float]:
-    """What a phase measured at its end."""
-    path = folder_of(root, name, seed) / phase / "logs" / "metrics.csv"
-    with path.open() as lines:
-        rows = [row for row in csv.DictReader(lines) if row.get("iou") or row.get("miou_2d")]
-    return {key: float(value) for key, value in rows[-1].items() if value and not key.startswith("train/")}
+    takes = {taken: folder_of(root, other, seed) for taken, other in row.takes.items()}
+    train_row(folder, phase, takes, run)
 
 
 def measure_gate(root: Path, name: str, seed: int) -> Iterator[dict]:
     """Figures of a joint training without and with the geometry gate."""
     config = load_config(SIZE)
-    frames = frames_of([root / "data" / "sequences" / str(n) for n in HELD_OUT])
-    data = FrameDataset(frames, config.preprocess, config.image_stride, image_labels=None, cache=_CACHE)
+    frames = frames_of(streets(root, HELD_OUT))
+    data = FrameDataset(frames, config, image_labels=None, cache=_CACHE)
     for gated in (False, True):
         model = load_checkpoint(folder_of(root, name, seed), replace(config, gate=gated)).eval()
         metrics = CompletionMetrics()
         for n in range(len(data)):
             batch = collate([data[n]])
             with torch.no_grad():
-                labels, _ = model.predict(*inputs_of(batch))
+                labels, _ = model.predict(*inputs_of(batch, config))
             metrics.add(labels.numpy(), batch["labels"].numpy())
         yield metrics.summary()

@@ -7,15 +7,15 @@ trains the network of size `pico` in 75 phases: two hours on two cores. What was
 
 import argparse
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
-from occ_models.recipe import PHASES
+from occ_models.recipe import Recipe
 
 from .measure import markdown
-from .occle_runs import FRAMES, HELD_OUT, RECIPE, ROWS, SIZE, STEPS, STREETS, figures, make_data, measure_gate, run_all
+from .occle_runs import RECIPE, ROWS, SIZE, STEPS, make_data, measure_gate, run_all
 from .report import publish
+from .table_runs import FRAMES, HELD_OUT, STREETS, figures, folder_of, same, spread
 
 OUTPUT = Path("out/occle_tables")
 GATED = ("10 %", "100 %")
@@ -27,12 +27,12 @@ def measure(root: Path, seeds: list[int]) -> dict:
     """Figures of every phase of every row, a list over the seeds each."""
     result = {
         "size": SIZE, "seeds": seeds, "frames": [len(STREETS) * FRAMES, len(HELD_OUT) * FRAMES],
-        "steps": {phase: getattr(RECIPE, f"{phase}_steps") for phase in PHASES},
+        "steps": {phase: getattr(RECIPE, f"{phase}_steps") for phase in Recipe.all_phases},
         "rows": {}, "gate": {},
     }  # fmt: skip
     for name, row in ROWS.items():
         for phase in row.phases:
-            found = [figures(root, name, seed, phase) for seed in seeds]
+            found = [figures(folder_of(root, name, seed), phase) for seed in seeds]
             result["rows"].setdefault(name, {})[phase] = {key: [f[key] for f in found] for key in found[0]}
     for name in GATED:
         pairs = [list(measure_gate(root, name, seed)) for seed in seeds]
@@ -102,16 +102,6 @@ def tables(result: dict) -> dict[str, str]:
             joint,
         ),
     }  # fmt: skip
-
-
-def same(names: Iterable[str]) -> dict[str, str]:
-    """Rows that are shown under their own names."""
-    return {name: name for name in names}
-
-
-def spread(values: list[float]) -> str:
-    """Mean and standard deviation over the seeds."""
-    return f"{mean(values):.2f} ± {stdev(values):.2f}" if len(values) > 1 else f"{values[0]:.2f}"
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -49,7 +49,7 @@ def load_batch(config: OccLEConfig, sequence: Path | None, size: int) -> dict:
         except ModuleNotFoundError as error:
             needs = f"the synthetic world needs {error.name}; install it with: pip install 'occ_node[synth]'"
             raise DataError(f"{needs}, or give --sequence") from None
-        data = FrameDataset(frames_of([sequence]), config.preprocess, config.image_stride)
+        data = FrameDataset(frames_of([sequence]), config)
         return collate([data[n % len(data)] for n in range(size)])
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import yaml
 
 from occ_data.kitti import Sequence
-from occ_models.occle import OccLE
-from occ_node.perception import FramePreprocessor
+from occ_models.checkpoint import Network
+from occ_node.perception import CLOUD_TENSORS, FramePreprocessor
 from occ_node.runtime import Bundle, input_specs, output_specs, write_bundle
 
 from .onnx import LOGITS, run_torch, to_onnx, without_outputs
@@ -28,13 +28,14 @@ def training_recipe(folder: str | Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def golden_inputs(model: OccLE, sequence: Sequence, frame: str) -> dict[str, np.ndarray]:
+def golden_inputs(model: Network, sequence: Sequence, frame: str) -> dict[str, np.ndarray]:
     """Input tensors of one frame of a KITTI sequence."""
-    return FramePreprocessor(model.config.preprocess)(sequence.image(frame), sequence.scan(frame), sequence.calibration)
+    scan = sequence.scan(frame) if any(name in CLOUD_TENSORS for name in model.config.inputs) else None
+    return FramePreprocessor(model.config.preprocess)(sequence.image(frame), scan, sequence.calibration)
 
 
 def export_bundle(
-    model: OccLE,
+    model: Network,
     folder: str | Path,
     golden: dict[str, np.ndarray],
     *,
@@ -48,8 +49,8 @@ def export_bundle(
 
     golden: input tensors of the golden frame; its expected outputs are torch's.
     """
-    if model.config.frames != 1:
-        raise ExportError(f"frames: {model.config.frames}; a bundle's inputs are one frame, as the node gives them")
+    if (views := len(model.config.views)) != 1:
+        raise ExportError(f"frames: {views}; a bundle's inputs are one frame, as the node gives them")
     config = model.config.preprocess
     whole = to_onnx(model)
     shipped = without_outputs(whole, LOGITS)
@@ -58,11 +59,11 @@ def export_bundle(
     samples = {"the golden frame": golden, "noise": random_inputs(config, seed=0)}
     parity = check_parity(model, shipped, whole, samples)
     expected = run_torch(model, golden)
-    inputs, outputs = input_specs(config), output_specs(config.grid)
+    inputs, outputs = input_specs(config, model.config.inputs), output_specs(config.grid)
     bundle = write_bundle(
         folder,
         name=name or Path(folder).name,
-        model="occle",
+        model=model.config.model,
         size=model.config.name,
         version=version,
         preprocess=config,

@@ -12,8 +12,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from occ_models.occle import OccLE
-from occ_models.occle.head import decide
+from occ_models.checkpoint import Network
+from occ_models.layers.head import decide
 from occ_node.runtime import input_specs
 
 from .opset import EXPORTED, lower_opset
@@ -27,18 +27,19 @@ class Engine(nn.Module):
 
     outputs = ("labels", "confidence", *LOGITS)
 
-    def __init__(self, model: OccLE):
+    def __init__(self, model: Network):
         super().__init__()
         self.model = model
 
-    def forward(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, ...]:
-        logits = self.model.logits(image, voxels, voxel_counts, voxel_table, occupancy, lifting)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        """inputs : in the order of the configuration's `inputs`"""
+        logits = self.model.logits(*inputs)
         return *decide(*logits), *logits
 
 
-def to_onnx(model: OccLE) -> onnx.ModelProto:
+def to_onnx(model: Network) -> onnx.ModelProto:
     """Export with all outputs of `Engine`; the model holds its weights and no trace of the machine it was made on."""
-    specs = input_specs(model.config.preprocess)
+    specs = input_specs(model.config.preprocess, model.config.inputs)
     with torch.no_grad(), _quiet():
         program = torch.onnx.export(
             Engine(model).eval(),
@@ -78,10 +79,10 @@ def _retain(items: Any, wanted: Callable[[Any], Any]) -> None:
     items.extend(kept)
 
 
-def run_torch(model: OccLE, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def run_torch(model: Network, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The reference: outputs of `Engine` by name."""
     with torch.no_grad():
-        results = Engine(model).eval()(**{name: torch.from_numpy(a) for name, a in inputs.items()})
+        results = Engine(model).eval()(*(torch.from_numpy(inputs[name]) for name in model.config.inputs))
     return {name: result.numpy() for name, result in zip(Engine.outputs, results, strict=True)}
 
 

@@ -8,7 +8,7 @@ import onnx
 import onnxruntime
 import openvino
 
-from occ_models.occle import OccLE
+from occ_models.checkpoint import Network
 from occ_node.perception import Calibration, FramePreprocessor, PreprocessConfig
 
 from .onnx import LOGITS, run_torch
@@ -48,7 +48,7 @@ Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 def check_parity(
-    model: OccLE, shipped: onnx.ModelProto, whole: onnx.ModelProto, samples: dict[str, dict[str, np.ndarray]]
+    model: Network, shipped: onnx.ModelProto, whole: onnx.ModelProto, samples: dict[str, dict[str, np.ndarray]]
 ) -> list[Parity]:
     """Compare torch, ONNX Runtime and OpenVINO (f32) on each sample; raises ParityError naming all that fail.
 

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from occ_models.checkpoint import Network
 from occ_models.config import load_config
-from occ_models.data import INPUTS
 from occ_models.kernels import use_kernels
 from occ_models.occle import OccLE
 from occ_node.runtime import BackendError, input_specs
@@ -39,7 +39,7 @@ class TorchBackend:
     name = "torch"
 
     def __init__(
-        self, model: OccLE, mode: str = "graph", precision: str = "f32", kernels: bool = False, device: str = "cuda"
+        self, model: Network, mode: str = "graph", precision: str = "f32", kernels: bool = False, device: str = "cuda"
     ):
         if mode not in MODES or precision not in PRECISIONS:
             expected = f"{', '.join(MODES)} and {', '.join(PRECISIONS)}"
@@ -51,9 +51,9 @@ class TorchBackend:
         network = Network(model.to(PRECISIONS[precision]))
         self._inputs = {
             spec.name: torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype), device=device)
-            for spec in input_specs(model.config.preprocess)
+            for spec in input_specs(model.config.preprocess, model.config.inputs)
         }
-        arguments = tuple(self._inputs[name] for name in INPUTS)
+        arguments = tuple(self._inputs[name] for name in model.config.inputs)
         if mode == "compiled":
             network = torch.compile(network, dynamic=False)
         elif mode == "tensorrt":
@@ -89,17 +89,15 @@ class TorchBackend:
 
 
 class Network(nn.Module):
-    """`OccLE.predict` as a module, in whatever precision its weights have."""
+    """A network's `predict` as a module, in whatever precision its weights have."""
 
-    def __init__(self, model: OccLE):
+    def __init__(self, model: Network):
         super().__init__()
         self.model = model
 
-    def forward(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, Tensor]:
-        dtype = self.model.head.hit.dtype
-        return self.model.predict(
-            image.to(dtype), voxels.to(dtype), voxel_counts, voxel_table, occupancy, lifting.to(dtype)
-        )
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        dtype = self.model.head.occupancy.weight.dtype
+        return self.model.predict(*(tensor.to(dtype) if tensor.is_floating_point() else tensor for tensor in inputs))
 
 
 def record(step: Callable[[], tuple[Tensor, ...]]) -> Callable[[], tuple[Tensor, ...]]:

@@ -74,8 +74,12 @@ LEVELS = {
     "weak": _WEAK,
     "middle": _MIDDLE,
     "strong": _STRONG,
+    "camera": replace(_SCENE, brightness=0.3, contrast=0.3, saturation=0.4),
+    "appearance": AugmentationConfig(brightness=0.3, contrast=0.3, saturation=0.4),
 }
-"""Strengths by name; teacher and the student's weak, middle and strong are those of OccLE's Table 1."""
+"""Strengths by name; teacher and the student's weak, middle and strong are those of OccLE's Table 1. For a camera
+alone: "camera", and "appearance" where features that were computed before must stay true.
+"""
 
 
 def rigid(rng: np.random.Generator, config: AugmentationConfig) -> np.ndarray | None:

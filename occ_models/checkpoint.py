@@ -7,13 +7,21 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from .config import ConfigError, OccLEConfig, load_config, save_config
+from .config import ConfigError, MonoOccConfig, OccLEConfig, load_saved, save_config
+from .monoocc import MonoOcc
 from .occle import OccLE
 
 WEIGHTS, CONFIG, LAST = "model.safetensors", "config.yaml", "last.ckpt"
 
+Network = OccLE | MonoOcc
 
-def save_checkpoint(model: OccLE, folder: Path) -> None:
+
+def make_network(config: OccLEConfig | MonoOccConfig) -> Network:
+    """The network of a configuration, with fresh weights."""
+    return OccLE(config) if isinstance(config, OccLEConfig) else MonoOcc(config)
+
+
+def save_checkpoint(model: Network, folder: Path) -> None:
     """Write weights and configuration, each by rename; the weights last: where they are, the folder is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     save_config(model.config, folder / CONFIG)
@@ -23,11 +31,11 @@ def save_checkpoint(model: OccLE, folder: Path) -> None:
     os.replace(part, folder / WEIGHTS)
 
 
-def load_checkpoint(folder: str | Path, config: OccLEConfig | None = None) -> OccLE:
+def load_checkpoint(folder: str | Path, config: OccLEConfig | MonoOccConfig | None = None) -> Network:
     """A network with trained weights; `config` overrides the folder's own where shapes agree."""
     folder = Path(folder)
     _expect(folder, WEIGHTS, CONFIG)
-    model = OccLE(config or load_config(folder / CONFIG))
+    model = make_network(config or load_saved(folder / CONFIG))
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (RuntimeError, SafetensorError) as error:
@@ -35,12 +43,12 @@ def load_checkpoint(folder: str | Path, config: OccLEConfig | None = None) -> Oc
     return model
 
 
-def average_of(folder: Path) -> OccLE:
+def average_of(folder: Path) -> Network:
     """The averaged network inside a training's `last.ckpt`: what an interrupted training has so far."""
     _expect(folder, LAST, CONFIG)
     state = torch.load(folder / LAST, map_location="cpu", weights_only=True)["state_dict"]
     prefix = "average.module."
-    model = OccLE(load_config(folder / CONFIG))
+    model = make_network(load_saved(folder / CONFIG))
     model.load_state_dict({k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)})
     return model
 

@@ -13,6 +13,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="occ-train", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
     _occle_arguments(verbs)
+    _monoocc_arguments(verbs)
     _weights_arguments(verbs)
     add_export_arguments(verbs.add_parser("export", help="weights to an engine bundle"))
     add_precision_arguments(verbs.add_parser("precision", help="f16 and int8 models for a bundle, measured"))
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _occle_arguments(verbs) -> None:
-    from .recipe import PHASES, Recipe, TrainingConfig
+    from .recipe import Recipe
 
     parser = verbs.add_parser(
         "occle",
@@ -46,16 +47,45 @@ def _occle_arguments(verbs) -> None:
         "      --output out/supervised\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _training_arguments(parser, Recipe, "paper, supervised")
+
+
+def _monoocc_arguments(verbs) -> None:
+    from .recipe import MonoOccRecipe
+
+    parser = verbs.add_parser(
+        "monoocc",
+        help="train MonoOcc, which sees with a camera alone",
+        description="Train MonoOcc in its phases: depth and query proposals, the privileged teacher that sees several\n"
+        "frames (where --teacher names its network), then the student. What is complete in OUTPUT is left\n"
+        "alone, what was interrupted goes on from its last checkpoint.",
+        epilog="examples:\n"
+        "  occ-train monoocc --train data/sequences/0[0-7] --validation data/sequences/08 --output out/mono\n"
+        "  occ-train monoocc --teacher nano-l --train data/sequences/0[0-7] --validation data/sequences/08 \\\n"
+        "      --output out/distilled\n"
+        "  occ-train monoocc --recipe monoocc-paper --config base --devices 4 --precision bf16-mixed \\\n"
+        "      --teacher-backbone internimage_xl_22k_192to384.pth --output out/base \\\n"
+        "      --train kitti/sequences/{00,01,02,03,04,05,06,07,09,10} --validation kitti/sequences/08\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _training_arguments(parser, MonoOccRecipe, "monoocc-paper")
+
+
+def _training_arguments(parser, recipe, shipped: str) -> None:
+    """What the trainings of both networks have; `recipe` is the class of their settings."""
+    from .recipe import TrainingConfig
+
     parser.add_argument("--config", default="nano", help="pico, nano, small, base or a YAML file (default nano)")
-    parser.add_argument("--recipe", help="paper, supervised or a YAML file; the options below override it")
-    parser.add_argument("--phase", choices=("all", *PHASES), default="all", help="run this one alone (default all)")
+    parser.add_argument("--recipe", help=f"{shipped} or a YAML file; the options below override it")
+    phases = ("all", *recipe.all_phases)
+    parser.add_argument("--phase", choices=phases, default="all", help="run this one alone (default all)")
     parser.add_argument("--train", nargs="+", required=True, metavar="FOLDER", help="sequence folders to learn from")
     parser.add_argument(
         "--validation", nargs="+", required=True, metavar="FOLDER", help="sequence folders to measure on"
     )
     parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints, logs and weights")
     parser.add_argument("--initial", type=Path, help="folder with the weights to start from")
-    for title, cls in (("the method", Recipe), ("training", TrainingConfig)):
+    for title, cls in (("the method", recipe), ("training", TrainingConfig)):
         group = parser.add_argument_group(title)
         for field in fields(cls):
             if "help" in field.metadata:
@@ -64,23 +94,30 @@ def _occle_arguments(verbs) -> None:
                     f"--{field.name.replace('_', '-')}",
                     type=kind,  # what a setting may be is the recipe's to check
                     metavar=f"{{{','.join(choices)}}}" if choices else kind.__name__.upper(),
-                    help=f"{field.metadata['help']} (default {field.default})",
+                    help=f"{field.metadata['help']} (default {field.default or 'none'})",
                 )
-    parser.set_defaults(run=_occle)
+    parser.set_defaults(run=_train, recipe_class=recipe)
 
 
-def _occle(arguments) -> int:
-    from .config import load_config
-    from .occle.trainer import Trainer
-    from .recipe import PHASES, load_recipe
+def _train(arguments) -> int:
+    from .config import MonoOccConfig, OccLEConfig, load_config
+    from .recipe import MonoOccRecipe, load_recipe
 
-    recipe = load_recipe(arguments.recipe)
+    if arguments.recipe_class is MonoOccRecipe:
+        from .monoocc.trainer import Trainer
+
+        network = MonoOccConfig
+    else:
+        from .occle.trainer import Trainer
+
+        network = OccLEConfig
+    recipe = load_recipe(arguments.recipe, arguments.recipe_class)
     recipe = replace(_override(recipe, arguments), training=_override(recipe.training, arguments))
     trainer = Trainer(
-        load_config(arguments.config), recipe, arguments.train, arguments.validation, arguments.output,
+        load_config(arguments.config, network), recipe, arguments.train, arguments.validation, arguments.output,
         arguments.initial,
     )  # fmt: skip
-    trainer.run(PHASES if arguments.phase == "all" else (arguments.phase,))
+    trainer.run(() if arguments.phase == "all" else (arguments.phase,))
     return 0
 
 

@@ -10,10 +10,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
+from safetensors.numpy import load_file
 from torch.utils.data import Dataset
 
 from occ_data.kitti import DataError, Sequence, read_classes
-from occ_node.perception import KITTI_GRID, Calibration, FramePreprocessor, PreprocessConfig
+from occ_node.perception import CLOUD_TENSORS, KITTI_GRID, Calibration, FramePreprocessor
 from occ_node.perception.taxonomy import IGNORE, points_from_raw
 
 from .augmentation import (
@@ -26,10 +27,10 @@ from .augmentation import (
     thin_cloud,
 )
 from .augmentation import transform_labels as moved
+from .config import MonoOccConfig, OccLEConfig
 from .sampling import Draw, labelled_frames
-from .targets import downscale_labels, project_labels, read_geometry, vote_labels
+from .targets import downscale_labels, nearest_wins, project_labels, read_geometry, vote_labels
 
-INPUTS = ("image", "voxels", "voxel_counts", "voxel_table", "occupancy", "lifting")
 # Points kept in memory: the scene box and what a turn of it can bring in, metres.
 _REACH_LOW, _REACH_HIGH = (-15.0, -38.0, -4.0), (65.0, 38.0, 6.0)
 
@@ -38,6 +39,7 @@ class Frame(NamedTuple):
     """A frame to learn from: `labelled` says whether its voxel labels may be looked at, `root` which data set it is of.
 
     occupied: file of the geometric teacher's probabilities, where the frame has some (`geometry_labels`).
+    features: file of the temporal teacher's voxel features (`teacher_features`).
     """
 
     sequence: Sequence
@@ -45,6 +47,7 @@ class Frame(NamedTuple):
     labelled: bool
     root: int = 0
     occupied: Path | None = None
+    features: Path | None = None
 
     def __str__(self) -> str:
         return f"{self.sequence.name}/{self.id}"
@@ -98,12 +101,15 @@ def check_files(frames: Iterable[Frame], image_labels: str | None, past: bool = 
 
 
 class Sensors(NamedTuple):
-    """What one frame saw, at the network's image size; point_classes : (N,) uint8, IGNORE where not known."""
+    """What one frame saw, at the network's image size; point_classes : (N,) uint8, IGNORE where not known; depth :
+    (h, w) float32, of the points as `FramePreprocessor.depth_tensor` has it.
+    """
 
     image: np.ndarray
     points: np.ndarray
     point_classes: np.ndarray
     label_map: np.ndarray
+    depth: np.ndarray
     calibration: Calibration
 
 
@@ -129,37 +135,38 @@ class FrameCache:
 class FrameDataset(Dataset):
     """Frames as network inputs and targets.
 
-    image_labels: where the classes of pixels and points come from: "pseudo_labels", the class maps of the images;
-    "points", the labels of the scan's points; None, nowhere. past: N, the frame and the N-1 before it, side by side
-    along the batch axis in the current frame's coordinates. thresholds: least probability for the geometric teacher's
-    "free" and "occupied" to count.
+    config: of the network; its `views` say which frames stand side by side along the batch axis, all in the current
+    frame's coordinates. image_labels: where the classes of pixels and points come from: "pseudo_labels", the class maps
+    of the images; "points", the labels of the scan's points; None, nowhere. thresholds: least probability for the
+    geometric teacher's "free" and "occupied" to count.
 
     A sample, whole after `collate`, holds the network's inputs (batch axis of N) and the targets, uint8 with IGNORE:
     `labels` (1, X, Y, Z), all ignored where the frame's labels are withheld; `geometry` (1, x, y, z) of the feature
     grid, 0 free or 1 occupied; `labels_3d` (1, x, y, z), where more than one point lies (section 3.5.1); `labels_2d`
-    (1, h, w) at the image stride; also `labelled` (1,) bool and `name`.
+    (1, h, w) at the image stride; `true_depth` (1, H/8, W/8) float32, canonical metres of the scan's points, 0 where
+    none falls; the temporal teacher's `features` (1, C, x, y, z) where the frames have them; also `labelled` (1,) bool
+    and `name`.
     """
 
     def __init__(
         self,
         frames: list[Frame],
-        preprocess: PreprocessConfig,
-        image_stride: int,
+        config: OccLEConfig | MonoOccConfig,
         augmentation: AugmentationConfig = LEVELS["none"],
         seed: int = 0,
         image_labels: str | None = "points",
-        past: int = 1,
         thresholds: tuple[float, float] = (0.95, 0.95),
         cache: FrameCache | None = None,
     ):
-        self.frames, self.preprocess = frames, preprocess
-        self.augmentation, self.seed, self.image_labels, self.past = augmentation, seed, image_labels, past
+        self.frames, self.preprocess, self.inputs, self.views = frames, config.preprocess, config.inputs, config.views
+        self.augmentation, self.seed, self.image_labels = augmentation, seed, image_labels
         self.thresholds = thresholds
-        self.coarse = preprocess.grid.coarsen(preprocess.lifting_factor)
-        width, height = preprocess.image_size
-        self.map_shape = (-(-height // image_stride), -(-width // image_stride))
+        self._with_cloud = any(name in CLOUD_TENSORS for name in self.inputs)
+        self.coarse = self.preprocess.grid.coarsen(self.preprocess.lifting_factor)
+        width, height = self.preprocess.image_size
+        self.map_shape = (-(-height // config.image_stride), -(-width // config.image_stride))
         self._cache = cache or FrameCache(4.0)
-        self._prepare = FramePreprocessor(preprocess)
+        self._prepare = FramePreprocessor(self.preprocess)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -179,18 +186,22 @@ class FrameDataset(Dataset):
         T = rigid(rng, config)
         mirror = rng.random() < config.mirror_p
         inputs, targets = [], {}
-        for n in range(self.past):
-            seen, T_now_then = self._moment(frame, n)
+        for back in self.views:
+            seen, T_now_then = self._moment(frame, back)
             move = T_now_then if T is None else T @ T_now_then
             tensors, points, classes = self._inputs(seen, move, mirror, rng)
             inputs.append(tensors)
-            if n == 0:
-                label_map = seen.label_map[:, ::-1] if mirror else seen.label_map
-                targets = {"labels_2d": label_map, "labels_3d": vote_labels(points, classes, self.coarse)}
+            if not back:
+                label_map, depth = (a[:, ::-1] if mirror else a for a in (seen.label_map, seen.depth))
+                targets = {"labels_2d": label_map, "true_depth": depth}
+                if self._with_cloud:
+                    targets["labels_3d"] = vote_labels(points, classes, self.coarse)
         labels, geometry = self._labels(frame, T, mirror)
         targets |= {"labels": labels, "geometry": geometry}
         sample = {name: np.concatenate([tensors[name] for tensors in inputs]) for name in inputs[0]}
         sample |= {name: target[None] for name, target in targets.items()}
+        if frame.features is not None:
+            sample["features"] = load_file(frame.features)["features"].astype(np.float32)
         sample["labelled"] = np.array([frame.labelled])
         tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in sample.items()}
         return tensors | {"name": str(frame)}
@@ -201,20 +212,19 @@ class FrameDataset(Dataset):
         calibration = replace(seen.calibration, T_cam_lidar=seen.calibration.T_cam_lidar @ np.linalg.inv(T))
         points, kept = thin_cloud(seen.points, rng, self.augmentation)
         points = move_points(points, T, mirror)
-        tensors = {"image": self._prepare.image_tensor(image, calibration)}
-        lifting = self._prepare.lifting(calibration).coordinates
+        tensors = self._prepare(image, points if self._with_cloud else None, calibration)
         if mirror:
             x, y, z = self.coarse.shape
-            lifting = lifting.reshape(x, y, z, 2)[:, ::-1].copy()
+            lifting = tensors["lifting"].reshape(x, y, z, 2)[:, ::-1].copy()
             lifting[..., 0] = np.where(lifting[..., 0] >= -1, -lifting[..., 0], lifting[..., 0])
-            lifting = lifting.reshape(x * y, z, 2)
+            tensors["lifting"] = lifting.reshape(1, x * y, z, 2)
+            tensors["voxel_depth"] = tensors["voxel_depth"].reshape(x, y, z)[:, ::-1].reshape(1, x * y, z)
             tensors["image"] = tensors["image"][..., ::-1]
-        tensors |= self._prepare.cloud_tensors(points)
-        limit = points_per_voxel(rng, self.augmentation, self.preprocess.voxelizer.max_points)
-        tensors["voxels"][:, limit:] = 0
-        tensors["voxel_counts"] = np.minimum(tensors["voxel_counts"], limit)
-        tensors["lifting"] = lifting[None]
-        return tensors, points, seen.point_classes[kept]
+        if self._with_cloud:
+            limit = points_per_voxel(rng, self.augmentation, self.preprocess.voxelizer.max_points)
+            tensors["voxels"][:, limit:] = 0
+            tensors["voxel_counts"] = np.minimum(tensors["voxel_counts"], limit)
+        return {name: tensors[name] for name in self.inputs}, points, seen.point_classes[kept]
 
     def _labels(self, frame: Frame, T: np.ndarray | None, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
         """Voxel labels on the grid and binary geometry on the feature grid, as far as the frame has them."""
@@ -259,24 +269,32 @@ class FrameDataset(Dataset):
 
     def _sensors(self, sequence: Sequence, frame: str, image_labels: str | None) -> Sensors:
         points, calibration, image = sequence.scan(frame), sequence.calibration, sequence.image(frame)
-        near = np.all((points[:, :3] > _REACH_LOW) & (points[:, :3] < _REACH_HIGH), axis=1)
-        points = points[near]
+        uv, distance = calibration.project(points)
+        metres = (distance * calibration.canonical).astype(np.float32)
+        depth = nearest_wins(uv, distance, metres, 0, calibration.image_size, self.preprocess.depth_shape)
+        near = np.all((points[:, :3] > _REACH_LOW) & (points[:, :3] < _REACH_HIGH), axis=1) & self._with_cloud
         classes = np.full(len(points), IGNORE, np.uint8)
         label_map = np.full(self.map_shape, IGNORE, np.uint8)
         if image_labels == "points":
-            classes = points_from_raw(sequence.point_labels(frame))[near]
-            uv, depth = calibration.project(points)
-            label_map = project_labels(uv, depth, classes, calibration.image_size, self.map_shape)
+            classes = points_from_raw(sequence.point_labels(frame))
+            label_map = project_labels(uv, distance, classes, calibration.image_size, self.map_shape)
         elif image_labels == "pseudo_labels":
             path = sequence.file("pseudo_labels", frame, "png")
             pixels = read_classes(path)
             if pixels.shape != image.shape[:2]:
                 raise DataError(f"{path}: shape {pixels.shape}; expected {image.shape[:2]}, that of the image")
-            classes = classes_at(pixels, calibration.project(points)[0])
+            classes = classes_at(pixels, uv)
             label_map = cv2.resize(pixels, self.map_shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+        # A network that sees with a camera alone wants of the cloud what has been projected now.
+        points, classes = points[near], classes[near]
         size = self.preprocess.image_size
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return Sensors(image, points, classes, label_map, resized(calibration, size))
+        return Sensors(image, points, classes, label_map, depth, resized(calibration, size))
+
+
+def inputs_of(batch: dict, config: OccLEConfig | MonoOccConfig) -> tuple[torch.Tensor, ...]:
+    """The network's arguments."""
+    return tuple(batch[name] for name in config.inputs)
 
 
 def classes_at(pixels: np.ndarray, uv: np.ndarray) -> np.ndarray:
@@ -300,7 +318,8 @@ def resized(calibration: Calibration, size: tuple[int, int]) -> Calibration:
 def collate(samples: list[dict]) -> dict:
     """Batch samples: voxel rows one after another, each table moved to its own rows; `name` becomes a list."""
     batch = {name: torch.cat([s[name] for s in samples]) for name in samples[0] if name != "name"}
-    rows = len(batch["voxel_counts"]) // len(batch["voxel_table"])
-    for n, table in enumerate(batch["voxel_table"]):
-        table += n * rows
+    if "voxel_table" in batch:
+        rows = len(batch["voxel_counts"]) // len(batch["voxel_table"])
+        for n, table in enumerate(batch["voxel_table"]):
+            table += n * rows
     return batch | {"name": [s["name"] for s in samples]}

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import ClassVar
 
 from .config import CONFIGS, ConfigError, load_config
 
 RECIPES = CONFIGS / "recipes"
-PHASES = ("semantic", "teacher", "student", "joint")
 
 
 def setting(default, help: str, choices: tuple[str, ...] = ()):
@@ -35,9 +35,19 @@ class TrainingConfig:
     nodes: int = setting(1, "machines, under torchrun or Slurm")
 
 
+def check_choices(recipe) -> None:
+    """Raise ConfigError for a setting that is none of those it may be."""
+    for entry in fields(recipe):
+        choices, value = entry.metadata.get("choices"), getattr(recipe, entry.name)
+        if choices and value not in choices:
+            raise ConfigError(f"{entry.name}: expected one of {', '.join(choices)}, got {value!r}")
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What each part of OccLE's method does."""
+
+    all_phases: ClassVar[tuple[str, ...]] = ("semantic", "teacher", "student", "joint")
 
     share: float = setting(0.1, "of the voxel labels that are used, an interval sample")
     image_labels: str = setting(
@@ -70,10 +80,7 @@ class Recipe:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):
-        for entry in fields(self):
-            choices, value = entry.metadata.get("choices"), getattr(self, entry.name)
-            if choices and value not in choices:
-                raise ConfigError(f"{entry.name}: expected one of {', '.join(choices)}, got {value!r}")
+        check_choices(self)
         if not self.share and self.projection == "none":
             raise ConfigError("share: 0 leaves the fusion nothing to learn from where projection is none")
 
@@ -84,9 +91,57 @@ class Recipe:
         """
         geometric = self.geometric in ("frozen", "teacher")
         has = (self.semantic == "pretrained", geometric and self.share > 0, geometric and self.share > 0, True)
-        return tuple(name for name, wanted in zip(PHASES, has, strict=True) if wanted)
+        return tuple(name for name, wanted in zip(self.all_phases, has, strict=True) if wanted)
 
 
-def load_recipe(name_or_path: str | Path | None) -> Recipe:
-    """Read a YAML file, or one of those that ship by name: paper, supervised. None: the defaults."""
-    return Recipe() if name_or_path is None else load_config(name_or_path, Recipe, RECIPES)
+@dataclass(frozen=True)
+class MonoOccRecipe:
+    """What each part of MonoOcc's method does."""
+
+    all_phases: ClassVar[tuple[str, ...]] = ("depth", "teacher", "student")
+
+    share: float = setting(1.0, "of the voxel labels that are used, an interval sample")
+    semantic_2d: str = setting(
+        "points",
+        "auxiliary loss on the image (eq. 7): on the labels of the scan's points (the paper's), on pseudo labels, none",
+        ("points", "pseudo_labels", "none"),
+    )
+    teacher: str = setting(
+        "", "network configuration of the privileged teacher (section III-C): a name such as nano-l, or a YAML file; "
+        "empty: no distillation",
+    )  # fmt: skip
+    teacher_backbone: str = setting("", "public checkpoint of the teacher's InternImage; empty: fresh weights")
+    teacher_features: str = setting(
+        "online",
+        "the teacher runs beside its student, or its features are cached: then the scene is not turned or mirrored",
+        ("online", "cached"),
+    )
+    temperature: float = setting(2.0, "of the distillation's softmax (eq. 9)")
+    depth_steps: int = setting(2000, "steps of the depth head and the proposals alone")
+    teacher_steps: int = setting(4000, "steps of the teacher")
+    student_steps: int = setting(4000, "steps of the student")
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    unlabelled_every: ClassVar[int] = 0
+
+    def __post_init__(self):
+        check_choices(self)
+        if not 0 < self.share <= 1:
+            raise ConfigError(
+                f"share: expected more than 0 and at most 1, got {self.share}: no loss does without labels"
+            )
+        if not self.temperature > 0:
+            raise ConfigError(f"temperature: expected a positive number, got {self.temperature}")
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """Depth and proposals; the teacher, where there is one; the student."""
+        return tuple(phase for phase in self.all_phases if self.teacher or phase != "teacher")
+
+
+def load_recipe(name_or_path: str | Path | None, cls=Recipe) -> Recipe | MonoOccRecipe:
+    """Read a YAML file, or one of those that ship by name: for OccLE paper, supervised; for MonoOcc monoocc-paper.
+
+    None: the defaults.
+    """
+    return cls() if name_or_path is None else load_config(name_or_path, cls, RECIPES)

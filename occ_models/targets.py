@@ -60,14 +60,19 @@ def project_labels(uv: np.ndarray, depth: np.ndarray, labels: np.ndarray, image_
     uv : (N, 2) pixels of an image of `image_size` (width, height), NaN behind the camera; labels : (N,) uint8.
     Returns `shape` (h, w) uint8.
     """
+    return nearest_wins(uv, depth, labels, IGNORE, image_size, shape)
+
+
+def nearest_wins(uv: np.ndarray, depth: np.ndarray, values: np.ndarray, other, image_size, shape: tuple[int, int]):
+    """As `project_labels`, of any values (N,); `other` where no point falls."""
     height, width = shape
     with np.errstate(invalid="ignore"):
         inside = np.all((uv >= 0) & (uv < image_size), axis=1)
     column = (uv[inside, 0] * width / image_size[0]).astype(int)
     row = (uv[inside, 1] * height / image_size[1]).astype(int)
     far_first = np.argsort(-depth[inside], kind="stable")
-    target = np.full(shape, IGNORE, np.uint8)
-    target[row[far_first], column[far_first]] = labels[inside][far_first]
+    target = np.full(shape, other, values.dtype)
+    target[row[far_first], column[far_first]] = values[inside][far_first]
     return target
 
 

@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from ..config import FusionConfig
 from ..layers.conv import conv_bn_relu, upsample_to
+from ..layers.heights import grid_from_heights, heights_as_channels
 from ..layers.hilbert import hilbert_order
 from ..layers.ssd import Mamba2
-from .lidar import grid_from_heights, heights_as_channels
 
 
 class PositionalEmbedding(nn.Module):

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from ..config import OccLEConfig
 from ..layers.conv import ResNet, conv_bn_relu
+from ..layers.image import lift
 from .lidar import LidarEncoder3d
-from .semantic import lift
 
 
 class AxialAttention(nn.Module):

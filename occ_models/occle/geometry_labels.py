@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.distributed as distributed
 import yaml
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -16,7 +15,8 @@ from tqdm import tqdm
 from occ_data.kitti import read_gray, write_png
 
 from ..config import write_yaml
-from ..data import INPUTS, Frame, FrameDataset, collate
+from ..data import Frame, FrameDataset, collate, inputs_of
+from ..processes import shared_work
 from ..targets import CERTAIN
 from .geometric import occupancy_logit
 from .model import OccLE
@@ -30,25 +30,22 @@ def label_geometry(model: OccLE, data: FrameDataset, folder: Path, tau: float, k
     data: not augmented. Processes that train together share the work. Returns the data set's frames with their files.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    together = distributed.is_available() and distributed.is_initialized()
-    rank, world = (distributed.get_rank(), distributed.get_world_size()) if together else (0, 1)
     frames = [f if f.labelled else f._replace(occupied=_file(folder, f)) for f in data.frames]
-    mine = [n for n, f in enumerate(frames) if f.occupied][rank::world]  # before looking at what others have written
-    missing = [n for n in mine if not frames[n].occupied.is_file()]
+    unlabelled = [n for n, f in enumerate(frames) if f.occupied]
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).eval()
-    loader = DataLoader(torch.utils.data.Subset(data, missing), collate_fn=collate)
-    for n, batch in zip(missing, tqdm(loader, desc="teacher", unit="frame", disable=rank > 0), strict=True):
-        with torch.no_grad():
-            logit = occupancy_logit(model.geometry(*(batch[name].to(device) for name in INPUTS)))[0]
-        probability = (logit.float().sigmoid() * CERTAIN).round().byte().cpu().numpy()
-        write_png(frames[n].occupied, probability.reshape(len(probability), -1))
-    if together:
-        distributed.barrier()
-    if rank == 0 and not (folder / THRESHOLDS).is_file():
-        _write_thresholds(folder, [f.occupied for f in frames if f.occupied], tau, keep)
-    if together:
-        distributed.barrier()
+    with shared_work(len(unlabelled)) as (mine, rank):
+        missing = [unlabelled[n] for n in mine if not frames[unlabelled[n]].occupied.is_file()]
+        loader = DataLoader(torch.utils.data.Subset(data, missing), collate_fn=collate)
+        for n, batch in zip(missing, tqdm(loader, desc="teacher", unit="frame", disable=rank > 0), strict=True):
+            with torch.no_grad():
+                inputs = (tensor.to(device) for tensor in inputs_of(batch, model.config))
+                logit = occupancy_logit(model.geometry(*inputs))[0]
+            probability = (logit.float().sigmoid() * CERTAIN).round().byte().cpu().numpy()
+            write_png(frames[n].occupied, probability.reshape(len(probability), -1))
+    with shared_work(1) as (mine, _):
+        if mine and not (folder / THRESHOLDS).is_file():
+            _write_thresholds(folder, [f.occupied for f in frames if f.occupied], tau, keep)
     return frames
 
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.conv import UNetDecoder, conv_bn_relu
+from ..layers.heights import grid_from_heights
 from ..layers.sparse import MaskedConv3d
 
 # Metres (and intensity) to about one. VoxelNet leaves this to batch statistics, which padded rows would spoil.
@@ -36,16 +37,6 @@ class VoxelFeatureEncoder(nn.Module):
 def spread(features: Tensor, table: Tensor) -> Tensor:
     """Rows (V, C) onto the grid by one Gather: table (B, X, Y, Z) -> (B, X, Y, Z, C). Row 0 is the empty voxel."""
     return F.embedding(table, features)
-
-
-def heights_as_channels(grid: Tensor) -> Tensor:
-    """(B, C, X, Y, Z) -> (B, Z*C, X, Y); no copy where the channels lie innermost in memory."""
-    return grid.permute(0, 2, 3, 4, 1).flatten(3).permute(0, 3, 1, 2)
-
-
-def grid_from_heights(x: Tensor, depth: int) -> Tensor:
-    """(B, Z*C, X, Y) -> (B, C, X, Y, Z): the way back from `heights_as_channels`."""
-    return x.permute(0, 2, 3, 1).unflatten(3, (depth, -1)).permute(0, 4, 1, 2, 3)
 
 
 class LidarUNet(nn.Module):

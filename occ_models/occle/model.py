@@ -5,9 +5,9 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from ..config import OccLEConfig
+from ..layers.head import ScanHead, columns_of_cells, decide, gate, grid_of_cells
 from .dual_mamba import DualMambaFusion
 from .geometric import GeometricBranch, occupancy_logit
-from .head import FactorisedHead, columns_of_cells, decide, gate, grid_of_cells
 from .lidar import VoxelFeatureEncoder, spread
 from .semantic import SemanticBranch
 
@@ -44,9 +44,7 @@ class OccLE(nn.Module):
         self.semantic = SemanticBranch(config)
         self.geometric = GeometricBranch(config)
         self.fusion = DualMambaFusion(c, (x, y, z), config.fusion)
-        self.head = FactorisedHead(
-            c, z, config.lidar_widths[0], pre.grid.shape[2], pre.lifting_factor, config.head_width
-        )
+        self.head = ScanHead(c, z, config.lidar_widths[0], pre.grid.shape[2], pre.lifting_factor, config.head_width)
 
     def forward(
         self,

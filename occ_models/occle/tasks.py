@@ -6,21 +6,13 @@ from torch import Tensor
 
 from occ_node.perception.taxonomy import IGNORE
 
-from ..data import INPUTS
-from ..losses import class_weights, label_loss, occupancy_losses
+from ..data import inputs_of
+from ..losses import GEOMETRY_WEIGHTS, class_weights, label_loss, mean_occupancy_losses
 from ..recipe import TrainingConfig
 from ..training import Task
 from .geometric import occupancy_logit
 from .model import OccLE
 from .projection import Projection
-
-# Free, occupied: 93 % of all voxels are free.
-_GEOMETRY_WEIGHTS = (1.0, 2.0)
-
-
-def inputs_of(batch: dict) -> tuple[Tensor, ...]:
-    """The network's arguments."""
-    return tuple(batch[name] for name in INPUTS)
 
 
 class SemanticTask(Task):
@@ -34,10 +26,10 @@ class SemanticTask(Task):
         self.register_buffer("weights", class_weights(), persistent=False)
 
     def losses(self, batch: dict) -> dict[str, Tensor]:
-        return semantic_losses(*self.model.semantic_maps(*inputs_of(batch)), batch, self.weights)
+        return semantic_losses(*self.model.semantic_maps(*inputs_of(batch, self.model.config)), batch, self.weights)
 
     def measure(self, batch: dict) -> None:
-        maps = self.average.module.semantic_maps(*inputs_of(batch))
+        maps = self.average.module.semantic_maps(*inputs_of(batch, self.model.config))
         for name, logits in zip(self.measured, maps, strict=True):
             self.metrics[name].add(_winner(logits), batch[f"labels{name}"].cpu().numpy())
 
@@ -53,14 +45,14 @@ class GeometricTask(Task):
     def __init__(self, model: OccLE, training: TrainingConfig, steps: int, keep_features: bool):
         resting = (model.semantic, model.fusion, model.head)
         super().__init__(model, training, steps, (*resting, model.voxel_features) if keep_features else resting)
-        self.register_buffer("weights", torch.tensor(_GEOMETRY_WEIGHTS), persistent=False)
+        self.register_buffer("weights", torch.tensor(GEOMETRY_WEIGHTS), persistent=False)
 
     def losses(self, batch: dict) -> dict[str, Tensor]:
-        logits = self.model.geometry(*inputs_of(batch))
+        logits = self.model.geometry(*inputs_of(batch, self.model.config))
         return {"geo": label_loss(logits, batch["geometry"], self.weights)}
 
     def measure(self, batch: dict) -> None:
-        occupied = occupancy_logit(self.average.module.geometry(*inputs_of(batch))) > 0
+        occupied = occupancy_logit(self.average.module.geometry(*inputs_of(batch, self.model.config))) > 0
         self.metrics[""].add(occupied.cpu().numpy().astype(np.uint8), batch["geometry"].cpu().numpy())
 
 
@@ -86,13 +78,13 @@ class JointTask(Task):
         super().__init__(model, training, steps, tuple(resting))
         self.semantic, self.geometric, self.projection, self.labelled = semantic, geometric, projection, labelled
         self.register_buffer("weights", class_weights(), persistent=False)
-        self.register_buffer("geometry_weights", torch.tensor(_GEOMETRY_WEIGHTS), persistent=False)
+        self.register_buffer("geometry_weights", torch.tensor(GEOMETRY_WEIGHTS), persistent=False)
 
     def losses(self, batch: dict) -> dict[str, Tensor]:
-        output = self.model(*inputs_of(batch))
+        output = self.model(*inputs_of(batch, self.model.config))
         losses = {}
         if self.labelled:
-            losses |= self._occupancy(output.occupancy, output.semantics, batch)
+            losses |= mean_occupancy_losses(output.occupancy, output.semantics, batch, self.weights, self.labelled)
         if self.semantic:
             losses |= semantic_losses(output.semantic_2d, output.semantic_3d, batch, self.weights)
         if self.geometric == "taught":
@@ -104,26 +96,8 @@ class JointTask(Task):
             losses["projection"] = label_loss(logits, labels, self.weights)
         return losses
 
-    def _occupancy(self, occupancy: Tensor, semantics: Tensor, batch: dict) -> dict[str, Tensor]:
-        """L_occ, mean over the samples that have labels: their number is the same in every batch, on the average."""
-        terms = {}
-        for n in batch["labelled"].nonzero().flatten().tolist():
-            one = slice(n, n + 1)
-            for name, value in occupancy_losses(
-                occupancy[one], semantics[one], batch["labels"][one], self.weights
-            ).items():
-                terms.setdefault(name, []).append(value)
-        # One of several processes may be without labels in a step: its parameters take part all the same.
-        if not terms:
-            return {"none": 0 * (occupancy.sum() + semantics.sum())}
-        scale = 1 / (self.labelled * len(batch["labelled"]))
-        losses = {name: scale * sum(values) for name, values in terms.items()}
-        # Occupancy decides completion and is one of twenty channels in the paper's sum: it carries more weight here.
-        losses["ce_occupied"] = 3 * losses["ce_occupied"]
-        return losses
-
     def measure(self, batch: dict) -> None:
-        labels, _ = self.average.module.predict(*inputs_of(batch))
+        labels, _ = self.average.module.predict(*inputs_of(batch, self.model.config))
         self.metrics[""].add(labels.cpu().numpy(), batch["labels"].cpu().numpy())
 
 

@@ -39,12 +39,14 @@ class FileEntry:
     bytes: int
 
 
-def input_specs(config: PreprocessConfig) -> tuple[TensorSpec, ...]:
-    """All tensors that `FramePreprocessor` makes under this configuration; an engine takes those it wants."""
+def input_specs(config: PreprocessConfig, names: Collection[str] | None = None) -> tuple[TensorSpec, ...]:
+    """All tensors that `FramePreprocessor` makes under this configuration, or those of these names in their order: an
+    engine takes what it wants.
+    """
     width, height = config.image_size
     rows, points = config.voxelizer.max_voxels, config.voxelizer.max_points
     lx, ly, lz = config.grid.coarsen(config.lifting_factor).shape
-    return (
+    specs = (
         TensorSpec("image", "float32", (1, 3, height, width)),
         TensorSpec("voxels", "float32", (rows, points, POINT_FEATURES)),
         TensorSpec("voxel_counts", "int32", (rows,)),
@@ -54,6 +56,8 @@ def input_specs(config: PreprocessConfig) -> tuple[TensorSpec, ...]:
         TensorSpec("voxel_depth", "float32", (1, lx * ly, lz)),
         TensorSpec("depth", "float32", (1, *config.depth_shape)),
     )
+    by_name = {spec.name: spec for spec in specs}
+    return specs if names is None else tuple(by_name[name] for name in names)
 
 
 def output_specs(grid: Grid) -> tuple[TensorSpec, ...]:

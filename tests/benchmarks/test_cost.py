@@ -107,7 +107,10 @@ def test_the_graph_counts_what_torch_counts():
     from occ_node.runtime import input_specs
 
     model = random_model(str(Path(__file__).parents[1] / "occ_models" / "pico.yaml"))
-    inputs = [torch.zeros(s.shape, dtype=getattr(torch, s.dtype)) for s in input_specs(model.config.preprocess)]
+    inputs = [
+        torch.zeros(s.shape, dtype=getattr(torch, s.dtype))
+        for s in input_specs(model.config.preprocess, model.config.inputs)
+    ]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model.predict(*inputs)
     cost = cost_of(without_outputs(to_onnx(model), LOGITS))

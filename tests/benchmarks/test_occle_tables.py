@@ -11,7 +11,7 @@ pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 from benchmarks.occle_runs import ROWS, figures, folder_of
 from benchmarks.occle_tables import GATED, spread, tables
 from benchmarks.report import README, fill
-from occ_models.recipe import PHASES, Recipe
+from occ_models.recipe import Recipe
 
 KEYS = ("iou", "miou", "miou_2d", "miou_3d")
 
@@ -49,7 +49,7 @@ def test_rows_take_phases_only_from_rows_that_run_them_and_before():
         Recipe(**row.recipe)
         for phase, other in row.takes.items():
             assert phase in ROWS[other].phases and phase not in row.phases
-            assert PHASES.index(phase) < min(PHASES.index(own) for own in row.phases)
+            assert Recipe.all_phases.index(phase) < min(Recipe.all_phases.index(own) for own in row.phases)
 
 
 def test_rows_do_not_share_a_folder():

@@ -39,7 +39,10 @@ def test_f_geo_has_the_shape_of_the_branch_and_is_finite(dense):
 def test_the_network_runs_with_it_in_the_branchs_place(dense):
     model = OccLE(load_config(PICO)).eval()
     model.geometric = dense
-    inputs = [torch.zeros(s.shape, dtype=getattr(torch, s.dtype)) for s in input_specs(model.config.preprocess)]
+    inputs = [
+        torch.zeros(s.shape, dtype=getattr(torch, s.dtype))
+        for s in input_specs(model.config.preprocess, model.config.inputs)
+    ]
     with torch.no_grad():
         assert model(*inputs).geometry.shape == (1, 2, X, Y, Z)
 

@@ -50,7 +50,9 @@ def test_what_is_exported_is_what_predict_computes(model, samples):
     inputs = {name: torch.from_numpy(a) for name, a in samples["noise 1"].items()}
     expected = run_torch(model, samples["noise 1"])
     with torch.no_grad():
-        labels, confidence = model.predict(*(inputs[spec.name] for spec in input_specs(CONFIG.preprocess)))
+        labels, confidence = model.predict(
+            *(inputs[spec.name] for spec in input_specs(CONFIG.preprocess, CONFIG.inputs))
+        )
     assert np.array_equal(labels.numpy(), expected["labels"])
     assert np.array_equal(confidence.numpy(), expected["confidence"])
 
@@ -84,7 +86,7 @@ def test_the_shipped_graph_is_deployable(shipped):
 def test_a_gated_networks_graph_is_deployable_and_agrees_with_torch(model, samples):
     gated = OccLE(replace(CONFIG, gate=True)).eval()
     gated.load_state_dict(model.state_dict())
-    inputs = [torch.from_numpy(samples["noise 1"][spec.name]) for spec in input_specs(CONFIG.preprocess)]
+    inputs = [torch.from_numpy(samples["noise 1"][spec.name]) for spec in input_specs(CONFIG.preprocess, CONFIG.inputs)]
     with torch.no_grad():  # so that its branch sees something in one half of the voxels
         gated.geometric.header[-1].bias[0] += occupancy_logit(gated.geometry(*inputs)).quantile(0.5)
     whole = to_onnx(gated)
@@ -99,7 +101,7 @@ def test_the_shipped_graph_has_the_frames_tensors_and_no_logits(shipped):
     inputs = {
         value.name: tuple(dim.dim_value for dim in value.type.tensor_type.shape.dim) for value in shipped.graph.input
     }
-    assert inputs == {spec.name: spec.shape for spec in input_specs(CONFIG.preprocess)}
+    assert inputs == {spec.name: spec.shape for spec in input_specs(CONFIG.preprocess, CONFIG.inputs)}
     assert [value.name for value in shipped.graph.output] == ["labels", "confidence"]
     assert list(Engine.outputs[2:]) == list(LOGITS)
 

@@ -36,9 +36,8 @@ def copy(sequence, tmp_path):
     return shutil.copytree(sequence, tmp_path / "copy" / "00")
 
 
-def data_set(folder, config=CONFIG, share=1.0, **more):
-    frames = frames_of([folder], share, unlabelled_every=1)
-    return FrameDataset(frames, config.preprocess, config.image_stride, **more)
+def data_set(folder, config=CONFIG, share=1.0, frames=1, **more):
+    return FrameDataset(frames_of([folder], share, unlabelled_every=1), replace(config, frames=frames), **more)
 
 
 # Which frames
@@ -68,7 +67,7 @@ def test_frames_of_several_data_sets_share_one_interval_sample_and_are_kept_apar
     frames = frames_of([sequence, copy], 0.25)
     assert len(ids(frames, True)) == 2
     assert {frame.root for frame in frames[:4]} != {frame.root for frame in frames[4:]}
-    kinds = FrameDataset(frames, CONFIG.preprocess, CONFIG.image_stride).kinds()
+    kinds = FrameDataset(frames, CONFIG).kinds()
     assert [[len(group) for group in kind] for kind in kinds] == [[1, 1], [3, 3]]
     assert sorted(n for kind in kinds for group in kind for n in group) == list(range(8))
 
@@ -267,7 +266,7 @@ def remissions(sample, moment, past):
 
 
 def test_earlier_clouds_lie_in_the_current_frames_coordinates(sequence):
-    sample = data_set(sequence, past=3)[3]
+    sample = data_set(sequence, frames=3)[3]
     assert [remissions(sample, n, 3) for n in range(3)] == [[0.5], [0.4], [0.3]]  # the frame, and then those before it
     # Every frame saw the same points of a world at rest: in one frame's coordinates they are in the same voxels.
     now, *before = sample["occupancy"].numpy().astype(bool)
@@ -277,7 +276,7 @@ def test_earlier_clouds_lie_in_the_current_frames_coordinates(sequence):
 
 
 def test_earlier_lifting_says_where_the_earlier_camera_saw_the_current_voxels(sequence):
-    sample = data_set(sequence, past=3)[3]
+    sample = data_set(sequence, frames=3)[3]
     calibration = Sequence(sequence).calibration
     for n in range(3):
         forward = np.eye(4)
@@ -288,7 +287,7 @@ def test_earlier_lifting_says_where_the_earlier_camera_saw_the_current_voxels(se
 
 
 def test_the_first_frame_repeats_itself(sequence):
-    first, second = (data_set(sequence, past=3)[n] for n in (0, 1))
+    first, second = (data_set(sequence, frames=3)[n] for n in (0, 1))
     assert [remissions(first, n, 3) for n in range(3)] == [[0.2], [0.2], [0.2]]
     assert [remissions(second, n, 3) for n in range(3)] == [[0.3], [0.2], [0.2]]
     for name in ("image", "lifting", "occupancy"):
@@ -297,7 +296,7 @@ def test_the_first_frame_repeats_itself(sequence):
 
 
 def test_targets_are_the_current_frames_alone(sequence):
-    one, three = (data_set(sequence, past=past)[2] for past in (1, 3))
+    one, three = (data_set(sequence, frames=frames)[2] for frames in (1, 3))
     for name in ("labels", "geometry", "labels_2d", "labels_3d", "labelled"):
         assert torch.equal(one[name], three[name])
     assert torch.equal(one["occupancy"], three["occupancy"][:1])
@@ -306,7 +305,7 @@ def test_targets_are_the_current_frames_alone(sequence):
 
 @pytest.mark.parametrize("past", [1, 3])
 def test_collated_tables_point_into_their_own_rows(sequence, past):
-    data = data_set(sequence, past=past)
+    data = data_set(sequence, frames=past)
     samples = [data[n] for n in (1, 3)]
     alone = [
         (table, voxels)
@@ -358,7 +357,7 @@ def test_teacher_labels_of_a_frame_move_with_it(sequence, tmp_path):
     path = tmp_path / "000000.png"
     write_png(path, probabilities.reshape(len(probabilities), -1))
     frames = [frame._replace(occupied=path) for frame in frames_of([sequence], 0.0)]
-    plain = FrameDataset(frames, CONFIG.preprocess, CONFIG.image_stride)[0]["geometry"][0]
+    plain = FrameDataset(frames, CONFIG)[0]["geometry"][0]
     assert (plain[1:, :16] == 1).all() and (plain[:, 16:] == 0).all() and (plain[0, 0] == IGNORE).all()
-    mirrored = FrameDataset(frames, CONFIG.preprocess, CONFIG.image_stride, AugmentationConfig(mirror_p=1.0))[0]
+    mirrored = FrameDataset(frames, CONFIG, AugmentationConfig(mirror_p=1.0))[0]
     assert torch.equal(mirrored["geometry"][0], plain.flip(1))

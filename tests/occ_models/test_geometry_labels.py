@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays  # noqa: E402
 
 from occ_data.kitti import read_gray, write_png  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
-from occ_models.data import INPUTS, FrameDataset, collate, frames_of  # noqa: E402
+from occ_models.data import FrameDataset, collate, frames_of  # noqa: E402
 from occ_models.occle import OccLE  # noqa: E402
 from occ_models.occle.geometric import occupancy_logit  # noqa: E402
 from occ_models.occle.geometry_labels import (  # noqa: E402
@@ -79,7 +79,7 @@ def labelled(sequence, tmp_path_factory):
     """The network, the data set of two frames with labels and two without, the folder and the returned frames."""
     torch.manual_seed(0)
     model = OccLE(CONFIG)
-    data = FrameDataset(frames_of([sequence], 0.5), CONFIG.preprocess, CONFIG.image_stride, image_labels=None)
+    data = FrameDataset(frames_of([sequence], 0.5), CONFIG, image_labels=None)
     folder = tmp_path_factory.mktemp("teacher") / "labels"
     return model, data, folder, label_geometry(model, data, folder, TAU, KEEP)
 
@@ -100,7 +100,7 @@ def test_files_hold_the_networks_probabilities(labelled):
         if frame.occupied:
             batch = collate([data[item]])
             with torch.no_grad():
-                expected = occupancy_logit(model.geometry(*(batch[name] for name in INPUTS)))[0].sigmoid()
+                expected = occupancy_logit(model.geometry(*(batch[name] for name in CONFIG.inputs)))[0].sigmoid()
             found = read_gray(frame.occupied).reshape(expected.shape) / CERTAIN
             assert found.std() > 0
             np.testing.assert_allclose(found, expected, atol=1 / CERTAIN)
@@ -134,9 +134,7 @@ def test_a_second_call_writes_nothing_anew_and_only_what_is_missing(labelled):
 
 def test_the_students_data_set_learns_from_the_files(labelled):
     _, data, folder, frames = labelled
-    taught = FrameDataset(
-        frames, CONFIG.preprocess, CONFIG.image_stride, image_labels=None, thresholds=read_thresholds(folder)
-    )
+    taught = FrameDataset(frames, CONFIG, image_labels=None, thresholds=read_thresholds(folder))
     for item, frame in enumerate(frames):
         geometry = taught[item]["geometry"]
         known = (geometry != IGNORE).float().mean().item()

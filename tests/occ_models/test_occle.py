@@ -6,11 +6,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 from occ_models.config import ConfigError, OccLEConfig, from_dict, load_config, to_dict  # noqa: E402
+from occ_models.layers.head import columns_of_cells, decide, gate, grid_of_cells  # noqa: E402
+from occ_models.layers.image import lift  # noqa: E402
 from occ_models.occle import OccLE  # noqa: E402
 from occ_models.occle.geometric import occupancy_logit  # noqa: E402
-from occ_models.occle.head import columns_of_cells, decide, gate, grid_of_cells  # noqa: E402
 from occ_models.occle.lidar import VoxelFeatureEncoder, spread  # noqa: E402
-from occ_models.occle.semantic import lift  # noqa: E402
 from occ_node.perception import Calibration, FramePreprocessor, Grid  # noqa: E402
 from occ_node.perception.lifting import lift_features_ref, lifting_table  # noqa: E402
 from occ_node.perception.voxelizer import VoxelizerConfig, voxelize  # noqa: E402
@@ -25,7 +25,8 @@ def frame(config, seed=0):
     rng = np.random.default_rng(seed)
     points = rng.uniform((0, -25, -2, 0), (50, 25, 3, 1), (4000, 4)).astype(np.float32)
     image = rng.integers(0, 255, (370, 1220, 3), np.uint8)
-    return FramePreprocessor(config.preprocess)(image, points, Calibration(P, T, (1220, 370)))
+    made = FramePreprocessor(config.preprocess)(image, points, Calibration(P, T, (1220, 370)))
+    return {name: made[name] for name in config.inputs}
 
 
 def tensors(arrays):

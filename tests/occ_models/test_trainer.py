@@ -18,7 +18,7 @@ from occ_models.checkpoint import load_checkpoint  # noqa: E402
 from occ_models.config import ConfigError, load_config  # noqa: E402
 from occ_models.data import collate  # noqa: E402
 from occ_models.occle.trainer import Trainer  # noqa: E402
-from occ_models.recipe import PHASES, Recipe, TrainingConfig, load_recipe  # noqa: E402
+from occ_models.recipe import Recipe, TrainingConfig, load_recipe  # noqa: E402
 from occ_models.training import Task  # noqa: E402
 
 PICO = Path(__file__).parent / "pico.yaml"
@@ -180,10 +180,10 @@ def test_variant_trains(name, sequence, tmp_path, monkeypatch):
     monkeypatch.setattr(Task, "configure_gradient_clipping", noted)
     trainer(sequence, tmp_path, replace(RECIPE, **VARIANTS[name])).run()
     assert not idle  # processes that train together wait for the gradient of everything that learns
-    for phase in PHASES_OF.get(name, PHASES):
+    for phase in PHASES_OF.get(name, Recipe.all_phases):
         state = torch.load(tmp_path / phase / "last.ckpt", weights_only=True)
         assert state["global_step"] == 2
-    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == set(PHASES_OF.get(name, PHASES))
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == set(PHASES_OF.get(name, Recipe.all_phases))
     for value in load_file(tmp_path / "model.safetensors").values():
         assert value.isfinite().all()
 

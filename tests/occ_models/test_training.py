@@ -200,7 +200,7 @@ def test_broken_image_in_the_middle_is_one_line_that_names_it(workers, sequence,
 def test_loss_falls_on_one_frame(sequence):
     torch.manual_seed(0)
     config = load_config(PICO)
-    data = FrameDataset(frames_of([sequence]), config.preprocess, config.image_stride)
+    data = FrameDataset(frames_of([sequence]), config)
     task = JointTask(OccLE(config), replace(QUICK, learning_rate=5e-3, warmup=0), 100, True, "taught", None, 1.0)
     optimizer = task.configure_optimizers()["optimizer"]
     batch, history = collate([data[0]]), []

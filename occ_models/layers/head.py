@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from occ_node.perception import NUM_CLASSES
 
-from ..layers.conv import conv_bn_relu
-from .lidar import heights_as_channels
+from .conv import conv_bn_relu
+from .heights import heights_as_channels
 
 
 def columns_of_cells(grid: Tensor) -> Tensor:
@@ -23,11 +23,10 @@ def grid_of_cells(columns: Tensor) -> Tensor:
 
 
 class FactorisedHead(nn.Module):
-    """Fused grid and half-resolution LiDAR map -> logits.
+    """Feature grid -> logits at full resolution.
 
     P(class c) = P(occupied) P(c | occupied): a dense 20-class head at full resolution would cost more than the network.
-    Everything runs at half resolution with the four columns of a cell as channels; what the scan hit in each of them
-    enters once more, as half resolution blurs it.
+    Everything runs at half resolution with the four columns of a cell as channels.
     """
 
     def __init__(self, channels: int, depth: int, half_channels: int, height: int, factor: int, width: int):
@@ -36,21 +35,42 @@ class FactorisedHead(nn.Module):
         self.grid = conv_bn_relu(channels * depth, width)
         self.merge = nn.Sequential(conv_bn_relu(width + half_channels, width, 1), conv_bn_relu(width, width))
         self.semantics = nn.Conv2d(width, (NUM_CLASSES - 1) * height // 2, 1)
+        self.occupancy = nn.Conv2d(width, 4 * height, 1)
+
+    def forward(self, grid: Tensor, *half: Tensor) -> tuple[Tensor, Tensor]:
+        """grid (B, C, X/f, Y/f, Z/f) and maps of `half_channels` in all at half resolution, (B, W, X/2, Y/2).
+
+        Returns occupancy logits (B, X/2, Y/2, 4*Z), in columns, and class logits (B, X/2, Y/2, 19, Z/2).
+        """
+        x = self.trunk(grid, *half)
+        return self.occupancy(x).permute(0, 2, 3, 1), self.classes(x)
+
+    def trunk(self, grid: Tensor, *half: Tensor) -> Tensor:
+        """What both results are made from, (B, width, X/2, Y/2)."""
+        x = self.grid(heights_as_channels(grid))
+        if self.up > 1:
+            x = F.interpolate(x, scale_factor=float(self.up), mode="nearest")
+        # Channels innermost from here on: the two wide results then have their final order in memory without a copy.
+        return self.merge(torch.cat([x, *half], 1)).contiguous(memory_format=torch.channels_last)
+
+    def classes(self, x: Tensor) -> Tensor:
+        """Class logits of the trunk's map."""
+        return self.semantics(x).permute(0, 2, 3, 1).unflatten(3, (NUM_CLASSES - 1, -1))
+
+
+class ScanHead(FactorisedHead):
+    """A factorised head that is told once more which voxels the scan hit, as half resolution blurs it."""
+
+    def __init__(self, channels: int, depth: int, half_channels: int, height: int, factor: int, width: int):
+        super().__init__(channels, depth, half_channels, height, factor, width)
         self.hits = conv_bn_relu(width + 4 * height, 4 * height, 1)
         self.occupancy = nn.Conv2d(4 * height, 4 * height, 1)
         self.hit = nn.Parameter(torch.full((4 * height,), 2.0))  # a voxel that holds a point starts as occupied
 
     def forward(self, grid: Tensor, half: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """grid (B, C, X/f, Y/f, Z/f), half (B, W, X/2, Y/2), columns (B, X/2, Y/2, 4*Z) 0 or 1 where the scan hit.
-
-        Returns occupancy logits (B, X/2, Y/2, 4*Z), in columns, and class logits (B, X/2, Y/2, 19, Z/2).
-        """
-        x = self.grid(heights_as_channels(grid))
-        if self.up > 1:
-            x = F.interpolate(x, scale_factor=float(self.up), mode="nearest")
-        # Channels innermost from here on: the two wide results then have their final order in memory without a copy.
-        x = self.merge(torch.cat([x, half], 1)).contiguous(memory_format=torch.channels_last)
-        semantics = self.semantics(x).permute(0, 2, 3, 1).unflatten(3, (NUM_CLASSES - 1, -1))
+        """columns (B, X/2, Y/2, 4*Z) 0 or 1 where the scan hit; the rest as `FactorisedHead`."""
+        x = self.trunk(grid, half)
+        semantics = self.classes(x)
         x = self.hits(torch.cat([x, columns.to(x.dtype).permute(0, 3, 1, 2)], 1))
         bonus = torch.where(columns > 0, self.hit, torch.zeros_like(self.hit))
         return self.occupancy(x).permute(0, 2, 3, 1) + bonus, semantics

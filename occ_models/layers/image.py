@@ -1,0 +1,38 @@
+"""From images to features, classes and voxels."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from occ_node.perception import NUM_CLASSES
+
+from .conv import UNetDecoder, conv_bn_relu
+
+
+def lift(features: Tensor, lifting: Tensor, shape: tuple[int, int, int]) -> Tensor:
+    """OccLE eq. 2: image features (B, C, h, w) onto the voxels of an (X, Y, Z) grid, zero out of view.
+
+    lifting : (B, X*Y, Z, 2) normalised image coordinates. One 4-D GridSample, bilinear.
+    """
+    sampled = F.grid_sample(features, lifting, padding_mode="zeros", align_corners=False)
+    return sampled.reshape(*sampled.shape[:2], *shape)
+
+
+class ImageUNet(nn.Module):
+    """G_s2d of OccLE's eq. 1: image -> (B, C, H/stride, W/stride)."""
+
+    def __init__(self, encoder: nn.Module, stride: int, channels: int):
+        """encoder : as `ResNet`: features at strides 4, 8, ..., `channels` wide"""
+        super().__init__()
+        self.encoder = encoder
+        self.first = (stride // 4).bit_length() - 1
+        widths = self.encoder.channels[self.first :]
+        self.decoder = UNetDecoder(widths)
+        self.out = nn.Conv2d(widths[0], channels, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.out(self.decoder(self.encoder(image)[self.first :]))
+
+
+def image_header(channels: int) -> nn.Module:
+    """Features of an image (B, C, h, w) -> class logits (B, 20, h, w)."""
+    return nn.Sequential(conv_bn_relu(channels, channels), nn.Conv2d(channels, NUM_CLASSES, 1))

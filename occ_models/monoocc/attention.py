@@ -1,0 +1,183 @@
+"""Deformable attention (Zhu et al. 2021) of voxels on images and among themselves (MonoOcc eq. 1, 3 and 6).
+
+Plain PyTorch: every sample is taken by a 4-D GridSample, so that no compiled operator is needed and every runtime takes
+the graph. `deformable_attention_ref` is the same voxel by voxel.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sum of bilinear samples.
+
+    values (B, H, c, h, w), positions (B, H, Q, P, 2) in [-1, 1] (align_corners=False; zero outside), weights
+    (B, H, Q, P) -> (B, Q, H*c)
+    """
+    batch, heads, channels, height, width = values.shape
+    queries = positions.shape[2]
+    sampled = F.grid_sample(
+        values.reshape(batch * heads, channels, height, width),
+        positions.reshape(batch * heads, queries, -1, 2),
+        align_corners=False,
+    )  # (B*H, c, Q, P)
+    summed = (sampled * weights.reshape(batch * heads, 1, queries, -1)).sum(3)
+    return summed.reshape(batch, heads * channels, queries).transpose(1, 2)
+
+
+def deformable_attention_ref(values: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
+    """`deformable_attention` in a loop over heads, queries, points and corners."""
+    batch, heads, channels, height, width = values.shape
+    result = values.new_zeros(batch, positions.shape[2], heads, channels)
+    for b, h, q, p in torch.cartesian_prod(*(torch.arange(n) for n in positions.shape[:4])).tolist():
+        u = (positions[b, h, q, p, 0].item() + 1) / 2 * width - 0.5
+        v = (positions[b, h, q, p, 1].item() + 1) / 2 * height - 0.5
+        for column in (math.floor(u), math.floor(u) + 1):
+            for row in (math.floor(v), math.floor(v) + 1):
+                if 0 <= column < width and 0 <= row < height:
+                    share = (1 - abs(u - column)) * (1 - abs(v - row)) * weights[b, h, q, p]
+                    result[b, q, h] += share * values[b, h, :, row, column]
+    return result.flatten(2)
+
+
+def _split(x: Tensor, heads: int, points: int) -> Tensor:
+    """(B, Q, heads*points*n) -> (B, heads, Q, points, n), or without n where it is 1."""
+    x = x.unflatten(2, (heads, points, -1)).permute(0, 2, 1, 3, 4)
+    return x.squeeze(4) if x.shape[4] == 1 else x
+
+
+def _ring(heads: int, points: int, axes: int) -> Tensor:
+    """Offsets to begin with: each head looks in a direction of its own, its points ever farther out."""
+    angle = 2 * math.pi / heads * torch.arange(heads)
+    ring = torch.stack([angle.cos(), angle.sin()], 1)
+    ring = ring / ring.abs().amax(1, keepdim=True)
+    if axes == 3:  # heads take turns with looking down, level and up
+        ring = torch.cat([ring, (torch.arange(heads) % 3 - 1.0).unsqueeze(1)], 1)
+    return (ring.unsqueeze(1) * torch.arange(1, points + 1).reshape(1, -1, 1)).flatten()
+
+
+class _Layer(nn.Module):
+    """Attention, norm, feed-forward, norm; a subclass says how it attends."""
+
+    def __init__(self, channels: int, heads: int, points: int, axes: int, dropout: float):
+        super().__init__()
+        self.heads, self.points = heads, points
+        self.offsets = nn.Linear(channels, heads * points * axes)
+        self.weights = nn.Linear(channels, heads * points)
+        self.values = nn.Linear(channels, channels)
+        self.out = nn.Linear(channels, channels)
+        for layer in (self.offsets, self.weights):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        for layer in (self.values, self.out):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        with torch.no_grad():
+            self.offsets.bias.copy_(_ring(heads, points, axes))
+        self.dropout = nn.Dropout(dropout)
+        self.norm_1, self.norm_2 = nn.LayerNorm(channels), nn.LayerNorm(channels)
+        self.feed = nn.Sequential(
+            nn.Linear(channels, 2 * channels), nn.ReLU(inplace=True), nn.Dropout(dropout),
+            nn.Linear(2 * channels, channels), nn.Dropout(dropout),
+        )  # fmt: skip
+
+    def _finish(self, queries: Tensor, attended: Tensor) -> Tensor:
+        x = self.norm_1(queries + self.dropout(attended))
+        return self.norm_2(x + self.feed(x))
+
+
+class CrossAttention(_Layer):
+    """Voxels look at the image around the pixel of their centre (eq. 1 and 6)."""
+
+    def __init__(self, channels: int, heads: int, points: int, dropout: float = 0.0):
+        super().__init__(channels, heads, points, 2, dropout)
+
+    def forward(self, queries: Tensor, features: Tensor, reference: Tensor) -> Tensor:
+        """queries (B, Q, C), features (B*V, C, h, w), reference (B*V, Q, 2): the pixel of each query in [-1, 1],
+        outside of it where it is not in view. Over several views the mean of those that see the voxel counts (eq. 2).
+        """
+        batch = len(queries)
+        views = len(features) // batch
+        height, width = features.shape[2:]
+        step = features.new_tensor((2 / width, 2 / height))
+        offsets = _split(self.offsets(queries), self.heads, self.points) * step
+        weights = _split(self.weights(queries), self.heads, self.points).softmax(3)
+        values = F.conv2d(features, self.values.weight[:, :, None, None], self.values.bias)
+        values = values.unflatten(1, (self.heads, -1))
+        if views > 1:
+            offsets, weights = offsets.repeat_interleave(views, 0), weights.repeat_interleave(views, 0)
+        seen = deformable_attention(values, reference[:, None, :, None] + offsets, weights)  # (B*V, Q, C)
+        in_view = (reference[..., :1].abs() <= 1).to(seen.dtype)
+        seen = seen * in_view
+        if views > 1:
+            seen = seen.unflatten(0, (batch, views)).sum(1)
+            seen = seen / in_view.unflatten(0, (batch, views)).sum(1).clamp(min=1)
+        return self._finish(queries, self.out(seen))
+
+
+class SpaceAttention(_Layer):
+    """Voxels look at voxels around them, in all three directions (eq. 3; VoxFormer's 3-D form).
+
+    Heights are laid on one sheet, and each sample is taken twice, in the heights below and above it: trilinear sampling
+    out of 4-D GridSamples. Beyond its borders the grid goes on as it ends.
+    """
+
+    def __init__(self, channels: int, heads: int, points: int, shape: tuple[int, int, int], dropout: float = 0.0):
+        super().__init__(channels, heads, points, 3, dropout)
+        self.shape = shape
+        places = torch.stack(torch.meshgrid(*(torch.arange(float(n)) for n in shape), indexing="ij"), -1)
+        self.register_buffer("places", places.reshape(1, 1, -1, 1, 3), persistent=False)
+
+    def forward(self, voxels: Tensor, position: Tensor) -> Tensor:
+        """voxels (B, X*Y*Z, C), position (X*Y*Z, C): where each is, for the queries -> (B, X*Y*Z, C)."""
+        queries = voxels + position
+        nx, ny, nz = self.shape
+        offsets = _split(self.offsets(queries), self.heads, self.points)
+        weights = _split(self.weights(queries), self.heads, self.points).softmax(3)
+        values = self.values(voxels).unflatten(2, (self.heads, -1)).unflatten(1, self.shape)  # (B, X, Y, Z, H, c)
+        values = values.permute(0, 4, 5, 3, 1, 2).flatten(3, 4)  # (B, H, c, Z*X, Y)
+        x, y, z = (self.places + offsets).unbind(4)  # (B, H, Q, P) each
+        x, y, z = x.clamp(0, nx - 1), y.clamp(0, ny - 1), z.clamp(0, nz - 1)
+        low = z.floor().clamp(max=max(nz - 2, 0))
+        share = z - low
+        column = (y + 0.5) * (2 / ny) - 1
+        row = low * nx + x
+        # With one height alone, the sheet ends where "above" would be, and its share is nought.
+        attended = sum(
+            deformable_attention(
+                values, torch.stack([column, (row + step + 0.5) * (2 / (nz * nx)) - 1], -1), weights * part
+            )
+            for step, part in ((0, 1 - share), (nx, share))
+        )
+        return self._finish(voxels, self.out(attended))
+
+
+class SheetAttention(_Layer):
+    """Voxels look at their neighbours on a sheet that the flat order of the voxels is folded into: the released code.
+
+    A step to the side is a step in height, or to the foot of the next column.
+    """
+
+    def __init__(self, channels: int, heads: int, points: int, shape: tuple[int, int, int], dropout: float = 0.0):
+        super().__init__(channels, heads, points, 2, dropout)
+        nx, ny, nz = shape
+        fold = 1
+        while nx * fold * 2 <= ny * nz // (fold * 2) and ny % (fold * 2) == 0:
+            fold *= 2
+        self.sheet = (nx * fold, ny * nz // fold)
+        rows, columns = ((torch.arange(n) + 0.5) * (2 / n) - 1 for n in self.sheet)
+        places = torch.stack(torch.meshgrid(rows, columns, indexing="ij")[::-1], -1)
+        self.register_buffer("places", places.reshape(1, 1, -1, 1, 2), persistent=False)
+
+    def forward(self, voxels: Tensor, position: Tensor) -> Tensor:
+        """As `SpaceAttention`."""
+        queries = voxels + position
+        height, width = self.sheet
+        step = voxels.new_tensor((2 / width, 2 / height))
+        offsets = _split(self.offsets(queries), self.heads, self.points) * step
+        weights = _split(self.weights(queries), self.heads, self.points).softmax(3)
+        values = self.values(voxels).transpose(1, 2).unflatten(1, (self.heads, -1)).unflatten(3, self.sheet)
+        return self._finish(voxels, self.out(deformable_attention(values, self.places + offsets, weights)))

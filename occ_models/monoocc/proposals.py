@@ -1,0 +1,68 @@
+"""Query proposals (VoxFormer's stage 1): which voxels are worth a look at the image."""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..layers.conv import UNetDecoder, conv_bn_relu
+from ..layers.heights import heights_as_channels
+
+
+class ProposalNetwork(nn.Module):
+    """LMSCNet's plan: a 2-D U-Net over what the depths say, heights as channels, completes it to occupancy.
+
+    Input and output have the resolution of the feature grid; LMSCNet's transposed convolutions and its 3-D head are
+    the house's decoder and a 1x1 convolution here.
+    """
+
+    def __init__(self, depth: int, widths: tuple[int, ...], channels: int = 3):
+        super().__init__()
+        self.first = nn.Sequential(conv_bn_relu(channels * depth, widths[0]), conv_bn_relu(widths[0], widths[0]))
+        self.stages = nn.ModuleList(
+            nn.Sequential(conv_bn_relu(fine, coarse, 3, 2), conv_bn_relu(coarse, coarse))
+            for fine, coarse in pairwise(widths)
+        )
+        self.decoder = UNetDecoder(list(widths))
+        self.out = nn.Conv2d(widths[0], depth, 1)
+
+    def forward(self, evidence: Tensor) -> Tensor:
+        """evidence (B, 3, X, Y, Z) -> logits of being occupied (B, X, Y, Z)."""
+        features = [self.first(heights_as_channels(evidence))]
+        for stage in self.stages:
+            features.append(stage(features[-1]))
+        return self.out(self.decoder(features)).permute(0, 2, 3, 1)
+
+
+def choose(logits: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """The `number` most likely voxels of each slice of equal x, and how much each counts.
+
+    logits : (B, X, Y, Z). Returns indices (B, X, K) into the Y*Z voxels of the slice, and weights (B, X, K) in [0, 1].
+    A fixed number a slice keeps shapes fixed, spreads the looks over all distances and stays below TensorRT's limit on
+    TopK. A weight rises from nought at probability 1/2, or at the last one chosen where that is higher: which voxels
+    are chosen never makes the result jump.
+    """
+    scores = logits.flatten(2)
+    best, indices = scores.topk(min(number, scores.shape[2]), dim=2)
+    probability = best.sigmoid()
+    return indices, (4 * (probability - probability[:, :, -1:].clamp(min=0.5))).clamp(0, 1)
+
+
+def gather_rows(table: Tensor, indices: Tensor) -> Tensor:
+    """table (B, X, N, C), indices (B, X, K) into N -> (B, X, K, C), as one Gather of rows."""
+    batch, slices, rows, channels = table.shape
+    start = rows * torch.arange(batch * slices, device=indices.device).reshape(batch, slices, 1)
+    return F.embedding(indices + start, table.reshape(-1, channels))
+
+
+def spread_rows(rows: Tensor, indices: Tensor, other: Tensor, number: int) -> Tensor:
+    """The way back: rows (B, X, K, C) to their places among `number` in each slice, (B, X, N, C); `other` (C,) fills
+    the places that nobody chose.
+    """
+    batch, slices, chosen, channels = rows.shape
+    ranks = torch.arange(chosen, device=rows.device).expand(batch, slices, chosen)
+    place = torch.full((batch, slices, number), chosen, device=rows.device, dtype=ranks.dtype)
+    place = place.scatter(2, indices, ranks)
+    table = torch.cat([rows, other.expand(batch, slices, 1, channels)], 2)
+    return gather_rows(table, place)
