@@ -1,0 +1,1 @@
+"""MonoOcc: a camera alone to semantic occupancy."""
