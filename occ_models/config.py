@@ -11,6 +11,7 @@ import yaml
 
 from occ_node.perception import PreprocessConfig
 
+INTERN_SIZES = ("tiny", "small", "base", "large", "xlarge")
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -119,6 +120,8 @@ class MonoOccConfig:
         for name, choices in (("self_attention", ("3d", "sheet")), ("embedding", ("factorised", "full"))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
+        if self.intern and self.intern not in INTERN_SIZES:
+            raise ValueError(f"intern: expected one of {', '.join(INTERN_SIZES)}, or nothing, got {self.intern!r}")
         if not self.views or self.views[0] != 0 or min(self.views) < 0:
             raise ValueError(f"views: expected 0, the current frame, and then numbers of scans, got {self.views}")
         if self.channels % self.heads:

@@ -22,12 +22,8 @@ def grid_of_cells(columns: Tensor) -> Tensor:
     return columns.reshape(b, i, j, 2, c // 2).transpose(2, 3).reshape(b, 2 * i, 2 * j, c // 4)
 
 
-class FactorisedHead(nn.Module):
-    """Feature grid -> logits at full resolution.
-
-    P(class c) = P(occupied) P(c | occupied): a dense 20-class head at full resolution would cost more than the network.
-    Everything runs at half resolution with the four columns of a cell as channels.
-    """
+class _Trunk(nn.Module):
+    """Feature grid -> a map at half resolution, and the classes from it."""
 
     def __init__(self, channels: int, depth: int, half_channels: int, height: int, factor: int, width: int):
         super().__init__()
@@ -35,15 +31,6 @@ class FactorisedHead(nn.Module):
         self.grid = conv_bn_relu(channels * depth, width)
         self.merge = nn.Sequential(conv_bn_relu(width + half_channels, width, 1), conv_bn_relu(width, width))
         self.semantics = nn.Conv2d(width, (NUM_CLASSES - 1) * height // 2, 1)
-        self.occupancy = nn.Conv2d(width, 4 * height, 1)
-
-    def forward(self, grid: Tensor, *half: Tensor) -> tuple[Tensor, Tensor]:
-        """grid (B, C, X/f, Y/f, Z/f) and maps of `half_channels` in all at half resolution, (B, W, X/2, Y/2).
-
-        Returns occupancy logits (B, X/2, Y/2, 4*Z), in columns, and class logits (B, X/2, Y/2, 19, Z/2).
-        """
-        x = self.trunk(grid, *half)
-        return self.occupancy(x).permute(0, 2, 3, 1), self.classes(x)
 
     def trunk(self, grid: Tensor, *half: Tensor) -> Tensor:
         """What both results are made from, (B, width, X/2, Y/2)."""
@@ -58,7 +45,27 @@ class FactorisedHead(nn.Module):
         return self.semantics(x).permute(0, 2, 3, 1).unflatten(3, (NUM_CLASSES - 1, -1))
 
 
-class ScanHead(FactorisedHead):
+class FactorisedHead(_Trunk):
+    """Feature grid -> logits at full resolution.
+
+    P(class c) = P(occupied) P(c | occupied): a dense 20-class head at full resolution would cost more than the network.
+    Everything runs at half resolution with the four columns of a cell as channels.
+    """
+
+    def __init__(self, channels: int, depth: int, height: int, factor: int, width: int):
+        super().__init__(channels, depth, 0, height, factor, width)
+        self.occupancy = nn.Conv2d(width, 4 * height, 1)
+
+    def forward(self, grid: Tensor) -> tuple[Tensor, Tensor]:
+        """grid (B, C, X/f, Y/f, Z/f).
+
+        Returns occupancy logits (B, X/2, Y/2, 4*Z), in columns, and class logits (B, X/2, Y/2, 19, Z/2).
+        """
+        x = self.trunk(grid)
+        return self.occupancy(x).permute(0, 2, 3, 1), self.classes(x)
+
+
+class ScanHead(_Trunk):
     """A factorised head that is told once more which voxels the scan hit, as half resolution blurs it."""
 
     def __init__(self, channels: int, depth: int, half_channels: int, height: int, factor: int, width: int):
@@ -68,7 +75,7 @@ class ScanHead(FactorisedHead):
         self.hit = nn.Parameter(torch.full((4 * height,), 2.0))  # a voxel that holds a point starts as occupied
 
     def forward(self, grid: Tensor, half: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """columns (B, X/2, Y/2, 4*Z) 0 or 1 where the scan hit; the rest as `FactorisedHead`."""
+        """grid as in `FactorisedHead`, half (B, W, X/2, Y/2), columns (B, X/2, Y/2, 4*Z) 0 or 1 where the scan hit."""
         x = self.trunk(grid, half)
         semantics = self.classes(x)
         x = self.hits(torch.cat([x, columns.to(x.dtype).permute(0, 3, 1, 2)], 1))

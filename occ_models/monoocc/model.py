@@ -10,7 +10,9 @@ from ..layers.conv import ResNet, UNetDecoder
 from ..layers.head import FactorisedHead, decide, grid_of_cells
 from ..layers.image import image_header
 from .attention import CrossAttention, SheetAttention, SpaceAttention
+from .cross_view import CrossViewTransformer
 from .depth import DepthHead, distribution, voxel_evidence
+from .internimage import SIZES, InternImage
 from .proposals import ProposalNetwork, choose, gather_rows, spread_rows
 
 
@@ -66,8 +68,6 @@ class MonoOcc(nn.Module):
         self.depth = DepthHead(encoder.channels, config.depth_width, config.depth_bins)
         self.proposals = ProposalNetwork(self.shape[2], config.proposal_widths)
         if config.cross_view:
-            from .cross_view import CrossViewTransformer
-
             self.cross_view = CrossViewTransformer(c, config.cross_view)
 
         self.queries = VoxelEmbedding(self.shape, c, config.embedding)
@@ -83,7 +83,7 @@ class MonoOcc(nn.Module):
             CrossAttention(*attention, config.dropout) for _ in range(config.conditioned_layers)
         )
         self.header_2d = image_header(c)
-        self.head = FactorisedHead(c, self.shape[2], 0, pre.grid.shape[2], pre.lifting_factor, config.head_width)
+        self.head = FactorisedHead(c, self.shape[2], pre.grid.shape[2], pre.lifting_factor, config.head_width)
 
     def forward(self, image: Tensor, lifting: Tensor, voxel_depth: Tensor, depth: Tensor) -> MonoOccOutput:
         features, probabilities, logits = self._see(image, depth)
@@ -158,8 +158,6 @@ class MonoOcc(nn.Module):
 def _encoder(config: MonoOccConfig) -> nn.Module:
     """The image backbone: features at strides 4, 8, 16 (and 32)."""
     if config.intern:
-        from .internimage import InternImage
-
-        return InternImage(config.intern, stages=3)
+        return InternImage(SIZES[config.intern], stages=3)
     image = config.image
     return ResNet(image.width, image.depths, image.bottleneck)

@@ -1,0 +1,230 @@
+"""InternImage (Wang et al. 2023): the image encoder of MonoOcc-L, and a loader for its public checkpoints."""
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from ..layers.dcnv3 import DCNv3, Permute
+
+
+class InternImageSize(NamedTuple):
+    """Channels of the first stage (a multiple of 16, doubled by every stage), blocks a stage, and how blocks add up.
+
+    post_norm: normalise what a block adds, not what it reads; layer_scale: what the learned factors on it start at;
+    offset_scale: of DCNv3; drop_path: share of samples that skip the last block in training, 0 at the first.
+    """
+
+    channels: int
+    depths: tuple[int, ...]
+    post_norm: bool = True
+    layer_scale: float = 1e-5
+    offset_scale: float = 1.0
+    drop_path: float = 0.4
+
+
+# The paper's table 1; drop path as the public detection and segmentation settings have it. Tiny has no layer scale in
+# classification and one that starts at 1 elsewhere, which is the same.
+SIZES = {
+    "tiny": InternImageSize(64, (4, 4, 18, 4), post_norm=False, layer_scale=1.0, drop_path=0.2),
+    "small": InternImageSize(80, (4, 4, 21, 4), drop_path=0.3),
+    "base": InternImageSize(112, (4, 4, 21, 4)),
+    "large": InternImageSize(160, (5, 5, 22, 5), offset_scale=2.0),
+    "xlarge": InternImageSize(192, (5, 5, 24, 5), offset_scale=2.0),
+}
+
+
+class InternImage(nn.Module):
+    """Image (B, 3, H, W) -> features (B, C_i, H/s, W/s) at s = 4, 8, 16, 32, the first `stages` of them.
+
+    Sizes that a stride does not divide are rounded up. Parameters are named as in the public checkpoints.
+    """
+
+    def __init__(self, size: InternImageSize, stages: int = 4):
+        super().__init__()
+        self.channels = [size.channels << level for level in range(stages)]
+        self.patch_embed = Stem(size.channels)
+        rates = torch.linspace(0, size.drop_path, sum(size.depths), device="cpu").split(size.depths)
+        self.levels = nn.ModuleList(
+            Level(channels, rates[level].tolist(), size, downsample=level + 1 < stages)
+            for level, channels in enumerate(self.channels)
+        )
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x, features = self.patch_embed(image), []
+        for level in self.levels:
+            x = level(x)
+            features.append(x.permute(0, 3, 1, 2))
+            if level.downsample is not None:
+                x = level.downsample(x)
+        return features
+
+
+class Stem(nn.Module):
+    """(B, 3, H, W) -> (B, H/4, W/4, C): two convolutions of stride 2."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        half = channels // 2
+        self.conv1 = nn.Conv2d(3, half, 3, 2, 1)
+        self.norm1 = nn.Sequential(Permute(0, 2, 3, 1), _norm(half), Permute(0, 3, 1, 2))
+        self.act = nn.GELU()
+        self.conv2 = nn.Conv2d(half, channels, 3, 2, 1)
+        self.norm2 = nn.Sequential(Permute(0, 2, 3, 1), _norm(channels))
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.norm2(self.conv2(self.act(self.norm1(self.conv1(image)))))
+
+
+class Level(nn.Module):
+    """Blocks of one resolution, (B, H, W, C) -> the same; `downsample` halves the resolution for the next level."""
+
+    def __init__(self, channels: int, drop_paths: list[float], size: InternImageSize, downsample: bool):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(channels, rate, size) for rate in drop_paths)
+        self.norm = nn.Identity() if size.post_norm else nn.Sequential(_norm(channels))
+        self.downsample = Downsample(channels) if downsample else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+
+class Downsample(nn.Module):
+    """(B, H, W, C) -> (B, H/2, W/2, 2C)."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, 2 * channels, 3, 2, 1, bias=False)
+        self.norm = nn.Sequential(Permute(0, 2, 3, 1), _norm(2 * channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(self.conv(x.permute(0, 3, 1, 2)))
+
+
+class Block(nn.Module):
+    """DCNv3 over 16 channels a group, then an MLP of four times the width, each added with a learned factor."""
+
+    def __init__(self, channels: int, drop_path: float, size: InternImageSize):
+        super().__init__()
+        self.post_norm, self.drop_path = size.post_norm, drop_path
+        self.norm1, self.norm2 = nn.Sequential(_norm(channels)), nn.Sequential(_norm(channels))
+        self.dcn = DCNv3(channels, channels // 16, size.offset_scale)
+        self.mlp = MLP(channels)
+        self.gamma1 = nn.Parameter(torch.full((channels,), size.layer_scale))
+        self.gamma2 = nn.Parameter(torch.full((channels,), size.layer_scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for norm, layer, gamma in ((self.norm1, self.dcn, self.gamma1), (self.norm2, self.mlp, self.gamma2)):
+            x = x + self._drop(gamma * (norm(layer(x)) if self.post_norm else layer(norm(x))))
+        return x
+
+    def _drop(self, branch: Tensor) -> Tensor:
+        """Stochastic depth (Huang et al. 2016): leave the branch out for some samples of a training batch."""
+        if not self.training or self.drop_path == 0:
+            return branch
+        keep = 1 - self.drop_path
+        return branch * (torch.rand(len(branch), 1, 1, 1, device=branch.device) < keep) / keep
+
+
+class MLP(nn.Module):
+    """C -> 4C -> C."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
+        self.act = nn.GELU()
+        for layer in (self.fc1, self.fc2):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.act(self.fc1(x)))
+
+
+def _norm(channels: int) -> nn.LayerNorm:
+    return nn.LayerNorm(channels, eps=1e-6)
+
+
+class LoadReport(NamedTuple):
+    """What became of the tensors of a checkpoint: names in the network, and in the file for `unexpected`."""
+
+    loaded: list[str]
+    missing: list[str]
+    unexpected: list[str]
+    mismatched: list[str]
+
+    def __str__(self) -> str:
+        unexpected = Counter(".".join(name.split(".")[:2]) for name in self.unexpected)
+        return (
+            f"{len(self.loaded)} tensors loaded. Missing in the file, so as initialised: {_listed(self.missing)}. "
+            f"Unexpected, so left out: {_listed([f'{name} ({count})' for name, count in unexpected.items()])}. "
+            f"Of another shape, so left out: {_listed(self.mismatched)}."
+        )
+
+
+def _listed(names: list[str], shown: int = 8) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more if names else "none"
+
+
+PREFIXES = ("module.", "model.", "backbone.", "img_backbone.")
+
+
+def load_public(model: nn.Module, path: str | Path) -> LoadReport:
+    """Load what fits from a public checkpoint (.pth or .safetensors) and say what did not.
+
+    Reads the tensors alone, at the top of the file or under "state_dict" or "model", with the names that training
+    wrappers put in front taken off. Raises ValueError where the file cannot be read so, or nothing in it fits.
+    """
+    values = _read(Path(path))
+    values = next((values[key] for key in ("state_dict", "model") if isinstance(values.get(key), dict)), values)
+    found = {_bare(name): value for name, value in values.items() if isinstance(value, Tensor)}
+    own = model.state_dict()
+    known = [name for name in found if name in own]
+    fitting = {name: found[name] for name in known if found[name].shape == own[name].shape}
+    if not fitting:
+        names = _listed(list(found), 3)
+        raise ValueError(f"{path}: nothing in it fits {type(model).__name__}; it holds {names}, not {next(iter(own))}")
+    model.load_state_dict(fitting, strict=False)
+    return LoadReport(
+        loaded=list(fitting),
+        missing=[name for name in own if name not in found],
+        unexpected=[name for name in found if name not in own],
+        mismatched=[
+            f"{name} (file {tuple(found[name].shape)}, network {tuple(own[name].shape)})"
+            for name in known
+            if name not in fitting
+        ],
+    )
+
+
+def _read(path: Path) -> dict:
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise ValueError(f"{path}: not a safetensors file: {error}") from None
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch raises many kinds, and the unpickler's own among them
+        raise ValueError(
+            f"{path}: damaged, or needs code to be read, which is never run; save its tensors as .safetensors "
+            f"({str(error).partition(chr(10))[0]})"
+        ) from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected a dictionary of tensors, got {type(values).__name__}")
+    return values
+
+
+def _bare(name: str) -> str:
+    while prefix := next((p for p in PREFIXES if name.startswith(p)), ""):
+        name = name.removeprefix(prefix)
+    return name
