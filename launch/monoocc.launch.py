@@ -7,7 +7,7 @@ import runpy
 from pathlib import Path
 
 OCCLE = runpy.run_path(str(Path(__file__).with_name("occle.launch.py")))
-BUNDLE = ("bundle", "monoocc-nano", "Camera-only engine bundle: a folder, or the name of one that comes with the package.")
+BUNDLE = ("bundle", "monoocc-nano", "Camera-only engine bundle: a folder, or the name of one that comes along.")
 LIDAR_FRAME = ("lidar_frame", "velo_link", "Frame of the voxels; tf, or calibration_file, says where it is.")
 
 

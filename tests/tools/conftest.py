@@ -49,3 +49,8 @@ def bag(drive, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def fake_bundle(tmp_path_factory) -> Bundle:
     return write_fake_bundle(tmp_path_factory.mktemp("engines") / "fake")
+
+
+@pytest.fixture(scope="session")
+def camera_bundle(tmp_path_factory) -> Bundle:
+    return write_fake_bundle(tmp_path_factory.mktemp("engines") / "camera", camera_only=True)
