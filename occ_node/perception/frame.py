@@ -130,7 +130,7 @@ def image_doubts(image: np.ndarray, config: PreprocessConfig) -> list[str]:
     if max(ratio, 1 / ratio) > _SQUEEZED:
         size = "{}x{}".format(*expected)
         doubts.append(f"{width}x{height} is squeezed to the network's {size}, another shape; labels will be worse")
-    sample = image[::4, ::4].reshape(-1, 3)
+    sample = image[::8, ::8].reshape(-1, 3)
     if (sample.max(0) - sample.min(0)).max() < _FLAT:
         doubts.append("it shows nothing, all of it is of one colour; the labels mean nothing")
     return doubts
