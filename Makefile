@@ -1,6 +1,7 @@
 # Everything starts here: `make demo`, `make test`, `make bench`. Each makes .venv when it needs it; `make gpu-check` takes
 # what is there: .venv or the first python3 on the PATH, whichever has torch with CUDA, or the one that PYTHON names.
 #   make demo ARGS="--bag drive.mcap"    ARGS go to the command behind the target
+#   make demo BUNDLE=engines/monoocc-nano    other networks; this one sees with the camera alone
 #   make demo PYTHON=python3.12          another interpreter for .venv
 
 SHELL := /bin/bash
@@ -33,9 +34,10 @@ help:
 	@echo "make gpu-check   on a machine with an NVIDIA GPU: its tests, golden samples, latency, training step (10 minutes)"
 	@echo "make clean   remove .venv, out and caches"
 	@echo 'Options go through ARGS, e.g. make demo ARGS="--bag drive.mcap"; another Python: PYTHON=python3.12'
+	@echo 'make demo BUNDLE=engines/monoocc-nano   with the camera alone'
 
 demo: $(VENV)/.base
-	$(BIN)/occ-node demo $(ARGS)
+	$(BIN)/occ-node demo $(if $(BUNDLE),--bundle $(BUNDLE)) $(ARGS)
 
 test: export ROS_PYTHON_CHECK_FIELDS := 1
 test: $(VENV)/.test

@@ -34,8 +34,8 @@ setup(
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/occ_node"]),
         (SHARE, ["package.xml"]),
-        (f"{SHARE}/launch", ["launch/occle.launch.py"]),
-        (f"{SHARE}/rviz", ["rviz/occle.rviz"]),
+        (f"{SHARE}/launch", ["launch/monoocc.launch.py", "launch/occle.launch.py"]),
+        (f"{SHARE}/rviz", ["rviz/monoocc.rviz", "rviz/occle.rviz"]),
         (f"{SHARE}/config", ["occ_node/config/fastdds_loopback.xml", "occ_node/config/occ_node.yaml"]),
         # pip leaves setup.cfg's install_scripts aside, and `ros2 run` looks here.
         ("lib/occ_node", ["resource/lib/occ_node", "resource/lib/play", "resource/lib/engine"]),

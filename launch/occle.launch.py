@@ -1,5 +1,7 @@
 """occ_node with a robot's topics, or with a bag: ros2 launch occ_node occle.launch.py bag:=drive.mcap rviz:=true"""
 
+from functools import partial
+
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
@@ -29,15 +31,25 @@ ARGUMENTS = (
 )
 
 
+PARAMETERS = ("bundle", "backend", "precision", "calibration_file", "lidar_frame")
+TOPICS = ("image", "camera_info", "points")
+
+
 def generate_launch_description():
     """What `ros2 launch` asks for."""
-    declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in ARGUMENTS]
-    return LaunchDescription([*declared, OpaqueFunction(function=start)])
+    return describe(ARGUMENTS, "occle.rviz")
 
 
-def start(context):
+def describe(arguments, view):
+    """The launch of a node that has these arguments, (name, default, description) each; view: in the folder rviz."""
+    declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in arguments]
+    names = [name for name, _, _ in arguments]
+    return LaunchDescription([*declared, OpaqueFunction(function=partial(start, names=names, view=view))])
+
+
+def start(context, names, view):
     """The processes, once the arguments are known."""
-    value = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
+    value = {name: LaunchConfiguration(name).perform(context) for name in names}
     sim_time = _switch("use_sim_time", value["use_sim_time"], auto=bool(value["bag"]))
     share, actions = get_package_share_directory("occ_node"), []
     if _switch("build_only", value["build_only"]):
@@ -53,16 +65,15 @@ def start(context):
             executable="occ_node",
             name="occ_node",
             output="screen",
-            parameters=[
-                {name: value[name] for name in ("bundle", "backend", "precision", "calibration_file")}
-                | {"use_sim_time": sim_time}
-            ],
-            remappings=[(name, value[name]) for name in ("image", "camera_info", "points")],
+            parameters=[{name: value[name] for name in PARAMETERS if name in value} | {"use_sim_time": sim_time}],
+            remappings=[(name, value[name]) for name in TOPICS if name in value],
         )
     )
     if _switch("rviz", value["rviz"]):
-        view, parameters = ["-d", f"{share}/rviz/occle.rviz"], [{"use_sim_time": sim_time}]
-        actions.append(Node(package="rviz2", executable="rviz2", arguments=view, parameters=parameters))
+        options, parameters = ["-d", f"{share}/rviz/{view}"], [{"use_sim_time": sim_time}]
+        if "lidar_frame" in value:
+            options += ["-f", value["lidar_frame"]]
+        actions.append(Node(package="rviz2", executable="rviz2", arguments=options, parameters=parameters))
     if value["bag"]:
         play = [f"{_executables()}/play", value["bag"], "--clock", "--rate", value["rate"]]
         if _switch("loop", value["loop"]):

@@ -49,22 +49,30 @@ class Sequence:
     path : the folder
     name : its name, such as "08"
     frames : sorted ids ("000000") of the frames that have a scan
+    image_frames : of those that have an image
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         self.name = self.path.name
-        if not (self.path / "velodyne").is_dir():
-            raise DataError(f"{self.path}: no folder 'velodyne' in it; expected a SemanticKITTI sequence")
-        self.frames = sorted(file.stem for file in (self.path / "velodyne").glob("*.bin") if file.stem.isdigit())
-        if not self.frames:
-            raise DataError(f"{self.path / 'velodyne'}: no scans in it; expected files such as 000000.bin")
+        if not any((self.path / folder).is_dir() for folder in ("velodyne", "image_2")):
+            raise DataError(f"{self.path}: no folder 'velodyne' or 'image_2' in it; expected a SemanticKITTI sequence")
+
+    @cached_property
+    def frames(self) -> list[str]:
+        """See the class. Raises DataError where no frame has a scan."""
+        return self._ids("velodyne", "bin")
+
+    @cached_property
+    def image_frames(self) -> list[str]:
+        """See the class. Raises DataError where no frame has an image."""
+        return self._ids("image_2", "png")
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def __repr__(self) -> str:
-        return f"Sequence({str(self.path)!r}, {len(self)} frames)"
+        return f"Sequence({str(self.path)!r})"
 
     def file(self, folder: str, frame: str, suffix: str) -> Path:
         """Where a frame's file lies, whether it exists or not."""
@@ -88,7 +96,7 @@ class Sequence:
     @cached_property
     def calibration(self) -> Calibration:
         """Camera 2 (left colour) from the LiDAR; the image size is that of the first image."""
-        height, width = self.image(self.frames[0]).shape[:2]
+        height, width = self.image(self.image_frames[0]).shape[:2]
         return Calibration.from_kitti(self.path / "calib.txt", (width, height))
 
     def image(self, frame: str) -> np.ndarray:
@@ -131,6 +139,12 @@ class Sequence:
     def voxel_bits(self, frame: str, kind: str) -> np.ndarray:
         """(256, 256, 32) uint8 of 0 and 1; kind: "bin", "invalid" or "occluded"."""
         return read_bits(self.file("voxels", frame, kind))
+
+    def _ids(self, folder: str, suffix: str) -> list[str]:
+        ids = sorted(file.stem for file in (self.path / folder).glob(f"*.{suffix}") if file.stem.isdigit())
+        if not ids:
+            raise DataError(f"{self.path / folder}: missing or empty; expected files such as 000000.{suffix}")
+        return ids
 
     def _calib(self, name: str) -> np.ndarray:
         rows = read_kitti_calib(self.path / "calib.txt")

@@ -11,7 +11,7 @@ DROP_REASONS = (
 
 
 class Counts(NamedTuple):
-    """received, dropped : by input and by reason; published, idle : frames; points_dropped : not finite"""
+    """received, dropped : by input there is and by reason; published, idle : frames; points_dropped : not finite"""
 
     received: dict[str, int]
     dropped: dict[str, int]
@@ -24,7 +24,9 @@ class Counts(NamedTuple):
 class Counters:
     """Counters since activation. Safe between threads."""
 
-    def __init__(self):
+    def __init__(self, inputs: tuple[str, ...] = ("image", "points")):
+        """inputs : those that frames are made of"""
+        self._inputs = (*inputs, "camera_info")
         self._lock = threading.Lock()
         self._counter = Counter()
         self._last_error = ""
@@ -48,6 +50,6 @@ class Counters:
         """All of it, at one moment."""
         with self._lock:
             counter, last_error = self._counter.copy(), self._last_error
-        received = {name: counter[f"received.{name}"] for name in ("image", "camera_info", "points")}
+        received = {name: counter[f"received.{name}"] for name in self._inputs}
         dropped = {reason: counter[f"dropped.{reason}"] for reason in DROP_REASONS}
         return Counts(received, dropped, counter["published"], counter["idle"], counter["points_dropped"], last_error)

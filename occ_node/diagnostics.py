@@ -39,7 +39,7 @@ def diagnostic_array(
 def _judge(counts: Counts, before: Counts) -> tuple[bytes, str]:
     """Level and one line."""
     new = {reason: number - before.dropped[reason] for reason, number in counts.dropped.items()}
-    silent = [source for source in ("image", "points") if counts.received[source] == before.received[source]]
+    silent = [s for s, number in counts.received.items() if s != "camera_info" and number == before.received[s]]
     if any(new[reason] for reason in _ERRORS):
         return DiagnosticStatus.ERROR, counts.last_error
     if silent:
@@ -54,4 +54,4 @@ def _judge(counts: Counts, before: Counts) -> tuple[bytes, str]:
 
 
 def _reasons(new: dict[str, int]) -> str:
-    return ", ".join(f"{reason} {number}" for reason, number in new.items() if number) or "no pair"
+    return ", ".join(f"{reason} {number}" for reason, number in new.items() if number) or "none ready"

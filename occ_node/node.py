@@ -1,4 +1,4 @@
-"""The ROS 2 node: pairs in, labelled voxels out.
+"""The ROS 2 node: camera and LiDAR, or a camera alone, in; labelled voxels out.
 
 The executor's thread keeps messages, one worker runs the network, one thread sends.
 """
@@ -30,7 +30,7 @@ from .messages.image import decode_compressed_image, decode_image
 from .messages.transforms import matrix_from_transform, read_calibration_file
 from .outputs import Frame, Outputs
 from .parameters import ParameterError, declare_parameters, read_parameters
-from .perception import Calibration, CalibrationError
+from .perception import Calibration, CalibrationError, image_doubts
 from .runtime import BackendError, Bundle, BundleError, Predictor, Profiler, find_bundle, load_backend
 from .synchroniser import Pair, Synchroniser
 
@@ -50,7 +50,7 @@ class StartError(RuntimeError):
 
 
 class OccupancyNode(LifecycleNode):
-    """Semantic occupancy from one camera and one LiDAR."""
+    """Semantic occupancy from one camera and one LiDAR, or from a camera alone where the bundle needs no cloud."""
 
     def __init__(self):
         super().__init__("occ_node")
@@ -103,9 +103,10 @@ class OccupancyNode(LifecycleNode):
         start = time.perf_counter()
         self._outputs = Outputs(self, self._settings)
         self._warm_up()
-        self._counters = Counters()
+        inputs = ("image", "points") if self._predictor.bundle.needs_cloud else ("image",)
+        self._counters = Counters(inputs)
         self._predictor.profiler = self._profiler = Profiler()
-        self._synchroniser = Synchroniser(self._settings.sync_tolerance, self._counters)
+        self._synchroniser = Synchroniser(self._settings.sync_tolerance, self._counters, inputs)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._reported, self._reported_at = self._counters.counts(), time.perf_counter()
         # On the steady clock, so that a bag's silent /clock does not silence the diagnostics.
@@ -166,9 +167,12 @@ class OccupancyNode(LifecycleNode):
         self._decode_image = decode_compressed_image if self._settings.compressed else decode_image
         self._subscribed = [
             self.create_subscription(kind, "image", lambda message: self._keep("image", message), sensor),
-            self.create_subscription(PointCloud2, "points", lambda message: self._keep("points", message), sensor),
             self.create_subscription(CameraInfo, "camera_info", self._on_camera_info, sensor),
         ]
+        if self._predictor.bundle.needs_cloud:
+            self._subscribed.append(
+                self.create_subscription(PointCloud2, "points", lambda message: self._keep("points", message), sensor)
+            )
         if TFMessage is not None and not self._settings.calibration_file:
             self._subscribed += [
                 self.create_subscription(TFMessage, "/tf_static", self._on_transforms, _LATCHED),
@@ -181,9 +185,9 @@ class OccupancyNode(LifecycleNode):
         self._counters.count(f"received.{source}")
         stamp = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
         if stamp == 0:
-            # Nothing but the time of arrival is left to pair it by. The outputs keep the stamp of zero.
+            # Nothing but the time of arrival is left to order and pair it by. The outputs keep the stamp of zero.
             stamp = self.get_clock().now().nanoseconds
-            self._warn_once(f"{source}: stamp is zero; paired by time of arrival")
+            self._warn_once(f"{source}: stamp is zero; the time of arrival takes its place")
         self._synchroniser.add(source, message, stamp)
 
     def _on_camera_info(self, message: CameraInfo) -> None:
@@ -209,7 +213,8 @@ class OccupancyNode(LifecycleNode):
     def _report(self) -> None:
         bundle, counts, now = self._predictor.bundle, self._counters.counts(), time.perf_counter()
         facts = {
-            "mode": "camera+lidar", "bundle": bundle.name, "model": f"{bundle.model} {bundle.size} {bundle.version}",
+            "mode": "camera+lidar" if bundle.needs_cloud else "camera", "bundle": bundle.name,
+            "model": f"{bundle.model} {bundle.size} {bundle.version}",
             "backend": self._predictor.backend.description, "engine": self._engine,
             "calibration": self._calibration.describe(),
         }  # fmt: skip
@@ -243,21 +248,30 @@ class OccupancyNode(LifecycleNode):
             self._counters.count("idle")
             return
         with self._profiler.stage("decode"):
-            cloud = decode_cloud(pair.points)
+            points, header = self._cloud_of(pair)
             image = self._decode_image(pair.image)
-        self._counters.count("points_dropped", cloud.dropped)
-        header, camera_frame = pair.points.header, pair.image.header.frame_id
+        camera_frame = pair.image.header.frame_id
         height, width = image.shape[:2]
         calibration = self._calibration.calibration(camera_frame, header.frame_id, (width, height))
         if (width, height) != calibration.image_size:
             expected = "{}x{}".format(*calibration.image_size)
             raise MessageError(f"image: {width}x{height}, but its camera_info speaks of {expected}")
-        occupancy = self._predictor.predict(image, cloud.points, calibration)
+        for doubt in image_doubts(image, self._predictor.bundle.preprocess):
+            self._warn_once(f"image: {doubt}")
+        occupancy = self._predictor.predict(image, points, calibration)
         # The next frame's network runs while this one is sent; at most one waits, so that nothing piles up.
         if self._sending is not None:
             self._sending.result()
         frame = Frame(header, camera_frame, image, calibration, occupancy)
         self._sending = self._publisher.submit(self._publish, frame, pair.arrival)
+
+    def _cloud_of(self, pair: Pair) -> tuple[np.ndarray | None, Header]:
+        """The points and their header; of a camera alone none, and the header that the voxels get in their stead."""
+        if pair.points is None:
+            return None, Header(stamp=pair.image.header.stamp, frame_id=self._settings.lidar_frame)
+        cloud = decode_cloud(pair.points)
+        self._counters.count("points_dropped", cloud.dropped)
+        return cloud.points, pair.points.header
 
     # The publisher's thread
 

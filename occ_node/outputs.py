@@ -22,7 +22,9 @@ _MAP = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # as na
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """What was seen and what came of it. header : stamp of the cloud, LiDAR frame; camera_frame : of the image"""
+    """What was seen and what came of it. header : stamp of the cloud (of the image where there is none), LiDAR frame;
+    camera_frame : of the image
+    """
 
     header: Header
     camera_frame: str

@@ -35,6 +35,9 @@ class Settings:
         "", "Extrinsics: a KITTI calib.txt, or YAML with T_cam_lidar (and K, image_size). Empty: from tf."
     )
     camera: int = _parameter(2, "Camera of a KITTI calib.txt, the n of its row Pn.", 0, 3)
+    lidar_frame: str = _parameter(
+        "velo_link", "Frame of the voxels where the bundle is camera-only; otherwise the cloud's header names it."
+    )
     compressed: bool = _parameter(False, "Topic `image` carries CompressedImage (JPEG, PNG) instead of Image.")
     sync_tolerance: float = _parameter(
         0.05, "Seconds that image and cloud of a pair may be apart; at most half the faster sensor's period.", 0.0, 1.0

@@ -1,4 +1,4 @@
-"""Which image belongs to which cloud: the newest pair and nothing else, every message left behind accounted for."""
+"""The newest frame and nothing else: which image belongs to which cloud, every message left behind accounted for."""
 
 import threading
 import time
@@ -14,23 +14,25 @@ _HISTORY = 8
 
 
 class Pair(NamedTuple):
-    """image, points : messages; arrival : time.perf_counter() when the later of them came in"""
+    """arrival : time.perf_counter() when the later came in; image, points : messages, None of an input there is not"""
 
-    image: Any
-    points: Any
     arrival: float
+    image: Any = None
+    points: Any = None
 
 
 class Synchroniser:
-    """Pairs image and cloud by stamp and keeps the newest pair in a slot of one.
+    """Pairs image and cloud by stamp and keeps the newest pair in a slot of one. Of a single input each message is a
+    "pair" by itself.
 
     Each arrival looks for the nearest stamp of the other input within the tolerance, so that a pair is ready as soon as
     its second half is there. Stamps are taken to rise; drops are counted by reason in the counters:
     no_partner (per input), superseded (pairs), stale (per input: not newer than the last), clock_jumped_back (jumps).
     """
 
-    def __init__(self, tolerance: float, counters: Counters):
-        """tolerance : seconds"""
+    def __init__(self, tolerance: float, counters: Counters, inputs: tuple[str, ...] = INPUTS):
+        """tolerance : seconds; inputs : those there are, both of INPUTS or one"""
+        self._alone = len(inputs) == 1
         self._tolerance = round(tolerance * 1e9)
         self._counters = counters
         self._ready = threading.Condition()
@@ -47,6 +49,9 @@ class Synchroniser:
             if not self._accept(source, other, stamp):
                 return
             self._newest[source] = stamp
+            if self._alone:
+                self._offer(**{source: message})
+                return
             self._waiting[source].append((stamp, message))
             self._match(source, other, stamp, message)
             self._drop_hopeless()
@@ -95,10 +100,12 @@ class Synchroniser:
             return
         self._forget(other, partner_stamp, paired=1)
         self._forget(source, stamp, paired=1)
+        self._offer(**{source: message, other: partner})
+
+    def _offer(self, **messages: Any) -> None:
         if self._slot is not None:
             self._counters.drop("superseded")
-        image, points = (message, partner) if source == "image" else (partner, message)
-        self._slot = Pair(image, points, time.perf_counter())
+        self._slot = Pair(time.perf_counter(), **messages)
         self._ready.notify_all()
 
     def _drop_hopeless(self) -> None:

@@ -86,12 +86,19 @@ def bag_to_sequence(
     return Conversion(target, len(pairs), len(contents.clouds) - len(pairs), contents.has_poses)
 
 
-def choose_topics(path: Path, image: str | None, info: str | None, points: str | None) -> tuple[str, str, str]:
-    """Topics of image, camera_info and points: the ones asked for, or those that the bag's types leave."""
+def choose_topics(
+    path: Path, image: str | None, info: str | None, points: str | None, needs_cloud: bool = True
+) -> tuple[str, str, str | None]:
+    """Topics of image, camera_info and points: the ones asked for, or those that the bag's types leave.
+
+    Of points None where no cloud is needed.
+    """
     topics = {topic: msgtype for topic, (msgtype, _) in bag_topics(path).items()}
     image = _choose(path, topics, "image", image, IMAGE_TYPES, (IMAGE_TOPIC,))
     beside = image.removesuffix("/compressed").rpartition("/")[0] + "/camera_info"
     info = _choose(path, topics, "camera info", info, INFO_TYPES, (beside, INFO_TOPIC))
+    if not needs_cloud:
+        return image, info, None
     return image, info, _choose(path, topics, "points", points, POINTS_TYPES, (POINTS_TOPIC, "/kitti/velo/points"))
 
 

@@ -1,7 +1,7 @@
 """Geometry and preprocessing: no ROS, no files, no network."""
 
 from .calibration import Calibration, CalibrationError
-from .frame import CLOUD_TENSORS, DEPTH_STRIDE, FramePreprocessor, PreprocessConfig
+from .frame import CLOUD_TENSORS, DEPTH_STRIDE, FramePreprocessor, PreprocessConfig, image_doubts
 from .grid import KITTI_GRID, Grid
 from .metrics import CompletionMetrics
 from .occupancy import Occupancy
@@ -11,5 +11,5 @@ from .voxelizer import VoxelizerConfig
 __all__ = [
     "CLASS_NAMES", "CLOUD_TENSORS", "COLORS", "DEPTH_STRIDE", "IGNORE", "KITTI_GRID", "NUM_CLASSES", "Calibration",
     "CalibrationError", "CompletionMetrics", "FramePreprocessor", "Grid", "Occupancy", "PreprocessConfig",
-    "VoxelizerConfig",
+    "VoxelizerConfig", "image_doubts",
 ]  # fmt: skip

@@ -15,6 +15,10 @@ DEPTH_STRIDE = 8
 """Pixels of the network's image that share one depth, each way."""
 CLOUD_TENSORS = ("voxels", "voxel_counts", "voxel_table", "occupancy")
 """The tensors that come from the LiDAR."""
+_SQUEEZED = 4 / 3
+"""Width to height may be that many times the network's, or it times that."""
+_FLAT = 8
+"""Of 255: an image whose colours differ by less shows nothing, a camera's noise apart."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,20 @@ class FramePreprocessor:
             self._table = lifting_table(self._lifting_grid, calibration)
             self._table_key = calibration.key
         return self._table
+
+
+def image_doubts(image: np.ndarray, config: PreprocessConfig) -> list[str]:
+    """What makes an image, (H, W, 3) uint8, a poor one for the network: a line each. It is answered all the same."""
+    doubts, (height, width) = [], image.shape[:2]
+    expected = config.image_size
+    ratio = (width * expected[1]) / (height * expected[0])
+    if max(ratio, 1 / ratio) > _SQUEEZED:
+        size = "{}x{}".format(*expected)
+        doubts.append(f"{width}x{height} is squeezed to the network's {size}, another shape; labels will be worse")
+    sample = image[::8, ::8].reshape(-1, 3)
+    if (sample.max(0) - sample.min(0)).max() < _FLAT:
+        doubts.append("it shows nothing, all of it is of one colour; the labels mean nothing")
+    return doubts
 
 
 def _expect_size(name: str, image: np.ndarray, calibration: Calibration) -> None:

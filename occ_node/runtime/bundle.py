@@ -119,19 +119,23 @@ def find_bundle(name_or_path: str | Path) -> Path:
     path = Path(name_or_path).expanduser()
     if (path / MANIFEST).is_file():
         return path
-    # Beside the package in a checkout; in share/ of pip's prefix or of a colcon workspace's install folder.
-    shelves = [Path(__file__).parents[2] / "engines"]
-    shelves += [prefix / "share/occ_node/engines" for prefix in (Path(sys.prefix), *Path(__file__).parents)]
-    if len(path.parts) == 1:
-        for shelf in shelves:
-            if (shelf / path / MANIFEST).is_file():
-                return shelf / path
+    known = known_bundles()
+    if str(path) in known:
+        return known[str(path)]
     if path.is_dir():
         raise BundleError(f"{path}: no {MANIFEST} in this folder")
-    known = sorted({p.parent.name for shelf in shelves for p in shelf.glob(f"*/{MANIFEST}")})
     raise BundleError(
         f"bundle {str(name_or_path)!r}: no such folder; bundles known by name: {', '.join(known) or 'none'}"
     )
+
+
+def known_bundles() -> dict[str, Path]:
+    """Folders of the bundles that are known by name, sorted by it."""
+    # Beside the package in a checkout; in share/ of pip's prefix or of a colcon workspace's install folder.
+    shelves = [Path(__file__).parents[2] / "engines"]
+    shelves += [prefix / "share/occ_node/engines" for prefix in (Path(sys.prefix), *Path(__file__).parents)]
+    folders = {p.parent.name: p.parent for shelf in reversed(shelves) for p in shelf.glob(f"*/{MANIFEST}")}
+    return dict(sorted(folders.items()))
 
 
 def write_bundle(

@@ -17,6 +17,7 @@ _EXAMPLES = """examples:
   occ-node demo --bag drive.bag --loop 5         the same with your own camera and LiDAR recording
   occ-node run --bundle occle-nano --points /velodyne_points --image /camera/image_raw --camera-info /camera/camera_info
   occ-node infer --bundle occle-nano --dataset KITTI --sequences 08 --output predictions
+  occ-node infer --image street.jpg --calib calib.txt --output out        one picture, with a camera-only bundle
   occ-node evaluate --dataset KITTI --predictions predictions --sequences 08
   occ-node engine build --bundle occle-nano      TensorRT for this machine's GPU, before the robot needs it
 
@@ -27,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
     """The parser of all verbs; each verb's module adds its own arguments."""
     top = argparse.ArgumentParser(
         prog="occ-node",
-        description="Semantic occupancy for ROS 2: camera and LiDAR in, labelled voxels out.",
+        description="Semantic occupancy for ROS 2: camera and LiDAR, or a camera alone, in; labelled voxels out.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -3,6 +3,7 @@
 examples:
   occ-node demo                                         a synthetic drive of 22 s, made on the spot
   occ-node demo --bundle occle-nano --seed 3            other weights, another street
+  occ-node demo --bundle monoocc-nano                   with the camera alone
   occ-node demo --bag drive.bag --loop 5                your own recording, ROS 1 or ROS 2, five times
   occ-node demo --bag drive --truth KITTI/sequences/07  with scores, where the bag was made from that sequence
 
@@ -30,6 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--camera-info", metavar="TOPIC", help="its intrinsics")
     parser.add_argument("--points", metavar="TOPIC", help="LiDAR topic of the bag")
+    parser.add_argument(
+        "--lidar-frame", default="velo_link", metavar="FRAME",
+        help="the LiDAR's frame in the bag's transforms, for camera-only bundles (default velo_link)",
+    )  # fmt: skip
 
 
 def command(arguments: argparse.Namespace) -> int:

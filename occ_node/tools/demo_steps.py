@@ -28,18 +28,24 @@ def run_demo(arguments: argparse.Namespace) -> int:
     for name in ("report.json", "outputs.mcap", *PICTURES):
         (output / name).unlink(missing_ok=True)
     bundle = choose_bundle(arguments.bundle, arguments.backend, output)
-    drive = recorded_drive(arguments) if arguments.bag else synthetic_drive(output, arguments.frames, arguments.seed)
+    lidar_frame = None if bundle.needs_cloud else arguments.lidar_frame
+    if arguments.bag:
+        drive = recorded_drive(arguments, lidar_frame)
+    else:
+        drive = synthetic_drive(output, arguments.frames, arguments.seed, lidar_frame)
     parameters = {
         "bundle": str(bundle.path.resolve()), "backend": arguments.backend,
         "calibration_file": str(drive.calibration_file.resolve()), "compressed": drive.inputs.compressed,
+        "lidar_frame": arguments.lidar_frame,
     }  # fmt: skip
     recorded = live_run(LiveRun(drive.bag, drive.inputs, parameters, output, arguments.rate, arguments.loop))
-    frames = match(recorded, drive.inputs.points)
+    frames = match(recorded, drive.inputs.frame_topic)
     summary = summarise(recorded, frames)
     report = {
         **{key: summary[key] for key in ("frames_in", "frames_out", "answered_percent", "drops", "latency_ms")},
         **score_frames(recorded.outputs, frames, drive.truth if bundle.grid == KITTI_GRID else None),
         "bundle": bundle.name,
+        "mode": "camera+lidar" if bundle.needs_cloud else "camera",
         "backend": summary["node"].get("backend", arguments.backend),
         "machine": machine(),
         "input": {

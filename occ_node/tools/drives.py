@@ -25,7 +25,7 @@ _TRUTH_EVERY = 10
 
 @dataclass(frozen=True)
 class Drive:
-    """What is played: the bag, its topics and calibration, and the sequence whose truth it has (frame n = cloud n)."""
+    """What is played: the bag, its topics and calibration, and the sequence whose truth it has, frame by frame."""
 
     description: str
     bag: Path
@@ -35,9 +35,12 @@ class Drive:
     truth: Sequence | None
 
 
-def recorded_drive(arguments: argparse.Namespace) -> Drive:
-    """A drive of the user's own. Raises BagError, CalibrationError, CommandError."""
-    inputs = bag_inputs(arguments.bag, arguments.image, arguments.camera_info, arguments.points)
+def recorded_drive(arguments: argparse.Namespace, lidar_frame: str | None) -> Drive:
+    """A drive of the user's own; with a lidar_frame, for a camera alone.
+
+    Raises BagError, CalibrationError, CommandError.
+    """
+    inputs = bag_inputs(arguments.bag, arguments.image, arguments.camera_info, arguments.points, lidar_frame)
     file = arguments.output / "calib.txt"
     if arguments.calibration:
         file = arguments.calibration
@@ -61,8 +64,8 @@ def bag_image_size(bag: Path, inputs: BagInputs) -> tuple[int, int]:
     raise BagError(f"{bag}: no message on {inputs.camera_info}")
 
 
-def synthetic_drive(output: Path, frames: int, seed: int) -> Drive:
-    """The street of a seed, made once and kept in the output folder."""
+def synthetic_drive(output: Path, frames: int, seed: int, lidar_frame: str | None) -> Drive:
+    """The street of a seed, made once and kept in the output folder; with a lidar_frame, for a camera alone."""
     folder = output / f"drive-seed{seed}-{frames}"
     bag, name = folder / "bag", f"{seed:02d}"
     if not (bag / "metadata.yaml").is_file():
@@ -75,7 +78,7 @@ def synthetic_drive(output: Path, frames: int, seed: int) -> Drive:
         _generate(folder, name, frames, seed)
         sequence_to_bag(Sequence(folder / "sequences" / name), bag, progress=True)
     sequence = Sequence(folder / "sequences" / name)
-    inputs = bag_inputs(bag)
+    inputs = bag_inputs(bag, lidar_frame=lidar_frame)
     calibration = bag_calibration(bag, inputs)
     file = write_kitti_calibration(output / "calib.txt", calibration)
     seconds = sequence.times[-1] - sequence.times[0]

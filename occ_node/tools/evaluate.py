@@ -48,7 +48,7 @@ def evaluate(dataset: Path, predictions: Path, names: list[str], progress: bool 
     for drive, frame in frames:
         if not (path := prediction_file(predictions, drive.name, frame)).is_file():
             raise CommandError(f"{path}: missing; expected a prediction for every frame with voxels/*.label")
-    has_scans = all(frame in drive.frames for drive, frame in frames)
+    has_scans = all(drive.file("velodyne", frame, "bin").is_file() for drive, frame in frames)
     metrics, scans = CompletionMetrics(), CompletionMetrics() if has_scans else None
     for drive, frame in tqdm(frames, desc="evaluate", unit="frame", disable=not progress):
         truth = drive.voxel_labels(frame)

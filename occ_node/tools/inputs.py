@@ -13,31 +13,55 @@ from occ_node.perception.transforms import TransformTree, matrix_of
 
 @dataclass(frozen=True)
 class BagInputs:
-    """Topics of one camera and one LiDAR; frames: number of clouds."""
+    """Topics of one camera and one LiDAR; points: None where no cloud is needed.
+
+    lidar_frame: of the voxels, None where the clouds tell; frames: number of clouds, of images where none is needed.
+    """
 
     image: str
     camera_info: str
-    points: str
+    points: str | None
+    lidar_frame: str | None
     compressed: bool
     frames: int
 
+    @property
+    def topics(self) -> dict[str, str]:
+        """Those that the node subscribes to, by their names there."""
+        named = {"image": self.image, "camera_info": self.camera_info, "points": self.points}
+        return {name: topic for name, topic in named.items() if topic is not None}
+
+    @property
+    def frame_topic(self) -> str:
+        """The topic whose messages are the frames, and whose stamps the outputs carry."""
+        return self.points or self.image
+
 
 def bag_inputs(
-    path: Path, image: str | None = None, camera_info: str | None = None, points: str | None = None
+    path: Path,
+    image: str | None = None,
+    camera_info: str | None = None,
+    points: str | None = None,
+    lidar_frame: str | None = None,
 ) -> BagInputs:
-    """Topics given, or else kitti2bag's, or else the only ones of their type. Raises BagError naming the candidates."""
-    image, camera_info, points = choose_topics(path, image, camera_info, points)
+    """Topics given, or else kitti2bag's, or else the only ones of their type. With a lidar_frame no cloud is needed.
+
+    Raises BagError naming the candidates.
+    """
+    image, camera_info, points = choose_topics(path, image, camera_info, points, needs_cloud=lidar_frame is None)
     topics = bag_topics(path)
-    return BagInputs(image, camera_info, points, "Compressed" in topics[image][0], topics[points][1])
+    compressed = "Compressed" in topics[image][0]
+    return BagInputs(image, camera_info, points, lidar_frame, compressed, topics[points or image][1])
 
 
 def bag_calibration(path: Path, inputs: BagInputs) -> Calibration:
     """From the first CameraInfo and the transforms up to it. Raises BagError where no chain of frames joins the two."""
-    tree, camera, lidar_frame, stamp = TransformTree(), None, None, 0
-    wanted = {t for t, (kind, _) in bag_topics(path).items() if kind == TF_TYPE} | {inputs.camera_info, inputs.points}
+    tree, camera, lidar_frame, stamp = TransformTree(), None, inputs.lidar_frame, 0
+    wanted = {t for t, (kind, _) in bag_topics(path).items() if kind == TF_TYPE}
+    wanted |= set(inputs.topics.values()) - {inputs.image}
     for topic, kind, recorded, data in read_bag(path, wanted):
         if topic == inputs.camera_info:
-            camera = camera or decode_cdr(topic, kind, data)
+            camera, stamp = camera or decode_cdr(topic, kind, data), recorded
         elif topic == inputs.points:
             lidar_frame, stamp = lidar_frame or decode_cdr(topic, kind, data).header.frame_id, recorded
         else:
@@ -48,9 +72,10 @@ def bag_calibration(path: Path, inputs: BagInputs) -> Calibration:
                 return Calibration.from_camera_info(camera.width, camera.height, camera.k, camera.p, T_cam_lidar)
     if not (camera and lidar_frame):
         raise BagError(f"{path}: no message on {inputs.points if camera else inputs.camera_info}")
+    other_frame = ", or another LiDAR's name with --lidar-frame" if inputs.lidar_frame else ""
     raise BagError(
         f"{path}: no transform between {lidar_frame!r} and {camera.header.frame_id!r} in /tf_static or /tf; "
-        "give the extrinsics with --calibration FILE"
+        f"give the extrinsics with --calibration FILE{other_frame}"
     )
 
 

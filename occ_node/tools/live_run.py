@@ -68,7 +68,7 @@ def live_run(run: LiveRun) -> Recorded:
         _wait_for_node(arrivals, [node, recorder])
         player = start("player", "occ_node.tools.cli", *_player_arguments(run, plays.path))
         _follow(run, plays, arrivals, player, [node, recorder])
-        _wait_for_the_last(plays, arrivals, run.inputs.points, [node, recorder])
+        _wait_for_the_last(plays, arrivals, run.inputs.frame_topic, [node, recorder])
         codes = {"player": player.stop(), "node": node.stop(), "recorder": recorder.stop(_WRITE_TIMEOUT)}
     arrivals.update()
     if codes["recorder"]:
@@ -77,13 +77,12 @@ def live_run(run: LiveRun) -> Recorded:
 
 
 def _node_arguments(inputs: BagInputs, parameter_file: Path) -> list[str]:
-    topics = {"image": inputs.image, "camera_info": inputs.camera_info, "points": inputs.points}
-    remaps = [item for name, topic in topics.items() for item in ("-r", f"{name}:={topic}")]
+    remaps = [item for name, topic in inputs.topics.items() for item in ("-r", f"{name}:={topic}")]
     return ["--ros-args", "--params-file", str(parameter_file), *remaps]
 
 
 def _player_arguments(run: LiveRun, log: Path) -> list[str]:
-    topics = [run.inputs.image, run.inputs.camera_info, run.inputs.points]
+    topics = run.inputs.topics.values()
     return [
         "play", str(run.bag), "--rate", str(run.rate), "--loop", str(run.loops), "--wait", "30", "--log", str(log),
         "--topics", *topics, "--need", *topics,
@@ -105,7 +104,7 @@ def _follow(run: LiveRun, plays: JsonLines, arrivals: JsonLines, player: Child, 
     answered = 0
     children = [*children, player]
     wait_until(lambda: bool(plays.update()) or player.exit_code == 0, "the player to begin", 60.0, children)
-    begun = _played(plays.lines, run.inputs.points)
+    begun = _played(plays.lines, run.inputs.frame_topic)
     with tqdm(total=run.inputs.frames * run.loops, desc="drive", unit="frame", smoothing=0) as bar:
         bar.update(begun)
         while (code := player.exit_code) is None:
@@ -113,9 +112,9 @@ def _follow(run: LiveRun, plays: JsonLines, arrivals: JsonLines, player: Child, 
                 child.check()
             time.sleep(0.1)
             answered += sum(line.get("output") == "voxels" for line in arrivals.update())
-            bar.update(_played(plays.update(), run.inputs.points))
+            bar.update(_played(plays.update(), run.inputs.frame_topic))
             bar.set_postfix(answered=answered, refresh=False)
-        bar.update(_played(plays.update(), run.inputs.points))
+        bar.update(_played(plays.update(), run.inputs.frame_topic))
     if code:
         player.check()
 
@@ -124,9 +123,9 @@ def _played(lines: list[dict], topic: str) -> int:
     return sum(line.get("topic") == topic for line in lines)
 
 
-def _wait_for_the_last(plays: JsonLines, arrivals: JsonLines, points: str, children: list[Child]) -> None:
+def _wait_for_the_last(plays: JsonLines, arrivals: JsonLines, frames: str, children: list[Child]) -> None:
     """Until the node has reported on its counters after the last frame had time to come back."""
-    end = max((line["published"] for line in plays.lines if line.get("topic") == points), default=0) + 1.0
+    end = max((line["published"] for line in plays.lines if line.get("topic") == frames), default=0) + 1.0
 
     def reported() -> bool:
         arrivals.update()

@@ -69,9 +69,10 @@ def _of_dataset(arguments: argparse.Namespace) -> dict:
     if not arguments.sequence:
         raise CommandError("--dataset goes with --sequence SS")
     drive = sequences(arguments.dataset, [arguments.sequence])[0]
-    frame = arguments.frame or drive.frames[0]
-    if frame not in drive.frames:
-        raise CommandError(f"--frame {frame}: {drive.path} has {drive.frames[0]} to {drive.frames[-1]}")
+    frames = drive.image_frames
+    frame = arguments.frame or frames[0]
+    if frame not in frames:
+        raise CommandError(f"--frame {frame}: {drive.path} has {frames[0]} to {frames[-1]}")
     truth = drive.voxel_labels(frame) if drive.has_voxels(frame) else None
     labels = (
         read_prediction(prediction_file(arguments.predictions, drive.name, frame)) if arguments.predictions else truth
@@ -81,11 +82,20 @@ def _of_dataset(arguments: argparse.Namespace) -> dict:
             f"{drive.file('voxels', frame, 'label')}: missing; give --predictions DIR, "
             f"or make the ground truth: occ-data ground-truth {arguments.dataset} --sequences {drive.name}"
         )
-    pictures = _views(frame, labels)
-    pictures[f"{frame}_camera_overlay.png"] = drawing.camera_overlay(drive.image(frame), labels, drive.calibration)
+    pictures = frame_pictures(frame, labels, drive.image(frame), drive.calibration)
     if truth is not None and arguments.predictions:
         pictures[f"{frame}_truth_beside_prediction.png"] = drawing.truth_beside(labels, truth)
     return pictures
+
+
+def frame_pictures(name: str, labels, image, calibration) -> dict:
+    """Pictures of a frame with a camera image, (H, W, 3) uint8 RGB by file name."""
+    from . import drawing
+
+    return {
+        **_views(name, labels),
+        f"{name}_camera_overlay.png": drawing.camera_overlay(image, labels, calibration),
+    }
 
 
 def _views(name: str, labels) -> dict:

@@ -14,14 +14,18 @@ from occ_node.perception import CompletionMetrics
 from .live_run import Recorded
 
 OUTPUTS = ("semantic_grid", "voxels", "markers", "grid")
+_MODES = {
+    "camera+lidar": "camera and LiDAR; a cloud with its image is a frame",
+    "camera": "camera only; an image is a frame",
+}
 
 
 @dataclass
 class Played:
     """One frame as it was played, and what came back.
 
-    order: place of the frame in its loop; scheduled: when its cloud was due, monotonic seconds; arrived: per output,
-    the moment the recorder had it; grid_message: place of its semantic_grid among all of them.
+    order: place of the frame in its loop; scheduled: when its cloud (its image, of a camera alone) was due, monotonic
+    seconds; arrived: per output, the moment the recorder had it; grid_message: place of its semantic_grid among all.
     """
 
     loop: int
@@ -42,8 +46,8 @@ class Played:
         return max(self.arrived.values()) - self.scheduled
 
 
-def match(recorded: Recorded, points_topic: str) -> list[Played]:
-    """Join what was played with what arrived.
+def match(recorded: Recorded, frame_topic: str) -> list[Played]:
+    """Join what was played with what arrived; each message of `frame_topic` is a frame.
 
     An output belongs to the latest play of its stamp before it arrived (in a loop, stamps come again). UInt8MultiArray
     has no header: the node sends a frame's outputs one after the other, the semantic_grid first, so that it belongs to
@@ -51,7 +55,7 @@ def match(recorded: Recorded, points_topic: str) -> list[Played]:
     """
     frames, plays_of_stamp, orders = [], {}, {}
     for line in recorded.plays:
-        if line.get("topic") == points_topic:
+        if line.get("topic") == frame_topic:
             order = orders[line["loop"]] = orders.get(line["loop"], -1) + 1
             frames.append(Played(line["loop"], order, line["stamp"], line["scheduled"]))
             plays_of_stamp.setdefault(line["stamp"], []).append(frames[-1])
@@ -162,6 +166,7 @@ def table(report: dict) -> str:
     rows = [
         ("drive", report["input"]["description"]),
         ("bundle, backend", f"{report['bundle']}, {report['backend']}"),
+        ("mode", _MODES[report["mode"]]),
         (
             "frames in, out",
             f"{report['frames_in']}, {report['frames_out']} ({report['answered_percent']:.1f} % answered)",

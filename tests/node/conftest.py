@@ -20,6 +20,14 @@ def fake_bundle(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def camera_bundle(tmp_path_factory):
+    """The same of a network that sees with the camera alone."""
+    from occ_node.runtime.fake_backend import write_fake_bundle
+
+    return write_fake_bundle(tmp_path_factory.mktemp("bundles") / "camera", camera_only=True).path
+
+
+@pytest.fixture(scope="session")
 def calibration_file(tmp_path_factory):
     """A KITTI calib.txt for the camera of `scene`."""
     path = tmp_path_factory.mktemp("rig") / "calib.txt"

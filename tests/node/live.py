@@ -85,13 +85,13 @@ class NodeProcess:
 class Client:
     """Sends frames, keeps what comes back by topic."""
 
-    def __init__(self, domain: int, outputs=tuple(OUTPUTS), image_type=Image):
+    def __init__(self, domain: int, outputs=tuple(OUTPUTS), image_type=Image, with_cloud: bool = True):
         self._context = Context()
         rclpy.init(context=self._context, domain_id=domain)
         self.node = rclpy.create_node("client", context=self._context)
         self.received = defaultdict(list)
         self.image = self.node.create_publisher(image_type, "image", 5)
-        self.points = self.node.create_publisher(PointCloud2, "points", 5)
+        self.points = self.node.create_publisher(PointCloud2, "points", 5) if with_cloud else None
         self.camera_info = self.node.create_publisher(CameraInfo, "camera_info", 5)
         for name in outputs:
             self.node.create_subscription(OUTPUTS[name], f"/occ_node/{name}", self.received[name].append, 5)
@@ -109,7 +109,7 @@ class Client:
         self.node.destroy_node()
 
     def wait_until_connected(self) -> "Client":
-        publishers = (self.image, self.points, self.camera_info)
+        publishers = [p for p in (self.image, self.points, self.camera_info) if p is not None]
         wait_for(lambda: all(p.get_subscription_count() for p in publishers), "subscriptions of the node")
         return self
 
@@ -132,7 +132,7 @@ class Client:
         while time.monotonic() < end:
             stamp = self.next_stamp()
             self.camera_info.publish(scene.camera_info(stamp))
-            self.send(scene.image(stamp), scene.cloud(stamp))
+            self.send(scene.image(stamp), None if self.points is None else scene.cloud(stamp))
             sent[stamp // 10**9, stamp % 10**9] = stamp
             until = time.monotonic() + 0.5
             while time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""The launch file over a recording stand-in for `launch`, which has no wheel: every argument reaches its process."""
+"""The launch files over a recording stand-in for `launch`, which has no wheel: every argument reaches its process."""
 
 import runpy
 import sys
@@ -11,7 +11,6 @@ import yaml
 from occ_node.parameters import Settings
 
 ROOT = Path(__file__).parents[2]
-LAUNCH_FILE = ROOT / "launch" / "occle.launch.py"
 
 
 class Recorded:
@@ -39,7 +38,7 @@ NAMES = {
 
 @pytest.fixture
 def launched(monkeypatch):
-    """Run the launch file with arguments; gives the actions by class name, in order."""
+    """Run a launch file with arguments; gives the actions by class name, in order."""
     for module, names in NAMES.items():
         stand_in = ModuleType(module)
         for name in names:
@@ -49,8 +48,8 @@ def launched(monkeypatch):
     sys.modules["ament_index_python.packages"].get_package_prefix = lambda name: f"/opt/{name}"
     sys.modules["ament_index_python.packages"].get_package_share_directory = lambda name: f"/opt/{name}/share/{name}"
 
-    def run(**arguments):
-        (description,) = runpy.run_path(LAUNCH_FILE)["generate_launch_description"]().args
+    def run(file="occle.launch.py", **arguments):
+        (description,) = runpy.run_path(ROOT / "launch" / file)["generate_launch_description"]().args
         *declared, start = description
         context = {argument.args[0]: argument.kwargs["default_value"] for argument in declared}
         assert arguments.keys() <= context.keys()
@@ -99,6 +98,17 @@ def test_rviz_opens_the_shipped_view(launched):
     assert nodes[1]["parameters"] == [{"use_sim_time": True}]
 
 
+def test_a_camera_alone_has_no_clouds_and_names_the_lidar_itself(launched):
+    nodes = [a.kwargs for _, a in launched("monoocc.launch.py", image="/cam", lidar_frame="lidar", rviz="true")]
+    parameters = {"bundle": "monoocc-nano", "backend": "auto", "precision": "auto", "calibration_file": ""}
+    assert nodes[0]["parameters"] == [parameters | {"lidar_frame": "lidar", "use_sim_time": False}]
+    topics = dict(nodes[0]["remappings"])
+    assert (topics.keys(), topics["image"]) == ({"image", "camera_info"}, "/cam")
+    assert nodes[1]["arguments"] == ["-d", "/opt/occ_node/share/occ_node/rviz/monoocc.rviz", "-f", "lidar"]
+    with pytest.raises(AssertionError):
+        launched("monoocc.launch.py", points="/lidar")
+
+
 def test_build_only_builds_the_engine_and_starts_no_node(launched):
     actions = launched(build_only="true", bundle="b", precision="f16", bag="drive.mcap")
     assert [name for name, _ in actions] == ["ExecuteProcess"]
@@ -111,8 +121,10 @@ def test_a_word_that_is_no_switch(launched):
         launched(rviz="maybe")
 
 
-def test_the_view_shows_the_nodes_topics():
-    view = yaml.safe_load((ROOT / "rviz" / "occle.rviz").read_text())["Visualization Manager"]
+@pytest.mark.parametrize("name", ["occle", "monoocc"])
+def test_the_view_shows_the_nodes_topics(name):
+    view = yaml.safe_load((ROOT / "rviz" / f"{name}.rviz").read_text())["Visualization Manager"]
     assert view["Global Options"]["Fixed Frame"] == "velo_link"
     topics = {display["Topic"]["Value"] for display in view["Displays"] if "Topic" in display}
-    assert {f"/occ_node/{name}" for name in ("markers", "voxels", "grid", "overlay")} <= topics
+    assert {f"/occ_node/{output}" for output in ("markers", "voxels", "grid", "overlay")} <= topics
+    assert ("/kitti/velo/pointcloud" in topics) == (name == "occle")

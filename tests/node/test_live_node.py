@@ -183,7 +183,7 @@ def test_zero_stamps_are_paired_by_arrival(node, client):
         return [message for message in client.received["voxels"] if message.header.stamp.sec == 0]
 
     assert wait_for(answer, "an answer", pause=0.1)[0].header == scene.header(0, "velo_link")
-    assert node.log().count("points: stamp is zero; paired by time of arrival") == 1
+    assert node.log().count("points: stamp is zero; the time of arrival takes its place") == 1
     client.answered()
 
 

@@ -26,6 +26,13 @@ def test_executables_for_ros2_run():
     assert all(os.access(ROOT / "resource" / "lib" / name, os.X_OK) for name in ("occ_node", "play", "engine"))
 
 
+def test_every_launch_file_and_view_is_installed():
+    setup = (ROOT / "setup.py").read_text()
+    files = [*(ROOT / "launch").glob("*.launch.py"), *(ROOT / "rviz").glob("*.rviz")]
+    assert len(files) == 4
+    assert all(f'"{file.parent.name}/{file.name}"' in setup for file in files)
+
+
 def test_dds_profile_is_well_formed_and_stays_on_loopback():
     text = ElementTree.tostring(ElementTree.parse(LOOPBACK_PROFILE).getroot(), encoding="unicode")
     assert "127.0.0.1" in text and "67108864" in text

@@ -13,9 +13,9 @@ START = 1_300_000_000_000 * MS
 class Line:
     """A synchroniser with its counters; stamps in milliseconds."""
 
-    def __init__(self, tolerance=0.05):
-        self.counters = Counters()
-        self._synchroniser = Synchroniser(tolerance, self.counters)
+    def __init__(self, tolerance=0.05, inputs=("image", "points")):
+        self.counters = Counters(inputs)
+        self._synchroniser = Synchroniser(tolerance, self.counters, inputs)
 
     def image(self, ms):
         self._synchroniser.add("image", ("image", ms), START + round(ms * MS))
@@ -25,7 +25,7 @@ class Line:
 
     def pair(self):
         pair = self._synchroniser.take(0)
-        return pair and (pair.image[1], pair.points[1])
+        return pair and (pair.image[1], pair.points and pair.points[1])
 
     def drops(self):
         return {reason: number for reason, number in self.counters.counts().dropped.items() if number}
@@ -120,6 +120,25 @@ def test_an_input_that_fell_silent_before_the_jump_comes_back_after_it(line):
         line.points(ms + 100)
     assert line.pair() == (12000, 12000)
     assert line.drops()["clock_jumped_back"] == 1
+
+
+def test_an_image_without_clouds_to_wait_for_is_a_frame_by_itself():
+    line = Line(inputs=("image",))
+    line.image(0)
+    assert line.pair() == (0, None)
+    assert line.pair() is None
+    assert line.drops() == {}
+
+
+def test_images_alone_are_superseded_stale_and_jump_as_pairs_do():
+    line = Line(inputs=("image",))
+    for ms in (9900, 10000, 10000, 9800):
+        line.image(ms)
+    assert line.drops() == {"superseded": 1, "stale.image": 2}
+    line.image(0)  # the bag begins anew
+    line.image(100)
+    assert line.pair() == (100, None)
+    assert line.drops() == {"superseded": 3, "stale.image": 2, "clock_jumped_back": 1}
 
 
 def test_every_message_is_accounted_for():

@@ -1,5 +1,7 @@
 """SemanticKITTI files: read and written to the bit, refused with one clear line."""
 
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -146,6 +148,18 @@ def test_garbled_poses_are_named(tiny_sequence):
     (tiny_sequence.path / "poses.txt").write_text("1 2 3\n" * 3)
     with pytest.raises(DataError, match=r"poses\.txt: line 1 has 3 numbers; expected 12"):
         _ = tiny_sequence.poses
+
+
+def test_frames_have_a_scan_and_image_frames_an_image(tiny_sequence):
+    (tiny_sequence.path / "velodyne/000001.bin").unlink()
+    (tiny_sequence.path / "image_2/000002.png").unlink()
+    again = Sequence(tiny_sequence.path)
+    assert (again.frames, again.image_frames) == (["000000", "000002"], ["000000", "000001"])
+    shutil.rmtree(again.path / "velodyne")
+    without = Sequence(tiny_sequence.path)
+    assert without.calibration.image_size == (96, 32)
+    with pytest.raises(DataError, match="velodyne: missing or empty; expected files such as"):
+        without.frames  # noqa: B018
 
 
 def test_folders_that_are_no_data_set(tmp_path, tiny_sequence):

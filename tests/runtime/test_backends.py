@@ -141,3 +141,15 @@ def test_the_fake_labels_what_the_scan_hit(tmp_path):
     outputs = load_backend(bundle, "fake").infer(inputs)
     assert np.array_equal(outputs["labels"], expected["labels"])
     assert np.array_equal(outputs["labels"] == 13, inputs["occupancy"] == 1)
+
+
+def test_the_fake_of_a_camera_alone_labels_what_is_bright_as_far_off_as_the_depth_image_says(tmp_path):
+    bundle = write_fake_bundle(tmp_path / "fake", camera_only=True)
+    assert (bundle.needs_cloud, bundle.model) == (False, "monoocc")
+    inputs, _ = bundle.golden()
+    inputs["image"][:], inputs["depth"][:] = 1, 30
+    labels = load_backend(bundle, "fake").infer(inputs)["labels"][0]
+    lifted = inputs["voxel_depth"].reshape(64, 64, 8)[labels[::4, ::4, ::4] == 13]
+    assert len(lifted) and abs(lifted - 30).max() < 1
+    inputs["image"][:] = -1
+    assert not load_backend(bundle, "fake").infer(inputs)["labels"].any()

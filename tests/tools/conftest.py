@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import StoragePlugin, Writer
 
-from occ_data.bags import sequence_to_bag
+from occ_data.bags import bag_topics, read_bag, sequence_to_bag
+from occ_data.bags.reader import jazzy
 from occ_data.kitti import Sequence, SequenceWriter
 from occ_node.perception import KITTI_GRID
 from occ_node.perception.voxelizer import occupancy_grid
@@ -47,5 +49,22 @@ def bag(drive, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def camera_bag(bag, tmp_path_factory) -> Path:
+    """The same without the clouds."""
+    path = tmp_path_factory.mktemp("bag") / "camera"
+    topics = {topic: kind for topic, (kind, _) in bag_topics(bag).items() if "PointCloud2" not in kind}
+    with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        connections = {topic: writer.add_connection(topic, kind, typestore=jazzy()) for topic, kind in topics.items()}
+        for topic, _, stamp, data in read_bag(bag, topics):
+            writer.write(connections[topic], stamp, data)
+    return path
+
+
+@pytest.fixture(scope="session")
 def fake_bundle(tmp_path_factory) -> Bundle:
     return write_fake_bundle(tmp_path_factory.mktemp("engines") / "fake")
+
+
+@pytest.fixture(scope="session")
+def camera_bundle(tmp_path_factory) -> Bundle:
+    return write_fake_bundle(tmp_path_factory.mktemp("engines") / "camera", camera_only=True)

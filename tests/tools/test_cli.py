@@ -32,6 +32,12 @@ def test_help_of_each_verb_shows_examples(verb, capsys):
         ("demo --frames 2 --output {tmp}/out", "--frames: expected at least 10, got 2"),
         ("demo --rate 0 --output {tmp}/out", "--rate: expected a positive number"),
         ("demo --truth {tmp} --output {tmp}/out", "--truth goes with --bag"),
+        ("demo --bag {camera_bag} --backend fake --output {tmp}/out", "which points topic?"),
+        (
+            "demo --bag {camera_bag} --backend fake --bundle {camera_bundle} --lidar-frame os --output {tmp}/out",
+            "no transform between 'os' and 'camera_color_left' in /tf_static or /tf; give the extrinsics with "
+            "--calibration FILE, or another LiDAR's name with --lidar-frame",
+        ),
         ("run --bundle no-such-bundle", "bundle 'no-such-bundle'"),
         ("run --calibration {tmp}/calib.txt", "calib.txt: no such file"),
         ("run --param threads=2", "expected NAME:=VALUE"),
@@ -42,6 +48,12 @@ def test_help_of_each_verb_shows_examples(verb, capsys):
         ("bag {tmp}/nothing -o {tmp}/out", "nothing: no such file or folder"),
         ("bag {bag} -o {tmp}/out", "expected ROOT/sequences/NAME"),
         ("infer --bundle {bundle} --backend fake --dataset {tmp} --sequences 08 --output {tmp}/out", "sequences"),
+        ("infer --output {tmp}/out", "expected either --dataset ROOT --sequences SS, or --image FILE --calib FILE"),
+        ("infer --dataset {data} --output {tmp}/out", "--dataset goes with --sequences SS"),
+        ("infer --image {tmp}/a.png --output {tmp}/out", "--image goes with --calib FILE"),
+        ("infer --image {tmp}/a.png --calib c --sequences 90 --output {tmp}", "--sequences does not go with --image"),
+        ("infer --dataset {data} --sequences 90 --depth {tmp}/a.npy --output {tmp}", "--depth does not go with"),
+        ("infer --bundle {bundle} --image {tmp}/a.png --calib c --output {tmp}/out", "--image takes those of a camera"),
         ("infer --bundle {bundle} --backend tpu --dataset {data} --sequences 90 --output {tmp}/out", "backend 'tpu'"),
         ("evaluate --dataset {data} --predictions {tmp} --sequences 91", "sequences/91"),
         ("evaluate --dataset {data} --predictions {tmp} --sequences 90", "predictions/000000.label: missing"),
@@ -52,8 +64,11 @@ def test_help_of_each_verb_shows_examples(verb, capsys):
         ("render {bag}", "expected one topic of type std_msgs/msg/UInt8MultiArray"),
     ],
 )
-def test_unusable_input_gives_one_clear_line_and_code_2(arguments, words, tmp_path, drive, bag, fake_bundle, capsys):
+def test_unusable_input_gives_one_clear_line_and_code_2(
+    arguments, words, tmp_path, drive, bag, camera_bag, fake_bundle, camera_bundle, capsys
+):
     names = {"tmp": tmp_path, "bag": bag, "bundle": fake_bundle.path, "data": drive.path.parents[1]}
+    names |= {"camera_bag": camera_bag, "camera_bundle": camera_bundle.path}
     verb, *rest = arguments.format(**names).split()
     assert cli.main([verb, *rest]) == 2
     said = capsys.readouterr().err.strip()
@@ -75,14 +90,14 @@ def test_run_turns_its_options_into_ros_arguments(fake_bundle, tmp_path):
     calibration = tmp_path / "calib.txt"
     calibration.write_text("")
     given = cli.parser().parse_args(
-        f"run --bundle {fake_bundle.path} --calibration {calibration} --points /lidar --param threads:=2 "
-        "--ros-args -r __ns:=/robot".split()
+        f"run --bundle {fake_bundle.path} --calibration {calibration} --points /lidar --lidar-frame os "
+        "--param threads:=2 --ros-args -r __ns:=/robot".split()
     )
     from occ_node.tools.run import node_arguments
 
     assert node_arguments(given) == [
         "--ros-args", "-p", f'bundle:="{fake_bundle.path}"', "-p", f'calibration_file:="{calibration}"',
-        "-p", "threads:=2", "-r", "points:=/lidar", "-r", "__ns:=/robot",
+        "-p", 'lidar_frame:="os"', "-p", "threads:=2", "-r", "points:=/lidar", "-r", "__ns:=/robot",
     ]  # fmt: skip
 
 

@@ -78,6 +78,19 @@ def test_nothing_half_written_is_left(demo):
     assert not [path for path in demo.rglob("*") if "tmp" in path.name]
 
 
+def test_a_camera_alone_is_played_without_clouds_and_the_report_says_so(
+    drive, camera_bag, camera_bundle, tmp_path, capsys
+):
+    arguments = ["--bag", str(camera_bag), "--truth", str(drive.path), "--output", str(tmp_path)]
+    assert main(["demo", "--backend", "fake", "--bundle", str(camera_bundle.path), *arguments]) == 0
+    assert "camera only; an image is a frame" in capsys.readouterr().out
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["mode"] == report["node"]["mode"] == "camera"
+    assert report["frames_in"] == 15
+    assert 5 < report["frames_out"] <= 15
+    assert set(report["pictures"]) == set(PICTURES)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_all_processes(bag, tmp_path, number):
     command = [sys.executable, "-m", "occ_node.tools.cli", "demo", "--backend", "fake", "--loop", "100"]
