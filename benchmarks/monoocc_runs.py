@@ -21,7 +21,7 @@ SIZE, TEACHER = "pico", "pico-l"
 VIEWS = (0, 1, 2, 3, 4)
 TRAINING = TrainingConfig(learning_rate=2e-3, warmup=50, average=0.99, workers=0, checkpoint_every=250)
 RECIPE = MonoOccRecipe(
-    semantic_2d="none", teacher_features="cached", depth_steps=400, teacher_steps=600, student_steps=500
+    semantic_2d="none", teacher_features="cached", unseen=0.0, depth_steps=400, teacher_steps=600, student_steps=500
 )
 
 

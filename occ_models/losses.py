@@ -108,6 +108,12 @@ def distillation_loss(student: Tensor, teacher: Tensor, geometry: Tensor, temper
     return temperature**2 * divergence / max(len(s), 1)
 
 
+def unseen_loss(occupancy: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross entropy with "free" where nothing is known: logits (B, X, Y, Z), labels uint8 with IGNORE."""
+    unseen = labels == IGNORE
+    return (F.softplus(occupancy.float()) * unseen).sum() / unseen.sum().clamp(min=1)
+
+
 def scal_geo(hit: Tensor, total: Tensor, true: Tensor, count: Tensor) -> Tensor:
     """Scene-class affinity of geometry from its sums: of P(occupied) over occupied voxels, over all; their numbers."""
     free = (count - true).clamp(min=1)

@@ -117,6 +117,10 @@ class MonoOccRecipe:
         ("online", "cached"),
     )
     temperature: float = setting(2.0, "of the distillation's softmax (eq. 9)")
+    unseen: float = setting(
+        0.3, "weight of calling free what no scan of the training data has ever observed, which no metric counts and "
+        "networks otherwise fill at will; 0: the paper's losses alone",
+    )  # fmt: skip
     depth_steps: int = setting(2000, "steps of the depth head and the proposals alone")
     teacher_steps: int = setting(4000, "steps of the teacher")
     student_steps: int = setting(4000, "steps of the student")

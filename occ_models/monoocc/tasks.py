@@ -5,7 +5,14 @@ import torch
 from torch import Tensor
 
 from ..data import inputs_of
-from ..losses import GEOMETRY_WEIGHTS, class_weights, distillation_loss, label_loss, mean_occupancy_losses
+from ..losses import (
+    GEOMETRY_WEIGHTS,
+    class_weights,
+    distillation_loss,
+    label_loss,
+    mean_occupancy_losses,
+    unseen_loss,
+)
 from ..recipe import TrainingConfig
 from ..training import Task
 from .depth import depth_loss
@@ -39,16 +46,16 @@ class DepthTask(Task):
 class OccupancyTask(Task):
     """Student and privileged teacher alike: eq. 10 as far as it is asked for, and the first stage's losses.
 
-    semantic_2d: L_sem is in (eq. 7); teacher: a trained network whose features are distilled (eq. 9), "cached" where
+    semantic_2d: L_sem is in (eq. 7); unseen: weight of `unseen_loss`; teacher: a trained network whose features are distilled (eq. 9), "cached" where
     the batch brings them, None without.
     """
 
     def __init__(
         self, model: MonoOcc, training: TrainingConfig, steps: int,
-        semantic_2d: bool, teacher: MonoOcc | str | None = None, temperature: float = 1.0,
+        semantic_2d: bool, unseen: float = 0.0, teacher: MonoOcc | str | None = None, temperature: float = 1.0,
     ):  # fmt: skip
         super().__init__(model, training, steps, () if semantic_2d else (model.header_2d,))
-        self.semantic_2d, self.temperature = semantic_2d, temperature
+        self.semantic_2d, self.unseen, self.temperature = semantic_2d, unseen, temperature
         self._teacher = [teacher]  # in a list: its weights are neither learnt nor kept here
         if isinstance(teacher, MonoOcc):
             teacher.requires_grad_(False).eval()
@@ -64,6 +71,8 @@ class OccupancyTask(Task):
         if features is not None:
             losses["distill"] = distillation_loss(output.voxels, features, batch["geometry"], self.temperature)
         losses = {name: _WEIGHTS[name] * losses[name] for name in _WEIGHTS if name in losses}
+        if self.unseen:
+            losses["unseen"] = self.unseen * unseen_loss(output.occupancy, batch["labels"])
         depth = output.depth[:: len(self.model.config.views)]
         return losses | first_stage_losses(depth, output.proposals, batch, self.geometry_weights)
 

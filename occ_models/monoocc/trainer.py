@@ -65,7 +65,7 @@ class Trainer(PhaseTrainer):
 
                 say(load_public(model.encoder, recipe.teacher_backbone))
             self._take_first_stage(model)
-            return OccupancyTask(self.placed(model), recipe.training, recipe.teacher_steps, True)
+            return OccupancyTask(self.placed(model), recipe.training, recipe.teacher_steps, True, recipe.unseen)
 
         # Its image labels are never withheld: what is measured is what the student gains.
         data = self.data(self.labelled, "camera", self.image_labels or "points", config)
@@ -82,8 +82,8 @@ class Trainer(PhaseTrainer):
                 model = MonoOcc(self.config)
                 self._take_first_stage(model)
             return OccupancyTask(
-                self.placed(model), recipe.training, recipe.student_steps, self.image_labels is not None, teacher,
-                recipe.temperature,
+                self.placed(model), recipe.training, recipe.student_steps, self.image_labels is not None,
+                recipe.unseen, teacher, recipe.temperature,
             )  # fmt: skip
 
         self.fit("student", task, data)
