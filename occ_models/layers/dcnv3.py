@@ -9,8 +9,9 @@ offsets as (x, y) in pixels; `offset_scale` stretches the kernel together with i
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from .deformable import deformable_attention
 
 
 def dcnv3_ref(value: Tensor, offset: Tensor, weight: Tensor, offset_scale: float = 1.0) -> Tensor:
@@ -33,12 +34,12 @@ def dcnv3_ref(value: Tensor, offset: Tensor, weight: Tensor, offset_scale: float
 
 
 def dcnv3(value: Tensor, offset: Tensor, weight: Tensor, offset_scale: float = 1.0) -> Tensor:
-    """Sample and sum with one four-dimensional `grid_sample`.
+    """Sample and sum with one 4-D `grid_sample`.
 
     value : (B, H, W, C), offset : (B, H, W, G, K, 2) x then y, weight : (B, H, W, G, K); K a square of an odd number,
     G divides C. Returns (B, H, W, C).
     """
-    batch, height, width, channels = value.shape
+    height, width = value.shape[1:3]
     groups, points = weight.shape[3:]
     # Half precision cannot tell the pixels of a large image apart.
     exact = torch.promote_types(offset.dtype, torch.float32)
@@ -49,12 +50,10 @@ def dcnv3(value: Tensor, offset: Tensor, weight: Tensor, offset_scale: float = 1
     size = torch.tensor([width, height], dtype=exact, device=value.device)
     grid = (pixel + offset_scale * (kernel + offset.to(exact))) * (2 / size) - 1  # (B, H, W, G, K, 2)
 
-    grid = grid.permute(0, 3, 1, 2, 4, 5).reshape(batch * groups, height * width, points, 2)
-    planes = value.permute(0, 3, 1, 2).reshape(batch * groups, channels // groups, height, width)
-    sampled = F.grid_sample(planes.to(exact), grid, padding_mode="zeros", align_corners=False)  # (B*G, C/G, H*W, K)
-    weight = weight.permute(0, 3, 1, 2, 4).reshape(batch * groups, 1, height * width, points)
-    summed = (sampled.to(value.dtype) * weight).sum(-1)
-    return summed.reshape(batch, channels, height, width).permute(0, 2, 3, 1)
+    values = value.permute(0, 3, 1, 2).unflatten(1, (groups, -1))  # (B, G, C/G, H, W)
+    grid, weight = (x.permute(0, 3, 1, 2, *range(4, x.ndim)).flatten(2, 3) for x in (grid, weight))
+    summed = deformable_attention(values.to(exact), grid, weight.to(exact))  # (B, H*W, C)
+    return summed.to(value.dtype).unflatten(1, (height, width))
 
 
 class Permute(nn.Module):

@@ -8,6 +8,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..layers.dcnv3 import DCNv3, Permute
 
@@ -91,7 +92,8 @@ class Level(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:
-            x = block(x)
+            # Several frames through a large backbone: only what lies between the blocks is kept for the backward pass.
+            x = checkpoint(block, x, use_reentrant=False) if self.training else block(x)
         return self.norm(x)
 
 

@@ -46,8 +46,8 @@ class DepthTask(Task):
 class OccupancyTask(Task):
     """Student and privileged teacher alike: eq. 10 as far as it is asked for, and the first stage's losses.
 
-    semantic_2d: L_sem is in (eq. 7); unseen: weight of `unseen_loss`; teacher: a trained network whose features are distilled (eq. 9), "cached" where
-    the batch brings them, None without.
+    semantic_2d: L_sem is in (eq. 7); unseen: weight of `unseen_loss`; teacher: a trained network whose features are
+    distilled (eq. 9), "cached" where the batch brings them, None without.
     """
 
     def __init__(
