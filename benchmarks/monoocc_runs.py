@@ -1,6 +1,5 @@
 """The trainings behind `benchmarks.monoocc_tables`: the rows of MonoOcc's Table II and what they share."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -93,12 +92,7 @@ def _run(root: Path, name: str, seed: int, phase: str) -> None:
     train_row(folder, phase, {} if name == SHARED else {"depth": shared, "teacher": shared}, run)
 
 
-def measure_row(root: Path, name: str, seed: int) -> dict:
-    """`CompletionMetrics.summary` of a row's student on the held-out streets, class by class."""
-    return next(measure(folder_of(root, name, seed), streets(root, HELD_OUT)))
-
-
-def measure(folder: Path, sequences: list[str]) -> Iterator[dict]:
+def measure(folder: Path, sequences: list[str]) -> tuple[dict, dict, dict]:
     """Figures of a trained network on some sequences: of its labels; of its proposals; of its depth."""
     model = load_checkpoint(folder).eval()
     data = FrameDataset(frames_of(sequences), model.config, image_labels=None, cache=_CACHE)
@@ -111,13 +105,12 @@ def measure(folder: Path, sequences: list[str]) -> Iterator[dict]:
             depth, proposed = model.depth_and_proposals(*inputs)
         proposals.add((proposed > 0).byte().numpy(), batch["geometry"].numpy())
         errors.append(depth_errors(depth, batch["true_depth"]))
-    yield labels.summary()
-    yield proposals.summary()
     total = torch.cat(errors)
-    yield {
+    depth = {
         "abs_rel": total[:, 0].mean().item(), "delta": 100 * total[:, 1].mean().item(),
-        "confidence": total[:, 2].mean().item(), "pixels": len(total),
+        "confidence": total[:, 2].mean().item(), "cells": len(total),
     }  # fmt: skip
+    return labels.summary(), proposals.summary(), depth
 
 
 def depth_errors(logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:

@@ -10,14 +10,14 @@ from occ_node.tools.evaluate import evaluate
 
 from .measure import Options, markdown
 
-BUNDLES = ("occle-nano-synthetic", "occle-nano")
+BUNDLES = ("occle-nano-synthetic", "occle-nano", "monoocc-nano")
 HELD_OUT_STREETS = ("200", "201", "202", "203", "204", "205")
 HELD_OUT_SEQUENCE = "07"
 OUTPUT = Path("out/quality")
 
 
 def measure(options: Options) -> dict:
-    """Both bundles on held-out synthetic streets and, where real frames are at hand, on the held-out sequence."""
+    """All bundles on held-out synthetic streets and, where real frames are at hand, on the held-out sequence."""
     sets = {"synthetic streets": (synthetic_streets(options), list(HELD_OUT_STREETS))}
     if options.data:
         sets[f"KITTI {HELD_OUT_SEQUENCE}"] = (real_sequence(options.data), [HELD_OUT_SEQUENCE])

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from occ_data.kitti import DataError
 from occ_data.synthetic import generate
-from occ_models.config import ConfigError, OccLEConfig, load_config
+from occ_models.config import ConfigError, MonoOccConfig, OccLEConfig, load_config
 from occ_models.data import FrameDataset, collate, frames_of
 from occ_models.occle import OccLE
 from occ_models.occle.projection import Projection
@@ -41,7 +41,7 @@ PARTS = ("forward", "backward", "optimiser")
 ESTIMATED = ("RTX 4090", "H200")
 
 
-def load_batch(config: OccLEConfig, sequence: Path | None, size: int) -> dict:
+def load_batch(config: OccLEConfig | MonoOccConfig, sequence: Path | None, size: int) -> dict:
     """`size` frames of a sequence with voxel labels, or of a synthetic drive; over again where it has fewer."""
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -69,7 +69,10 @@ class Stopwatch:
         self.since = now
 
 
-def phases(config: OccLEConfig, map_shape: tuple[int, int]) -> Iterator[tuple[str, Task]]:
+Phases = Iterator[tuple[str, Task]]
+
+
+def phases(config: OccLEConfig, map_shape: tuple[int, int]) -> Phases:
     """The task of each phase as the paper has it, one after another, each with a fresh network."""
     training = TrainingConfig()
     yield "semantic", SemanticTask(OccLE(config), training, 1)
@@ -79,7 +82,9 @@ def phases(config: OccLEConfig, map_shape: tuple[int, int]) -> Iterator[tuple[st
     yield "joint", JointTask(OccLE(config), training, 1, True, "frozen", projection, labelled=1.0)
 
 
-def measure(config: OccLEConfig, batch: dict, repeats: int = REPEATS) -> dict:
+def measure(
+    config: OccLEConfig | MonoOccConfig, batch: dict, repeats: int = REPEATS, phases: Callable[..., Phases] = phases
+) -> dict:
     """Medians over the steps after the first, which is counted and in which the optimiser makes its state."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch = {name: value.to(device) if torch.is_tensor(value) else value for name, value in batch.items()}
@@ -109,7 +114,7 @@ def measure(config: OccLEConfig, batch: dict, repeats: int = REPEATS) -> dict:
         }
     return {
         "size": config.name,
-        "batch": len(batch["image"]),
+        "batch": len(batch["labels"]),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads",
         "parameters": sum(p.numel() for p in task.model.parameters()),
         "phases": result,

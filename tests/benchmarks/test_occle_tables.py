@@ -8,9 +8,10 @@ import pytest
 pytest.importorskip("torch", reason="needs torch (the train extra)")
 pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 
-from benchmarks.occle_runs import ROWS, figures, folder_of
-from benchmarks.occle_tables import GATED, spread, tables
+from benchmarks.occle_runs import ROWS
+from benchmarks.occle_tables import GATED, tables
 from benchmarks.report import README, fill
+from benchmarks.table_runs import figures, folder_of, spread
 from occ_models.recipe import Recipe
 
 KEYS = ("iou", "miou", "miou_2d", "miou_3d")
@@ -61,4 +62,4 @@ def test_figures_are_those_of_the_last_measurement(tmp_path):
     log = folder_of(tmp_path, "10 %", 1) / "joint" / "logs" / "metrics.csv"
     log.parent.mkdir(parents=True)
     log.write_text("epoch,iou,miou,train/geo\n0,,,0.5\n0,10,5,\n0,,,0.4\n0,20,8,\n0,,,0.3\n")
-    assert figures(tmp_path, "10 %", 1, "joint") == {"epoch": 0.0, "iou": 20.0, "miou": 8.0}
+    assert figures(folder_of(tmp_path, "10 %", 1), "joint") == {"epoch": 0.0, "iou": 20.0, "miou": 8.0}

@@ -27,6 +27,7 @@ def test_a_table_without_a_place_is_refused():
 def test_the_readme_has_a_place_for_every_table():
     marks = re.findall(r"<!-- bench:(\w+) -->\n.*?<!-- /bench -->", README.read_text(), re.DOTALL)
     occle = ["gate", "geometry", "modules", "pseudo", "share", "synergy", "variants"]
+    monoocc = ["ablation", "depth", "groups", "step", "variants"]
     measured = [
         "baseline_bev",
         "cost",
@@ -34,6 +35,7 @@ def test_the_readme_has_a_place_for_every_table():
         "install",
         "markers",
         "memory",
+        *(f"monoocc_{name}" for name in monoocc),
         *(f"occle_{name}" for name in occle),
     ]
     assert sorted(marks) == [*measured, "quality", "synergy", "training_cost", "training_step", "voxelizer"]

@@ -1,0 +1,83 @@
+"""One step of MonoOcc's training, S and L, on SemanticKITTI-shaped data: time of its parts and memory.
+
+    python -m benchmarks.monoocc_step [--sizes base base-l] [--sequence FOLDER] [--keep]
+
+As `benchmarks.training_step` measures OccLE's: one frame (with all its views), float32, the GPU or two CPU threads. L
+at the paper's size takes a quarter of an hour on two cores.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+
+from occ_data.kitti import DataError
+from occ_models.config import ConfigError, MonoOccConfig, load_config
+from occ_models.monoocc import MonoOcc
+from occ_models.monoocc.tasks import DepthTask, OccupancyTask
+from occ_models.recipe import TrainingConfig
+
+from .measure import markdown
+from .report import publish
+from .training_step import PARTS, THREADS, Phases, load_batch, measure
+
+SIZES = ("base", "base-l")
+
+
+def phases(config: MonoOccConfig, _: tuple[int, int]) -> Phases:
+    """The tasks of the student's phases; of L, which starts from S's first phase, the one that it has."""
+    training = TrainingConfig()
+    if len(config.views) == 1:
+        yield "depth", DepthTask(MonoOcc(config), training, 1)
+    yield "occupancy", OccupancyTask(MonoOcc(config), training, 1, semantic_2d=True)
+
+
+def table(results: list[dict]) -> str:
+    """For the README."""
+    rows = []
+    for result in results:
+        for phase, measured in result["phases"].items():
+            seconds = measured["seconds"]
+            rows.append(
+                [
+                    f"`{result['size']}`, {phase}",
+                    f"{result['views']}",
+                    f"{result['parameters'] / 1e6:.1f}",
+                    f"{measured['flop'] / 1e12:.2f}",
+                    *(f"{seconds[part]:.3g}" for part in PARTS),
+                    f"{measured['peak_bytes'] / 1e9:.1f}",
+                ]
+            )
+    header = ["phase", "views", "M parameters", "TFLOP a frame", *(f"{part}, s" for part in PARTS), "peak, GB"]
+    return markdown([f"{results[0]['device']}: {header[0]}", *header[1:]], rows)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Measure, print; kept with the other figures on demand."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.monoocc_step", description=__doc__.partition("\n")[0])
+    parser.add_argument(
+        "--sizes", nargs="+", default=SIZES, help=f"sizes or YAML files, smallest first (default: {' '.join(SIZES)})"
+    )
+    parser.add_argument("--repeats", type=int, default=1, help="steps after the first (default: %(default)s)")
+    parser.add_argument(
+        "--sequence", type=Path, help="sequence folder with voxels/*.label (default: a synthetic frame)"
+    )
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    arguments = parser.parse_args(argv)
+    torch.set_num_threads(THREADS)
+    results = []
+    try:
+        for size in arguments.sizes:
+            config = load_config(size, MonoOccConfig)
+            batch = load_batch(config, arguments.sequence, 1)
+            results.append({**measure(config, batch, arguments.repeats, phases), "views": len(config.views)})
+    except (ConfigError, DataError) as error:
+        print(f"monoocc_step: {error}", file=sys.stderr)
+        return 1
+    publish("monoocc_step", {"sizes": results}, {"monoocc_step": table(results)}, arguments.keep)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
