@@ -49,7 +49,8 @@ def bundle(folder: Path, size: str, typed: str) -> dict:
 
     model, at = random_model(size), load_frame(folder)
     config = model.config.preprocess
-    inputs = FramePreprocessor(config)(at.image, at.points, at.calibration)
+    made = FramePreprocessor(config)(at.image, at.points, at.calibration)
+    inputs = {name: made[name] for name in model.config.inputs}
     outputs = run_torch(model, inputs)
     shipped = without_outputs(to_onnx(model), LOGITS)
     cost, serialised = cost_of(shipped), shipped.SerializeToString(deterministic=True)
@@ -61,7 +62,7 @@ def bundle(folder: Path, size: str, typed: str) -> dict:
         size=size,
         version="0",
         preprocess=config,
-        inputs=input_specs(config),
+        inputs=input_specs(config, model.config.inputs),
         training={"data": "none"},
         license="Apache-2.0",
         metrics={},

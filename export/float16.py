@@ -9,8 +9,8 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 KEPT_F32 = (
-    "Exp", "GridSample", "LayerNormalization", "Pow", "Reciprocal", "ReduceMean", "Sigmoid", "Softmax", "Softplus",
-    "Sqrt",
+    "Exp", "GridSample", "LayerNormalization", "Log", "Pow", "Reciprocal", "ReduceMean", "Sigmoid", "Softmax",
+    "Softplus", "Sqrt",
 )  # fmt: skip
 """Operators that overflow or round badly in float16: exponents, norms, and coordinates of an image 600 pixels wide."""
 
@@ -18,8 +18,9 @@ KEPT_F32 = (
 def to_f16(model: onnx.ModelProto) -> onnx.ModelProto:
     """The graph in float16; inputs and outputs as they are.
 
-    float32 stay `KEPT_F32`, what leads from time steps to exponents in the state-space model, what leads from the last
-    convolutions to the outputs, and what has constants beyond float16's range.
+    float32 stay `KEPT_F32`, what leads from time steps to exponents in the state-space model, what leads from products
+    to the places that are sampled, what leads from the last convolutions to the outputs, and what has constants beyond
+    float16's range.
     """
     kept = _kept_f32(model)
     graph = onnx.shape_inference.infer_shapes(model).graph
@@ -74,6 +75,7 @@ def _kept_f32(model: onnx.ModelProto) -> set[str]:
     """Names of the nodes that stay in float32."""
     nodes = model.graph.node
     exponents = {name for node in nodes if node.op_type in ("Exp", "Sqrt") for name in node.input}
+    places = {node.input[1] for node in nodes if node.op_type == "GridSample"}
     outputs = {value.name for value in model.graph.output}
     largest = np.finfo(np.float16).max
     large = {
@@ -85,6 +87,7 @@ def _kept_f32(model: onnx.ModelProto) -> set[str]:
         {node.name for node in nodes if node.op_type in KEPT_F32 or large.intersection(node.input)}
         | {node.name for node in nodes if outputs.intersection(node.output)}
         | _upstream(model, exponents, until={"Split", "Pow"})
+        | _upstream(model, places, until={"Conv", "Gemm", "MatMul", "TopK"})
         | _upstream(model, outputs, until={"Conv"})
     )
 

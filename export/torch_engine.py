@@ -9,10 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from occ_models.checkpoint import Network
-from occ_models.config import load_config
+from occ_models.checkpoint import Network, make_network
+from occ_models.config import OccLEConfig, load_config
 from occ_models.kernels import use_kernels
-from occ_models.occle import OccLE
 from occ_node.runtime import BackendError, input_specs
 from occ_node.runtime.backend import last_line
 
@@ -131,14 +130,14 @@ def _torch_tensorrt(network: nn.Module, arguments: tuple[Tensor, ...]) -> nn.Mod
         raise BackendError(f"torch_tensorrt cannot compile the network: {last_line(error)}") from None
 
 
-def random_model(name: str) -> OccLE:
-    """A configuration with weights of no training, the same at every call.
+def random_model(name: str, cls: type = OccLEConfig) -> Network:
+    """A configuration, by default of OccLE, with weights of no training, the same at every call.
 
     Statistics are as far off their start as training brings them; labels of many kinds fill a tenth of the grid.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = OccLE(load_config(name)).eval()
+        model = make_network(load_config(name, cls)).eval()
         with torch.no_grad():
             for key, buffer in model.named_buffers():
                 if key.endswith("running_mean"):
