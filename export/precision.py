@@ -56,16 +56,16 @@ def add_precisions(
     Returns the table, and the reason by precision for each that was refused (and is not in the bundle now).
     Raises BundleError, DataError; ValueError where there is no frame to calibrate with or to measure on.
     """
-    calibrating = [(drive, frame) for drive in map(Drive, calibration) for frame in drive.frames]
-    measuring = [(drive, f) for drive in map(Drive, evaluation) for f in drive.frames if drive.has_voxels(f)]
+    calibrating = [(drive, frame) for drive in map(Drive, calibration) for frame in _frames(bundle, drive)]
+    measuring = [(drive, f) for drive in map(Drive, evaluation) for f in _frames(bundle, drive) if drive.has_voxels(f)]
     if not measuring:
         raise ValueError(f"{', '.join(map(str, evaluation))}: no voxels/*.label; expected ground truth to measure on")
-    preprocess = FramePreprocessor(bundle.preprocess)
+    preprocess = _Preprocessor(bundle)
     graph = onnx.load(bundle.model_file)
     if findings := check_operators(graph):
         first, number = findings[0], len(findings)
         raise ValueError(f"{bundle.model_file}: does not fit TensorRT, export it again: {first} ({number} findings)")
-    inputs = (preprocess(d.image(f), d.scan(f), d.calibration) for d, f in calibrating)
+    inputs = (preprocess(drive, frame) for drive, frame in calibrating)
     bar = tqdm(inputs, "calibrate int8", len(calibrating), unit="frame", disable=not progress)
     typed = {"f16": to_f16(graph), "int8": to_int8(graph, bar)}
 
@@ -78,9 +78,24 @@ def add_precisions(
     return table, refused
 
 
+def _frames(bundle: Bundle, drive: Drive) -> list[str]:
+    return drive.frames if bundle.needs_cloud else drive.image_frames
+
+
+class _Preprocessor:
+    """A bundle's inputs from the files of a frame."""
+
+    def __init__(self, bundle: Bundle):
+        self._needs_cloud, self._preprocess = bundle.needs_cloud, FramePreprocessor(bundle.preprocess)
+
+    def __call__(self, drive: Drive, frame: str) -> dict[str, np.ndarray]:
+        scan = drive.scan(frame) if self._needs_cloud else None
+        return self._preprocess(drive.image(frame), scan, drive.calibration)
+
+
 def measure(bundle: Bundle, frames: list[tuple[Drive, str]], progress: bool = False) -> list[Quality]:
     """The bundle's precisions on frames with ground truth, in the order of `RUNS`, less those this CPU cannot run."""
-    preprocess = FramePreprocessor(bundle.preprocess)
+    preprocess = _Preprocessor(bundle)
     table, reference = [], []
     with tqdm(total=len(RUNS) * len(frames), desc="measure", unit="frame", disable=not progress) as bar:
         for precision, runtime in RUNS:
@@ -92,8 +107,7 @@ def measure(bundle: Bundle, frames: list[tuple[Drive, str]], progress: bool = Fa
                 continue
             metrics, agreeing = CompletionMetrics(), np.zeros(4, np.int64)
             for n, (drive, frame) in enumerate(frames):
-                inputs = preprocess(drive.image(frame), drive.scan(frame), drive.calibration)
-                labels = backend.infer(inputs)["labels"]
+                labels = backend.infer(preprocess(drive, frame))["labels"]
                 if len(reference) == n:
                     reference.append(labels)
                 metrics.add(labels[0], drive.voxel_labels(frame))
