@@ -5,7 +5,6 @@
 trains the network of size `pico` in 36 phases: two hours on two cores. What was trained before is taken as it is.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from statistics import mean
@@ -13,7 +12,7 @@ from statistics import mean
 from .measure import markdown
 from .monoocc_runs import RECIPE, ROWS, SHARED, SIZE, TEACHER, measure, run_all
 from .report import publish
-from .table_runs import FRAMES, HELD_OUT, STREETS, figures, folder_of, make_streets, spread, streets
+from .table_runs import FRAMES, HELD_OUT, STREETS, arguments_of, figures, folder_of, make_streets, spread, streets
 
 OUTPUT = Path("out/monoocc_tables")
 GROUPS = {
@@ -77,14 +76,7 @@ def tables(result: dict) -> dict[str, str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Train what is missing, print; kept with the other figures when asked."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.monoocc_tables", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--processes", type=int, default=2, help="trainings side by side, one thread each")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"data and trainings (default: {OUTPUT})")
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
-    arguments = parser.parse_args(argv)
+    arguments = arguments_of(argv, "monoocc_tables", __doc__, OUTPUT)
     make_streets(arguments.output)
     run_all(arguments.output, arguments.seeds, arguments.processes, list(ROWS))
     result = measured(arguments.output, arguments.seeds)

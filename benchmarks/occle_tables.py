@@ -5,7 +5,6 @@
 trains the network of size `pico` in 75 phases: two hours on two cores. What was trained before is taken as it is.
 """
 
-import argparse
 import sys
 from pathlib import Path
 from statistics import mean
@@ -15,7 +14,7 @@ from occ_models.recipe import Recipe
 from .measure import markdown
 from .occle_runs import RECIPE, ROWS, SIZE, STEPS, make_data, measure_gate, run_all
 from .report import publish
-from .table_runs import FRAMES, HELD_OUT, STREETS, figures, folder_of, same, spread
+from .table_runs import FRAMES, HELD_OUT, STREETS, arguments_of, figures, folder_of, same, spread
 
 OUTPUT = Path("out/occle_tables")
 GATED = ("10 %", "100 %")
@@ -106,14 +105,7 @@ def tables(result: dict) -> dict[str, str]:
 
 def main(argv: list[str] | None = None) -> int:
     """Train what is missing, print; kept with the other figures when asked."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.occle_tables", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--processes", type=int, default=2, help="trainings side by side, one thread each")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help=f"data and trainings (default: {OUTPUT})")
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
-    arguments = parser.parse_args(argv)
+    arguments = arguments_of(argv, "occle_tables", __doc__, OUTPUT)
     make_data(arguments.output)
     run_all(arguments.output, arguments.seeds, arguments.processes, list(ROWS))
     result = measure(arguments.output, arguments.seeds)

@@ -1,5 +1,6 @@
 """Trainings behind the tables on the synthetic world: their streets, and running rows side by side, seed by seed."""
 
+import argparse
 import csv
 import os
 from collections.abc import Callable, Iterable
@@ -16,6 +17,18 @@ from occ_data.synthetic import generate
 
 STREETS, HELD_OUT = range(300, 360), range(200, 206)
 FRAMES = 10
+
+
+def arguments_of(argv: list[str] | None, name: str, about: str, output: Path) -> argparse.Namespace:
+    """The command line of a benchmark that trains rows."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.{name}", description=about, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--processes", type=int, default=2, help="trainings side by side, one thread each")
+    parser.add_argument("--output", type=Path, default=output, help=f"data and trainings (default: {output})")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    return parser.parse_args(argv)
 
 
 def make_streets(root: Path) -> None:
