@@ -12,7 +12,7 @@ from occ_node.runtime import BundleError
 from .measure import Options, machine_name
 from .report import publish
 
-NAMES = ("end_to_end", "markers", "voxelizer", "quality", "install", "memory")
+NAMES = ("end_to_end", "camera_only", "markers", "voxelizer", "quality", "install", "memory")
 SLOW = ("install", "memory")
 
 
@@ -60,6 +60,8 @@ def run(name: str, options: Options) -> None:
     # Imported one by one: each needs other packages, and none should be asked for what it does not measure.
     if name == "end_to_end":
         from . import end_to_end as benchmark
+    elif name == "camera_only":
+        from . import camera_only as benchmark
     elif name == "markers":
         from . import markers as benchmark
     elif name == "voxelizer":

@@ -63,7 +63,8 @@ def process(frame: Frame, predictor: Predictor) -> Callable[[], int]:
 
     def step() -> int:
         with predictor.profiler.stage("decode"):
-            pixels, points = decode_image(image), decode_cloud(cloud).points
+            pixels = decode_image(image)
+            points = decode_cloud(cloud).points if predictor.bundle.needs_cloud else None
         occupancy = predictor.predict(pixels, points, frame.calibration)
         with predictor.profiler.stage("publications"):
             return publish(header, occupancy)

@@ -30,6 +30,7 @@ def test_the_readme_has_a_place_for_every_table():
     monoocc = ["ablation", "depth", "groups", "step", "variants"]
     measured = [
         "baseline_bev",
+        "camera_only",
         "cost",
         "end_to_end",
         "install",

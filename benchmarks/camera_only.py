@@ -1,0 +1,45 @@
+"""The camera-only network: messages in, messages out, as `end_to_end` has it, and the memory of a run."""
+
+import resource
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from occ_data.synthetic import generate
+
+from . import end_to_end
+from .measure import Options
+
+BUNDLE = "monoocc-nano"
+
+
+def measure(options: Options) -> dict:
+    """Stage times of every backend, and the largest size of a process that labels ten frames."""
+    return {**end_to_end.measure(replace(options, bundle=BUNDLE)), "peak_bytes": peak_memory(options.repeats(10))}
+
+
+def peak_memory(frames: int) -> int:
+    """Bytes resident at most during `occ-node infer` on a synthetic drive."""
+    with tempfile.TemporaryDirectory() as folder:
+        generate(folder, "90", frames=frames, seed=1, voxels_every=0, progress=False)
+        arguments = [
+            "--bundle",
+            BUNDLE,
+            "--dataset",
+            folder,
+            "--sequences",
+            "90",
+            "--output",
+            str(Path(folder) / "out"),
+        ]
+        subprocess.run([sys.executable, "-m", "occ_node.tools.cli", "infer", *arguments], check=True)
+    return 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+
+
+def tables(result: dict) -> dict[str, str]:
+    """For the README."""
+    (table,) = end_to_end.tables(result).values()
+    memory = f"`occ-node infer` holds at most {result['peak_bytes'] / 1e9:.2f} GB."
+    return {"camera_only": f"{table}\n\n{memory}"}
