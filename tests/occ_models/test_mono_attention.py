@@ -118,7 +118,7 @@ def test_a_voxel_that_is_not_in_view_takes_nothing_from_the_image():
 
 def space_attention_of(layer, voxels, position):
     """Eq. 3 with a 5-D grid_sample, before the norms."""
-    batch, number, channels = voxels.shape
+    batch, number, _ = voxels.shape
     heads, points, shape = layer.heads, layer.points, layer.shape
     queries = voxels + position
     offsets = layer.offsets(queries).reshape(batch, number, heads, points, 3)

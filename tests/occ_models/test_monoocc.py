@@ -11,8 +11,16 @@ import yaml
 torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 from occ_models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
-from occ_models.config import CONFIGS, ConfigError, MonoOccConfig, OccLEConfig, from_dict, load_config  # noqa: E402
-from occ_models.config import save_config, to_dict  # noqa: E402
+from occ_models.config import (  # noqa: E402
+    CONFIGS,
+    ConfigError,
+    MonoOccConfig,
+    OccLEConfig,
+    from_dict,
+    load_config,
+    save_config,
+    to_dict,
+)
 from occ_models.layers.head import decide, grid_of_cells  # noqa: E402
 from occ_models.monoocc import MonoOcc  # noqa: E402
 from occ_models.monoocc.model import VoxelEmbedding  # noqa: E402
@@ -59,11 +67,11 @@ def test_outputs_have_the_promised_shapes(path):
     with torch.no_grad():
         output = model(*inputs(model.config))
         labels, confidence = model.predict(*inputs(model.config))
-    assert output.occupancy.shape == (1, 256, 256, 32)
-    assert output.semantics.shape == (1, 128, 128, 19, 16)
+    assert output.occupancy.shape == (1, 128, 128, 16)
+    assert output.semantics.shape == (1, 64, 64, 19, 8)
     assert output.voxels.shape == (1, 8, 32, 32, 4) and output.proposals.shape == (1, 32, 32, 4)
     assert output.depth.shape == (len(model.config.views), 16, 6, 19) and output.semantic_2d.shape == (1, 20, 6, 19)
-    assert labels.shape == confidence.shape == (1, 256, 256, 32)
+    assert labels.shape == confidence.shape == (1, 128, 128, 16)
     assert labels.dtype == confidence.dtype == torch.uint8
 
 
@@ -136,7 +144,7 @@ def test_a_factorised_embedding_is_a_sum_and_hardly_costs_parameters():
 def test_variant_gives_an_answer_and_learns_in_every_part(changed):
     model = network(**changed).train()
     output = model(*inputs(model.config))
-    assert output.occupancy.shape == (1, 256, 256, 32)
+    assert output.occupancy.shape == (1, 128, 128, 16)
     sum(value.square().mean() for value in output).backward()
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
@@ -155,7 +163,7 @@ def test_a_voxel_is_conditioned_on_the_image_once_more(pico):
 
 def test_voxels_that_are_not_proposed_start_as_the_mask_token():
     model = network(self_layers=0, conditioned_layers=0)
-    image, lifting, voxel_depth, depth = inputs(model.config)
+    image, lifting, _, depth = inputs(model.config)
     proposals = torch.full((1, *model.shape), -5.0)
     proposals[0, 7, 20, 1] = 5.0
     with torch.no_grad():
@@ -198,13 +206,14 @@ def test_views_that_are_alike_give_what_one_of_them_gives(pico):
 def test_a_view_counts_for_the_voxels_that_it_sees_alone(pico):
     several = network(views=(0, 1))
     several.load_state_dict(pico.state_dict())
-    now, then = inputs(pico.config, 0), inputs(pico.config, 1)
+    now, then = (list(frame(pico.config, n, depth=np.full((370, 1220), 9.0 + n)).values()) for n in range(2))
     blind = [then[0], torch.full_like(then[1], OUT_OF_VIEW), *then[2:]]
     with torch.no_grad():
         one = pico(*now)
         beside_blind, beside = (
             several(*(torch.cat(parts) for parts in zip(now, other, strict=True))) for other in (blind, then)
         )
+    torch.testing.assert_close(beside_blind.proposals, one.proposals)
     torch.testing.assert_close(beside_blind.occupancy, one.occupancy, atol=1e-4, rtol=1e-4)
     assert not torch.allclose(beside.voxels, one.voxels, atol=1e-3)
     assert not torch.allclose(beside.proposals, one.proposals, atol=1e-3)
