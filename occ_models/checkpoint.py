@@ -1,13 +1,14 @@
 """Checkpoint folders: model.safetensors and config.yaml."""
 
 import os
+import textwrap
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from .config import ConfigError, MonoOccConfig, OccLEConfig, load_saved, save_config
+from .config import ConfigError, MonoOccConfig, OccLEConfig, load_config, load_saved, save_config
 from .monoocc import MonoOcc
 from .occle import OccLE
 
@@ -32,14 +33,19 @@ def save_checkpoint(model: Network, folder: Path) -> None:
 
 
 def load_checkpoint(folder: str | Path, config: OccLEConfig | MonoOccConfig | None = None) -> Network:
-    """A network with trained weights; `config` overrides the folder's own where shapes agree."""
+    """A network with trained weights; `config` overrides the folder's own where shapes agree.
+
+    Raises ConfigError where the folder holds another network's weights, or some of other shapes.
+    """
     folder = Path(folder)
     _expect(folder, WEIGHTS, CONFIG)
-    model = make_network(config or load_saved(folder / CONFIG))
+    saved = load_saved(folder / CONFIG) if config is None else load_config(folder / CONFIG, type(config))
+    model = make_network(config or saved)
     try:
         model.load_state_dict(load_file(folder / WEIGHTS))
     except (RuntimeError, SafetensorError) as error:
-        raise ConfigError(f"{folder / WEIGHTS}: does not fit the configuration {model.config.name}: {error}") from None
+        said = textwrap.shorten(str(error), 300)  # torch names every parameter, a line each
+        raise ConfigError(f"{folder / WEIGHTS}: does not fit the configuration {model.config.name}: {said}") from None
     return model
 
 

@@ -114,7 +114,9 @@ class Sensors(NamedTuple):
 
 
 class FrameCache:
-    """What was read once and shall stay in memory, up to so many gigabytes; data sets of one network may share it."""
+    """What was read once and shall stay in memory, up to so many gigabytes; data sets of one network and of its teacher
+    may share it.
+    """
 
     def __init__(self, gigabytes: float):
         self._room, self._kept = gigabytes * 1e9, {}
@@ -265,7 +267,8 @@ class FrameDataset(Dataset):
 
     def _seen(self, sequence: Sequence, frame: str, image_labels: str | None) -> Sensors:
         read = partial(self._sensors, sequence, frame, image_labels)
-        return self._cache.get((sequence.path, frame, image_labels), read)
+        # A teacher may share the cache with its student and look at larger images.
+        return self._cache.get((sequence.path, frame, image_labels, self.preprocess.image_size, self.map_shape), read)
 
     def _sensors(self, sequence: Sequence, frame: str, image_labels: str | None) -> Sensors:
         points, calibration, image = sequence.scan(frame), sequence.calibration, sequence.image(frame)

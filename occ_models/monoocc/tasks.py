@@ -36,6 +36,7 @@ class DepthTask(Task):
 
     def losses(self, batch: dict) -> dict[str, Tensor]:
         depth, proposals = self.model.depth_and_proposals(*inputs_of(batch, self.model.config))
+        depth = depth[:: len(self.model.config.views)]  # of the current image: the others have no scan
         return first_stage_losses(depth, proposals, batch, self.geometry_weights)
 
     def measure(self, batch: dict) -> None:
@@ -81,10 +82,14 @@ class OccupancyTask(Task):
         self.metrics[""].add(labels.cpu().numpy(), batch["labels"].cpu().numpy())
 
     def _inputs(self, batch: dict) -> tuple[Tensor, ...]:
-        """The network's arguments; a batch made for a teacher holds more views than its student looks at."""
-        config = self.model.config
-        step = len(batch["image"]) // (len(batch["labels"]) * len(config.views))
-        return tuple(tensor[::step] for tensor in inputs_of(batch, config))
+        """The network's arguments; a batch made for a teacher holds more views than its student looks at, the student's
+        first.
+        """
+        samples, views = len(batch["labels"]), len(self.model.config.views)
+        return tuple(
+            tensor.unflatten(0, (samples, -1))[:, :views].flatten(0, 1)
+            for tensor in inputs_of(batch, self.model.config)
+        )
 
     def _features_of_teacher(self, batch: dict) -> Tensor | None:
         teacher = self._teacher[0]

@@ -1,5 +1,8 @@
 """MonoOcc's training: depth and proposals, the privileged teacher, the student (section III-C)."""
 
+from operator import attrgetter
+from pathlib import Path
+
 from ..checkpoint import load_checkpoint
 from ..config import ConfigError, MonoOccConfig, load_config
 from ..data import FrameDataset, check_files
@@ -20,7 +23,13 @@ class Trainer(PhaseTrainer):
     def __init__(self, *arguments, **named):
         super().__init__(*arguments, **named)
         self.teacher_config = self._teacher_config()
-        past = self.teacher_config is not None and len(self.teacher_config.views) > 1
+        # What cannot be used is told now, and not when the phases before are done.
+        backbone = self.recipe.teacher_backbone
+        if backbone and not Path(backbone).is_file():
+            raise ConfigError(f"teacher_backbone: {backbone}: no such file")
+        if self.initial:
+            load_checkpoint(self.initial, self.config)
+        past = any(config and max(config.views) > 0 for config in (self.config, self.teacher_config))
         check_files(self.labelled, self.image_labels, past)
         check_files(self.held_out, None, past)
         self.validation = self.data(self.held_out, "none", None)
@@ -39,11 +48,15 @@ class Trainer(PhaseTrainer):
         if not self.recipe.teacher:
             return None
         teacher, student = load_config(self.recipe.teacher, MonoOccConfig), self.config
-        for name, (its, wanted) in {
-            "channels": (teacher.channels, student.channels),
-            "grid": (teacher.preprocess.grid, student.preprocess.grid),
-            "lifting_factor": (teacher.preprocess.lifting_factor, student.preprocess.lifting_factor),
-        }.items():
+        alike = ["channels", "preprocess.grid", "preprocess.lifting_factor"]
+        if self.recipe.teacher_features == "online":  # both look at the same tensors
+            alike += ["preprocess.image_size", "preprocess.mean", "preprocess.std", "image_stride"]
+            if teacher.views[: len(student.views)] != student.views:
+                raise ConfigError(
+                    f"teacher {teacher.name}: views are {teacher.views}; expected the student's, {student.views}, first"
+                )
+        for name in alike:
+            its, wanted = (attrgetter(name)(config) for config in (teacher, student))
             if its != wanted:
                 raise ConfigError(f"teacher {teacher.name}: {name} is {its}, the student's {wanted}; they must agree")
         return teacher

@@ -7,7 +7,7 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 import torch.nn.functional as F  # noqa: E402
 
-from occ_models.losses import class_weights, label_loss, occupancy_losses  # noqa: E402
+from occ_models.losses import class_weights, distillation_loss, label_loss, occupancy_losses  # noqa: E402
 from occ_models.targets import downscale_labels, downscale_labels_ref, project_labels  # noqa: E402
 
 IGNORE = 255
@@ -107,6 +107,54 @@ def test_label_loss_without_any_label_is_zero():
     loss = label_loss(logits, torch.full((1, 4, 4), IGNORE, dtype=torch.uint8), class_weights())
     loss.backward()
     assert loss.item() == 0
+
+
+@pytest.fixture
+def features():
+    """Student's and teacher's voxel features, and where voxels are free, occupied and not known."""
+    generator = torch.Generator().manual_seed(5)
+    student, teacher = torch.randn(2, 2, 6, 3, 4, 2, generator=generator)
+    geometry = torch.randint(0, 3, (2, 3, 4, 2), generator=generator).to(torch.uint8)
+    geometry[geometry == 2] = IGNORE
+    return student, teacher, geometry
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 4.0])
+def test_distillation_is_the_divergence_over_the_channels_of_occupied_voxels(features, temperature):
+    student, teacher, geometry = features
+    terms = []
+    for b, i, j, k in (geometry == 1).nonzero().tolist():
+        p, q = ((f[b, :, i, j, k].double() / temperature).softmax(0) for f in (teacher, student))
+        terms.append((p * (p / q).log()).sum() * temperature**2)
+    expected = torch.stack(terms).mean()
+    found = distillation_loss(student, teacher, geometry, temperature)
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5) and found > 0
+
+
+def test_distillation_ends_where_student_and_teacher_agree(features):
+    student, teacher, geometry = features
+    # The softmax does not tell what all channels have in common.
+    assert distillation_loss(teacher + 3, teacher, geometry, 2.0).abs() < 1e-6
+    losses = [distillation_loss(teacher + part * student, teacher, geometry, 2.0) for part in (1.0, 0.5, 0.1)]
+    assert losses[0] > losses[1] > losses[2] > 0
+
+
+def test_distillation_teaches_the_student_alone_and_where_voxels_are_occupied(features):
+    student, teacher, geometry = features
+    student.requires_grad_()
+    teacher.requires_grad_()
+    distillation_loss(student, teacher, geometry, 2.0).backward()
+    assert teacher.grad is None
+    slope = student.grad.abs().sum(1)
+    assert (slope[geometry != 1] == 0).all() and (slope[geometry == 1] > 0).all()
+
+
+def test_distillation_without_an_occupied_voxel_is_zero_and_still_has_a_gradient(features):
+    student, teacher, geometry = features
+    student.requires_grad_()
+    loss = distillation_loss(student, teacher, torch.where(geometry == 1, IGNORE, geometry), 2.0)
+    loss.backward()
+    assert loss.item() == 0 and (student.grad == 0).all()
 
 
 def test_class_weights_are_the_published_ones():

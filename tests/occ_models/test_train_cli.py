@@ -18,16 +18,23 @@ pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 
 from safetensors.torch import load_file  # noqa: E402
 
+from occ_models.checkpoint import load_checkpoint  # noqa: E402
+from occ_models.monoocc import MonoOcc  # noqa: E402
 from occ_models.occle.tasks import SemanticTask  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
-PICO = Path(__file__).parent / "pico.yaml"
+PICO, MONO, MONO_L = (Path(__file__).parent / f"{name}.yaml" for name in ("pico", "mono_pico", "mono_pico_l"))
 QUICK = ["--batch", "1", "--warmup", "1", "--workers", "0", "--accelerator", "cpu", "--share", "0.5"]
 
 
 def occle(train: Path, validation: Path, output: Path, *more: str) -> list[str]:
     folders = ["--train", str(train), "--validation", str(validation), "--output", str(output)]
     return ["occle", "--config", str(PICO), *folders, *QUICK, *more]
+
+
+def monoocc(train: Path, output: Path, *more: str) -> list[str]:
+    folders = ["--train", str(train), "--validation", str(train), "--output", str(output)]
+    return ["monoocc", "--config", str(MONO), *folders, *QUICK, *more]
 
 
 def start(arguments: list[str]) -> subprocess.Popen:
@@ -222,7 +229,51 @@ def test_export_ends_in_a_bundle(killed, sequence, tmp_path, capsys):
     assert bundle.license == "CC-BY-4.0" and "golden frame 00/000000" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("verb", ([], ["occle"], ["weights"], ["export"]))
+def test_monoocc_trains_from_one_command(sequence, tmp_path, capsys):
+    steps = ["--depth-steps", "1", "--teacher-steps", "1", "--student-steps", "1"]
+    arguments = monoocc(sequence, tmp_path / "out", "--teacher", str(MONO_L), "--teacher-features", "cached", *steps)
+    assert main(arguments) == 0
+    said = capsys.readouterr().out
+    for line in (
+        "depth: 1 steps on 2 frames",
+        "teacher: 1 steps",
+        "student: 1 steps",
+        f"weights in {tmp_path / 'out'}",
+    ):
+        assert line in said
+    assert isinstance(load_checkpoint(tmp_path / "out"), MonoOcc)
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.count("complete in") == 3
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--config", str(PICO)], "voxel_channels: unknown key; known are name, preprocess, channels"),
+        (["--teacher", "huge"], "huge.yaml: no such configuration; shipped are base, base-l, nano, nano-l"),
+        (["--teacher", "nano-l"], "teacher nano-l: channels is 32, the student's 8; they must agree"),
+        (["--teacher-features", "never"], "teacher_features: expected one of online, cached, got 'never'"),
+        (["--temperature", "0"], "temperature: expected a positive number, got 0.0"),
+        (["--share", "0"], "share: expected more than 0 and at most 1, got 0.0"),
+        (["--recipe", "paper"], "semantic_steps: unknown key; known are share, semantic_2d, teacher"),
+        (["--phase", "teacher"], "phase teacher: this recipe on these frames has depth, student alone"),
+        (["--phase", "student"], "depth/model.safetensors: missing; run --phase depth first"),
+        (["--initial", "nowhere"], "nowhere/model.safetensors: missing"),
+        (["--teacher", str(MONO_L), "--teacher-backbone", "no.pth"], "teacher_backbone: no.pth: no such file"),
+    ],
+)
+def test_monoocc_says_in_one_line_what_is_wrong(more, said, sequence, tmp_path, capsys):
+    assert said in refused(monoocc(sequence, tmp_path / "out", *more), capsys)
+    assert not [*tmp_path.rglob("last.ckpt")]  # before anything is trained
+
+
+def test_weights_of_the_other_network_are_no_start(killed, sequence, tmp_path, capsys):
+    assert main(["weights", str(killed[1] / "semantic"), "--output", str(tmp_path / "occle")]) == 0
+    said = refused(monoocc(sequence, tmp_path / "out", "--initial", str(tmp_path / "occle")), capsys)
+    assert "occle/config.yaml: model: a configuration of occle; expected one of monoocc" in said
+
+
+@pytest.mark.parametrize("verb", ([], ["occle"], ["monoocc"], ["weights"], ["export"]))
 def test_help_needs_no_torch(verb):
     code = (
         "import sys\n"

@@ -1,0 +1,400 @@
+"""MonoOcc's training on a tiny data set: depth, privileged teacher, student, and what is refused."""
+
+import csv
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
+pytest.importorskip("lightning", reason="needs lightning (the train extra)")
+
+import lightning  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+
+from occ_data.kitti import DataError  # noqa: E402
+from occ_models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+from occ_models.config import ConfigError, MonoOccConfig, load_config, save_config, write_yaml  # noqa: E402
+from occ_models.data import FrameCache, collate, inputs_of  # noqa: E402
+from occ_models.monoocc import MonoOcc  # noqa: E402
+from occ_models.monoocc.depth import depth_loss  # noqa: E402
+from occ_models.monoocc.internimage import SIZES, InternImage, InternImageSize  # noqa: E402
+from occ_models.monoocc.tasks import OccupancyTask  # noqa: E402
+from occ_models.monoocc.trainer import Trainer  # noqa: E402
+from occ_models.occle import OccLE  # noqa: E402
+from occ_models.recipe import MonoOccRecipe, TrainingConfig, load_recipe  # noqa: E402
+from occ_models.training import Task  # noqa: E402
+
+from .conftest import PICO  # noqa: E402
+
+MONO, MONO_L = (Path(__file__).parent / f"{name}.yaml" for name in ("mono_pico", "mono_pico_l"))
+QUICK = TrainingConfig(
+    batch=1, warmup=1, average=0.5, validate_every=2, checkpoint_every=2, workers=0, accelerator="cpu"
+)  # fmt: skip
+STEPS = {f"{phase}_steps": 2 for phase in MonoOccRecipe.all_phases}
+PLAIN = MonoOccRecipe(training=QUICK, **STEPS)
+TAUGHT = replace(PLAIN, teacher=str(MONO_L))
+CACHE = FrameCache(0.5)  # of all trainings here
+
+
+def trainer(sequence, output, recipe=PLAIN, initial=None, **network) -> Trainer:
+    held_out = sequence.with_name("held_out")  # quick to measure on
+    if not held_out.exists():
+        shutil.copytree(sequence, held_out)
+        for n in range(3):
+            (held_out / "voxels" / f"{n:06d}.label").unlink()
+    config = replace(load_config(MONO, MonoOccConfig), **network)
+    return Trainer(config, recipe, [str(sequence)], [str(held_out)], output, initial, CACHE)
+
+
+def weights(folder: Path) -> dict:
+    return load_file(folder / "model.safetensors")
+
+
+def parts_that_differ(before: dict, after: dict) -> set[str]:
+    return {name.partition(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
+
+
+def files(folder: Path) -> dict[Path, tuple]:
+    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
+
+
+def another(folder: Path, path=MONO_L, **changed) -> str:
+    """File of a configuration that differs."""
+    config = load_config(path, MonoOccConfig)
+    preprocess = replace(config.preprocess, **changed.pop("preprocess", {}))
+    save_config(replace(config, preprocess=preprocess, **changed), folder / "another.yaml")
+    return str(folder / "another.yaml")
+
+
+@pytest.fixture(scope="module")
+def trained(sequence, tmp_path_factory) -> Path:
+    """Output folder of all phases; nobody changes it."""
+    folder = tmp_path_factory.mktemp("trained")
+    trainer(sequence, folder, TAUGHT).run()
+    return folder
+
+
+# Phases
+
+
+def test_every_phase_leaves_weights_and_what_it_measured(trained):
+    figures = {"iou", "precision", "recall"}
+    for phase, path in {"depth": MONO, "teacher": MONO_L, "student": MONO}.items():
+        assert load_checkpoint(trained / phase).config == load_config(path, MonoOccConfig)
+        with (trained / phase / "logs" / "metrics.csv").open() as lines:
+            (row,) = csv.DictReader(lines)
+        more = set() if phase == "depth" else {"miou", "miou_present"}
+        assert set(row) == figures | more | {"epoch", "step"} and row["step"] == "1"
+    assert (trained / "model.safetensors").read_bytes() == (trained / "student" / "model.safetensors").read_bytes()
+    assert not [path for path in trained.rglob("*") if ".tmp" in path.name]
+
+
+def test_what_it_was_trained_with_is_written_down(trained, sequence):
+    assert load_recipe(trained / "training.yaml", MonoOccRecipe) == TAUGHT
+    assert yaml.safe_load((trained / "config.yaml").read_text())["model"] == "monoocc"
+    assert yaml.safe_load((trained / "data.yaml").read_text())["train"] == [str(sequence)]
+
+
+def test_second_run_leaves_everything_alone(trained, sequence, capsys):
+    again = trainer(sequence, trained, TAUGHT)
+    before = files(trained)
+    assert again.run() == trained
+    assert files(trained) == before
+    assert capsys.readouterr().out.count("complete") == 3
+
+
+def test_depth_phase_teaches_depth_and_proposals_alone(sequence, tmp_path):
+    lightning.seed_everything(QUICK.seed, verbose=False)
+    fresh = MonoOcc(load_config(MONO, MonoOccConfig)).state_dict()
+    trainer(sequence, tmp_path).run(("depth",))
+    assert parts_that_differ(fresh, weights(tmp_path / "depth")) == {"encoder", "depth", "proposals"}
+
+
+def test_teacher_and_student_start_with_what_the_depth_phase_learnt(trained, sequence, capsys):
+    def start(phase, recipe):
+        tasks = []
+        run = trainer(sequence, trained, recipe)
+        run.fit = lambda name, make, *data: tasks.append(make())
+        getattr(run, f"_{phase}")()
+        return tasks[0].model
+
+    depth = weights(trained / "depth")
+    student, teacher = start("student", TAUGHT).state_dict(), start("teacher", TAUGHT).state_dict()
+    for name, value in depth.items():
+        if name.startswith(("encoder", "depth", "proposals")):
+            assert torch.equal(student[name], value), name
+        if name.startswith("proposals"):
+            assert torch.equal(teacher[name], value), name
+    said = capsys.readouterr().out.splitlines()
+    assert said == [f"{name}: pico-l has another than pico; it starts afresh" for name in ("encoder", "depth")]
+
+
+def test_nothing_of_the_teacher_is_in_its_students_checkpoint(trained):
+    assert set(weights(trained / "student")) == set(weights(trained / "depth"))
+    state = torch.load(trained / "student" / "last.ckpt", weights_only=True)["state_dict"]
+    own = set(weights(trained / "student"))
+    wanted = {f"{kind}.{name}" for kind in ("model", "average.module") for name in own}
+    assert set(state) == wanted | {"average.n_averaged"}
+
+
+def test_a_teacher_does_not_change_while_its_student_learns(trained, sequence, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "out", ignore=shutil.ignore_patterns("student", "training.yaml"))
+    (folder / "model.safetensors").unlink()
+    found, original = [], OccupancyTask.__init__
+
+    def noted(task, *arguments, **named):
+        original(task, *arguments, **named)
+        found.append(task._teacher[0])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(OccupancyTask, "__init__", noted)
+        trainer(sequence, folder, TAUGHT).run()
+    (teacher,) = found
+    assert not teacher.training and not parts_that_differ(weights(trained / "teacher"), teacher.state_dict())
+
+
+def test_initial_weights_take_the_place_of_the_depth_phase(trained, sequence, tmp_path):
+    assert trainer(sequence, tmp_path / "with", TAUGHT, trained).phases == ("teacher", "student")
+    run = trainer(sequence, tmp_path, replace(PLAIN, student_steps=1), trained)
+    assert run.phases == ("student",)
+    run.run()
+    assert not (tmp_path / "depth").exists()
+    before, after = weights(trained), weights(tmp_path)
+    # One step at a third of a small rate: the weights are hardly away from where they began.
+    for name in ("queries.parts.0", "head.occupancy.weight", "encoder.stem.0.0.weight"):
+        difference = (after[name] - before[name]).abs().max()
+        assert 0 < difference < 0.01, name
+
+
+# Variants
+
+
+VARIANTS = {
+    "all phases, two samples a batch": {"teacher": str(MONO_L), "training": replace(QUICK, batch=2)},
+    "nothing but voxel labels": {"semantic_2d": "none"},
+    "pseudo labels": {"semantic_2d": "pseudo_labels"},
+    "half of the labels": {"share": 0.5},
+    "cached teacher, its student without labels of images": {
+        "teacher": str(MONO_L),
+        "teacher_features": "cached",
+        "semantic_2d": "none",
+    },
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variant_trains(name, trained, sequence, tmp_path, monkeypatch):
+    idle, original = set(), Task.configure_gradient_clipping
+
+    def noted(task, *arguments, **named):
+        idle.update(n for n, p in task.named_parameters() if p.requires_grad and p.grad is None)
+        return original(task, *arguments, **named)
+
+    monkeypatch.setattr(Task, "configure_gradient_clipping", noted)
+    recipe = replace(PLAIN, **VARIANTS[name])
+    run = trainer(sequence, tmp_path, recipe, None if "all phases" in name else trained)
+    run.run()
+    assert not idle  # processes that train together wait for the gradient of everything that learns
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == set(run.phases)
+    for phase in run.phases:
+        assert torch.load(tmp_path / phase / "last.ckpt", weights_only=True)["global_step"] == 2
+    assert all(value.isfinite().all() for value in weights(tmp_path).values())
+
+
+def test_a_network_with_several_views_trains_by_itself(sequence, tmp_path):
+    trainer(sequence, tmp_path, views=(0, 2), cross_view=1).run()
+    assert load_checkpoint(tmp_path).config.views == (0, 2)
+
+
+def test_losses_of_the_depth_phase_look_at_the_current_image_alone(sequence, tmp_path):
+    run, tasks = trainer(sequence, tmp_path, views=(0, 2)), []
+    run.fit = lambda phase, make, data: tasks.extend((make().eval(), data))
+    run._depth()
+    task, data = tasks
+    batch = collate([data[2], data[3]])
+    with torch.no_grad():
+        losses = task.losses(batch)
+        depth = task.model.depth(task.model.encoder(batch["image"][::2]))
+    torch.testing.assert_close(losses["depth"], depth_loss(depth, batch["true_depth"]))
+
+
+def test_the_shipped_recipe_trains(sequence, tmp_path):
+    recipe = load_recipe("monoocc-paper", MonoOccRecipe)
+    assert recipe.teacher
+    training = replace(recipe.training, workers=0, accelerator="cpu", validate_every=2, precision="32-true")
+    recipe = replace(recipe, teacher=str(MONO_L), training=training, **STEPS)
+    trainer(sequence, tmp_path, recipe).run(("depth",))
+    assert (tmp_path / "depth" / "model.safetensors").is_file()
+
+
+def test_an_internimage_teaches_and_starts_with_public_weights(sequence, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(SIZES, "tiny", InternImageSize(16, (1, 1, 1, 1), post_norm=False, layer_scale=1.0))
+    public = tmp_path / "public.safetensors"
+    torch.manual_seed(3)
+    save_file({name: value.contiguous() for name, value in InternImage(SIZES["tiny"]).state_dict().items()}, public)
+    recipe = replace(TAUGHT, teacher=another(tmp_path, intern="tiny"), teacher_backbone=str(public))
+    trainer(sequence, tmp_path / "out", recipe).run()
+    assert "loaded" in capsys.readouterr().out
+    found = weights(tmp_path / "out" / "teacher")["encoder.patch_embed.conv1.weight"]
+    assert (found - load_file(public)["patch_embed.conv1.weight"]).abs().max() < 0.05
+    assert weights(tmp_path / "out" / "student").keys() == weights(tmp_path / "out" / "depth").keys()
+
+
+# Distillation
+
+
+def student_task(run: Trainer):
+    """The student's task on what stands at its start, in evaluation mode, and its data."""
+    found = []
+    run.fit = lambda phase, make, data: found.extend((make, data))
+    run._student()
+    torch.manual_seed(0)
+    return found[0]().eval(), found[1]
+
+
+def test_online_and_cached_features_are_the_same_lesson(trained, sequence, tmp_path):
+    recipes = {"online": TAUGHT, "cached": replace(TAUGHT, teacher_features="cached")}
+    losses = {}
+    for name, recipe in recipes.items():
+        folder = shutil.copytree(trained, tmp_path / name)
+        (folder / "training.yaml").unlink()
+        task, data = student_task(trainer(sequence, folder, recipe))
+        data.augmentation = type(data.augmentation)()  # none
+        batch = collate([data[n] for n in (1, 3)])
+        assert len(batch["image"]) == (6 if name == "online" else 2)
+        assert ("features" in batch) == (name == "cached")
+        with torch.no_grad():
+            losses[name] = task.losses(batch)
+    assert set(losses["online"]) == {
+        "semantic_2d", "distill", "ce_occupied", "ce_class", "scal_sem", "scal_geo", "depth", "proposals"
+    }  # fmt: skip
+    assert losses["online"]["distill"] > 0
+    for name, value in losses["online"].items():
+        assert losses["cached"][name].item() == pytest.approx(value.item(), rel=2e-3), name
+
+
+def test_features_are_cached_once_for_every_labelled_frame(trained, sequence, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "out")
+    (folder / "training.yaml").unlink()
+    run = trainer(sequence, folder, replace(TAUGHT, teacher_features="cached"))
+    _, data = run._taught()
+    written = files(folder / "teacher" / "features")
+    assert {path.name for path in written} == {f"{n:06d}.safetensors" for n in range(4)}
+    config, teacher = run.teacher_config, load_checkpoint(trained / "teacher").eval()
+    sample = run.data(run.labelled, "none", None, config)[2]
+    with torch.no_grad():
+        expected = teacher.voxels(*inputs_of(sample, config))
+    torch.testing.assert_close(data[2]["features"], expected, atol=1e-2, rtol=1e-2)
+    run._taught()
+    assert files(folder / "teacher" / "features") == written
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"channels": 16}, r"teacher pico-l: channels is 16, the student's 8; they must agree"),
+        ({"preprocess": {"lifting_factor": 8}}, r"teacher pico-l: preprocess.lifting_factor is 8, the student's 4"),
+        ({"preprocess": {"image_size": (304, 96)}}, r"preprocess.image_size is \(304, 96\), the student's \(152, 48\)"),
+        ({"image_stride": 4}, "image_stride is 4, the student's 8"),
+    ],
+)
+def test_teacher_of_another_form_is_refused(changed, said, sequence, tmp_path):
+    recipe = replace(TAUGHT, teacher=another(tmp_path, **changed))
+    with pytest.raises(ConfigError, match=said) as caught:
+        trainer(sequence, tmp_path / "out", recipe)
+    assert "\n" not in str(caught.value)
+
+
+def test_cached_features_may_come_from_larger_images(sequence, tmp_path):
+    recipe = replace(TAUGHT, teacher=another(tmp_path, preprocess={"image_size": (304, 96)}), teacher_features="cached")
+    run = trainer(sequence, tmp_path / "out", recipe)
+    sizes = [run.data(run.labelled, "none", None, config)[0]["image"].shape for config in (run.teacher_config, None)]
+    assert sizes == [(3, 3, 96, 304), (1, 3, 48, 152)]
+
+
+def test_a_student_that_looks_elsewhere_than_its_teacher_is_refused(sequence, tmp_path):
+    with pytest.raises(ConfigError, match=r"views are \(0, 1, 2\); expected the student's, \(0, 2\), first"):
+        trainer(sequence, tmp_path, TAUGHT, views=(0, 2))
+
+
+@pytest.mark.parametrize(("recipe", "views"), [(TAUGHT, (0,)), (PLAIN, (0, 1))])
+def test_earlier_frames_need_poses(recipe, views, sequence, tmp_path):
+    copy = shutil.copytree(sequence, tmp_path / "00")
+    (copy / "poses.txt").unlink()
+    with pytest.raises(DataError, match=r"poses\.txt: missing"):
+        trainer(copy, tmp_path / "out", recipe, views=views)
+    trainer(copy, tmp_path / "other")  # one frame does without
+
+
+def test_phases_that_the_recipe_lacks_and_phases_before_are_named(sequence, tmp_path):
+    with pytest.raises(ConfigError, match=r"phase teacher: .* has depth, student alone"):
+        trainer(sequence, tmp_path / "a").run(("teacher",))
+    with pytest.raises(DataError, match=r"depth/model.safetensors: missing; run --phase depth first"):
+        trainer(sequence, tmp_path / "b").run(("student",))
+
+
+def test_initial_weights_that_do_not_fit_are_refused_before_anything_is_trained(sequence, tmp_path):
+    save_checkpoint(OccLE(load_config(PICO)), tmp_path / "occle")
+    with pytest.raises(ConfigError, match=r"model: a configuration of occle; expected one of monoocc"):
+        trainer(sequence, tmp_path / "a", TAUGHT, tmp_path / "occle")
+    save_checkpoint(MonoOcc(load_config(MONO_L, MonoOccConfig)), tmp_path / "larger")
+    with pytest.raises(ConfigError, match=r"model\.safetensors: does not fit the configuration pico"):
+        trainer(sequence, tmp_path / "b", TAUGHT, tmp_path / "larger")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"share": 0.0}, r"share: expected more than 0 and at most 1, got 0\.0"),
+        ({"temperature": 0.0}, r"temperature: expected a positive number, got 0\.0"),
+        ({"teacher_features": "sometimes"}, "teacher_features: expected one of online, cached, got 'sometimes'"),
+        ({"semantic_2d": "all"}, "semantic_2d: expected one of points, pseudo_labels, none, got 'all'"),
+        ({"tau": 0.5}, "tau: unknown key"),
+    ],
+)
+def test_bad_recipe_names_the_key(values, said, tmp_path):
+    write_yaml(values, tmp_path / "recipe.yaml")
+    with pytest.raises(ConfigError, match=said):
+        load_recipe(tmp_path / "recipe.yaml", MonoOccRecipe)
+
+
+# Going on after a stop
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("features", ["online", "cached"])
+def test_student_goes_on_where_it_stopped_and_ends_in_the_same_weights(
+    features, trained, sequence, tmp_path, monkeypatch
+):
+    recipe = replace(TAUGHT, teacher_features=features, student_steps=4)
+    steps, original = [], Task.training_step
+
+    def killed(task, batch, number):
+        steps.append((task.global_step, batch["name"]))
+        if len(steps) == 8:
+            raise Killed
+        return original(task, batch, number)
+
+    monkeypatch.setattr(Task, "training_step", killed)
+    before = shutil.copytree(trained, tmp_path / "before", ignore=shutil.ignore_patterns("student", "training.yaml"))
+    (before / "model.safetensors").unlink()
+    for name in ("whole", "stopped"):
+        shutil.copytree(before, tmp_path / name)
+    trainer(sequence, tmp_path / "whole", recipe).run()
+    with pytest.raises(Killed):
+        trainer(sequence, tmp_path / "stopped", recipe).run()
+    trainer(sequence, tmp_path / "stopped", recipe).run()
+    assert [step for step, _ in steps] == [0, 1, 2, 3, 0, 1, 2, 3, 2, 3]
+    assert steps[4:8] == steps[:4] and steps[8:] == steps[2:4]
+    expected = weights(tmp_path / "whole")
+    for name, value in weights(tmp_path / "stopped").items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-5, atol=1e-6, msg=name)
