@@ -59,7 +59,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--sizes", nargs="+", default=SIZES, help=f"sizes or YAML files, smallest first (default: {' '.join(SIZES)})"
     )
-    parser.add_argument("--repeats", type=int, default=1, help="steps after the first (default: %(default)s)")
+    parser.add_argument(
+        "--repeats", type=int, default=0, help="steps after the first, which then does not count (default: %(default)s)"
+    )
     parser.add_argument(
         "--sequence", type=Path, help="sequence folder with voxels/*.label (default: a synthetic frame)"
     )

@@ -85,7 +85,9 @@ def phases(config: OccLEConfig, map_shape: tuple[int, int]) -> Phases:
 def measure(
     config: OccLEConfig | MonoOccConfig, batch: dict, repeats: int = REPEATS, phases: Callable[..., Phases] = phases
 ) -> dict:
-    """Medians over the steps after the first, which is counted and in which the optimiser makes its state."""
+    """Medians over the steps after the first, which is counted and in which the optimiser makes its state; without
+    repeats the first step's own times.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch = {name: value.to(device) if torch.is_tensor(value) else value for name, value in batch.items()}
     before, result = peak_memory(device), {}
@@ -109,7 +111,7 @@ def measure(
         result[phase] = {
             "loss": loss.item(),
             "flop": flop,
-            "seconds": {part: statistics.median(watch.seconds[part][1:]) for part in PARTS},
+            "seconds": {part: statistics.median(watch.seconds[part][min(repeats, 1) :]) for part in PARTS},
             "peak_bytes": peak_memory(device) - before,
         }
     return {

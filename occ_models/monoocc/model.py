@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from ..config import MonoOccConfig
 from ..layers.conv import ResNet, UNetDecoder
@@ -14,6 +15,9 @@ from .cross_view import CrossViewTransformer
 from .depth import DepthHead, distribution, voxel_evidence
 from .internimage import SIZES, InternImage
 from .proposals import ProposalNetwork, choose, gather_rows, spread_rows
+
+_KEPT = 16_000_000
+"""Numbers among a layer's queries from which on its inner steps are computed anew for the backward pass."""
 
 
 class MonoOccOutput(NamedTuple):
@@ -142,17 +146,24 @@ class MonoOcc(nn.Module):
         reference = gather_rows(pixels, indices.repeat_interleave(views, 0) if views > 1 else indices).flatten(1, 2)
         seen = chosen.flatten(1, 2)
         for layer in self.cross:
-            seen = layer(seen, features, reference)
+            seen = _attend(layer, seen, features, reference)
         seen = seen.reshape(chosen.shape)
         seen = self.mask_token + weights.unsqueeze(3) * (seen - self.mask_token)
         voxels = spread_rows(seen, indices, self.mask_token, ny * nz).reshape(batch, -1, c)
         position = self.position().reshape(-1, c)
         for layer in self.self_attention:
-            voxels = layer(voxels, position)
+            voxels = _attend(layer, voxels, position)
         reference = lifting.reshape(len(lifting), -1, 2)
         for layer in self.conditioned:
-            voxels = layer(voxels, features, reference)
+            voxels = _attend(layer, voxels, features, reference)
         return voxels.reshape(batch, nx, ny, nz, c).permute(0, 4, 1, 2, 3)
+
+
+def _attend(layer: nn.Module, queries: Tensor, *others: Tensor) -> Tensor:
+    """The layer; of one at the papers' size only what lies between layers is kept for the backward pass."""
+    if torch.is_grad_enabled() and queries.numel() > _KEPT:
+        return checkpoint(layer, queries, *others, use_reentrant=False)
+    return layer(queries, *others)
 
 
 def _encoder(config: MonoOccConfig) -> nn.Module:

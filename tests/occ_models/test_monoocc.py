@@ -318,3 +318,34 @@ def test_weights_of_the_other_network_or_of_another_size_are_refused_in_one_line
     shutil.copy(tmp_path / "mono" / "model.safetensors", tmp_path)
     with pytest.raises(ConfigError, match=r"config\.yaml: missing; the folder must hold model\.safetensors and config"):
         load_checkpoint(tmp_path)
+
+
+def test_what_is_computed_anew_for_the_backward_pass_gives_the_same_gradients(monkeypatch):
+    model, calls = network(MONO_L), []
+
+    def gradients():
+        output = model(*inputs(model.config))
+        loss = output.voxels.square().mean() + output.occupancy.square().mean()
+        learning = [
+            p for name, p in model.named_parameters() if name.startswith(("cross", "conditioned", "self_", "neck"))
+        ]
+        return torch.autograd.grad(loss, learning, allow_unused=True)
+
+    kept = gradients()
+    for module in ("occ_models.monoocc.model", "occ_models.layers.deformable"):
+        monkeypatch.setattr(f"{module}._KEPT", 1)
+        monkeypatch.setattr(f"{module}.checkpoint", counted(calls, module))
+    for one, other in zip(kept, gradients(), strict=True):
+        if one is not None:
+            torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
+    assert set(calls) == {"occ_models.monoocc.model", "occ_models.layers.deformable"}
+
+
+def counted(calls, name):
+    from torch.utils.checkpoint import checkpoint
+
+    def call(*arguments, **named):
+        calls.append(name)
+        return checkpoint(*arguments, **named)
+
+    return call
