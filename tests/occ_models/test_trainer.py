@@ -17,6 +17,7 @@ from occ_data.kitti import DataError  # noqa: E402
 from occ_models.checkpoint import load_checkpoint  # noqa: E402
 from occ_models.config import ConfigError, load_config  # noqa: E402
 from occ_models.data import collate  # noqa: E402
+from occ_models.occle import OccLE  # noqa: E402
 from occ_models.occle.trainer import Trainer  # noqa: E402
 from occ_models.recipe import Recipe, TrainingConfig, load_recipe  # noqa: E402
 from occ_models.training import Task  # noqa: E402
@@ -222,14 +223,12 @@ def test_brain_float_trains_and_stays_finite(sequence, tmp_path):
 def joint_task(sequence, folder, monkeypatch, recipe=RECIPE):
     """A task of phase III on fresh weights, everything in evaluation mode, and its data."""
     found = []
-    monkeypatch.setattr(Trainer, "_fit", lambda self, phase, make, data: found.extend((make, data)) or folder)
-    monkeypatch.setattr("occ_models.occle.trainer.load_checkpoint", lambda folder: None)
-    monkeypatch.setattr("occ_models.occle.trainer.save_checkpoint", lambda model, folder: None)
-    run = trainer(sequence, folder, recipe)
-    run._joint()
+    monkeypatch.setattr(Trainer, "fit", lambda self, phase, make, data: found.extend((make, data)))
+    monkeypatch.setattr(Trainer, "network", lambda self, phase: OccLE(self.config))
+    trainer(sequence, folder, recipe)._joint()
     make, data = found
     torch.manual_seed(0)
-    return make(run.network(None)).eval(), data
+    return make().eval(), data
 
 
 def test_losses_of_a_batch_are_the_mean_of_its_samples(sequence, tmp_path, monkeypatch):
