@@ -84,6 +84,19 @@ def test_a_backend_that_is_not_installed_names_its_package(bundle, monkeypatch, 
         load_backend(bundle, name)
 
 
+def test_auto_computes_in_f32_where_bf16_changes_the_golden_labels(bundle, monkeypatch):
+    import openvino
+
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        pytest.skip("needs a CPU with bfloat16")
+    assert " bf16, " in load_backend(bundle, "openvino").description
+    far_off = SelfTest(voxels=1000, differing=20, occupied=100, differing_occupied=20, confidence_deviation=0.0)
+    monkeypatch.setattr("occ_node.runtime.openvino_backend.golden_test", lambda bundle, infer: far_off)
+    description = load_backend(bundle, "openvino").description
+    assert " f32, " in description and "(bf16 changes 2.0 % of the golden labels)" in description
+    assert " bf16, " in load_backend(bundle, "openvino", precision="bf16").description  # who asks for it gets it
+
+
 def test_auto_without_any_runtime_names_both(bundle, monkeypatch):
     for name in REAL:
         monkeypatch.setitem(sys.modules, name, None)
