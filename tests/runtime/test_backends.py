@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from occ_node.perception.frame import FramePreprocessor
-from occ_node.runtime import BackendError, BundleError, load_backend
+from occ_node.runtime import BackendError, BundleError, SelfTest, load_backend
 from occ_node.runtime.fake_backend import write_fake_bundle
 
 from .conftest import PREPROCESS, frame, make_bundle, network
