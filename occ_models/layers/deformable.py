@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 _KEPT = 64_000_000
-"""Most samples that are kept for the backward pass; where there are more, they are taken again, image by image."""
+"""Most samples that are kept for the backward pass; where there are more, they are taken again, head by head."""
 
 
 def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
@@ -23,8 +23,8 @@ def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor) -> 
     """
     if torch.is_grad_enabled() and weights.numel() * values.shape[2] > _KEPT:
         # At the papers' size the samples of one layer would fill a gigabyte an image.
-        parts = zip(values.split(1), positions.split(1), weights.split(1), strict=True)
-        return torch.cat([checkpoint(_sample_and_sum, *part, use_reentrant=False) for part in parts])
+        parts = zip(values.split(1, 1), positions.split(1, 1), weights.split(1, 1), strict=True)
+        return torch.cat([checkpoint(_sample_and_sum, *part, use_reentrant=False) for part in parts], 2)
     return _sample_and_sum(values, positions, weights)
 
 

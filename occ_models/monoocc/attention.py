@@ -69,21 +69,21 @@ class CrossAttention(_Layer):
         outside of it where it is not in view. Over several views the mean of those that see the voxel counts (eq. 2).
         """
         batch = len(queries)
-        views = len(features) // batch
         height, width = features.shape[2:]
         step = features.new_tensor((2 / width, 2 / height))
         offsets = _split(self.offsets(queries), self.heads, self.points) * step
         weights = _split(self.weights(queries), self.heads, self.points).softmax(3)
         values = F.conv2d(features, self.values.weight[:, :, None, None], self.values.bias)
-        values = values.unflatten(1, (self.heads, -1))
-        if views > 1:
-            offsets, weights = offsets.repeat_interleave(views, 0), weights.repeat_interleave(views, 0)
-        seen = deformable_attention(values, reference[:, None, :, None] + offsets, weights)  # (B*V, Q, C)
-        in_view = (reference[..., :1].abs() <= 1).to(seen.dtype)
-        seen = seen * in_view
-        if views > 1:
-            seen = seen.unflatten(0, (batch, views)).sum(1)
-            seen = seen / in_view.unflatten(0, (batch, views)).sum(1).clamp(min=1)
+        values = values.unflatten(1, (self.heads, -1)).unflatten(0, (batch, -1))  # (B, V, H, c, h, w)
+        reference = reference.unflatten(0, (batch, -1))  # (B, V, Q, 2)
+        in_view = (reference[..., :1].abs() <= 1).to(features.dtype)
+        seen = sum(
+            deformable_attention(values[:, view], reference[:, view, None, :, None] + offsets, weights)
+            * in_view[:, view]
+            for view in range(values.shape[1])
+        )  # (B, Q, C)
+        if values.shape[1] > 1:
+            seen = seen / in_view.sum(1).clamp(min=1)
         return self._finish(queries, self.out(seen))
 
 

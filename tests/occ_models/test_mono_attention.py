@@ -9,13 +9,8 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 import torch.nn.functional as F  # noqa: E402
 
-from occ_models.monoocc.attention import (  # noqa: E402
-    CrossAttention,
-    SheetAttention,
-    SpaceAttention,
-    deformable_attention,
-    deformable_attention_ref,
-)
+from occ_models.layers.deformable import deformable_attention, deformable_attention_ref  # noqa: E402
+from occ_models.monoocc.attention import CrossAttention, SheetAttention, SpaceAttention  # noqa: E402
 
 OUTSIDE = -2.0
 
