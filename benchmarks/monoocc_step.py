@@ -1,9 +1,9 @@
 """One step of MonoOcc's training, S and L, on SemanticKITTI-shaped data: time of its parts and memory.
 
-    python -m benchmarks.monoocc_step [--sizes base base-l] [--sequence FOLDER] [--keep]
+    python -m benchmarks.monoocc_step [--sizes small-l base] [--sequence FOLDER] [--keep]
 
-As `benchmarks.training_step` measures OccLE's: one frame (with all its views), float32, the GPU or two CPU threads. L
-at the paper's size takes a quarter of an hour on two cores.
+As `benchmarks.training_step` measures OccLE's: one frame (with all its views), float32, the GPU or two CPU threads.
+`base-l`, the paper's L, needs more than 23 GB.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from .measure import markdown
 from .report import publish
 from .training_step import PARTS, THREADS, Phases, load_batch, measure
 
-SIZES = ("base", "base-l")
+SIZES = ("small-l", "base")
 
 
 def phases(config: MonoOccConfig, _: tuple[int, int]) -> Phases:

@@ -51,7 +51,7 @@ def dcnv3(value: Tensor, offset: Tensor, weight: Tensor, offset_scale: float = 1
     grid = (pixel + offset_scale * (kernel + offset.to(exact))) * (2 / size) - 1  # (B, H, W, G, K, 2)
 
     values = value.permute(0, 3, 1, 2).unflatten(1, (groups, -1))  # (B, G, C/G, H, W)
-    grid, weight = (x.permute(0, 3, 1, 2, *range(4, x.ndim)).flatten(2, 3) for x in (grid, weight))
+    grid, weight = (x.permute(0, 3, 4, 1, 2, *range(5, x.ndim)).flatten(3, 4) for x in (grid, weight))
     summed = deformable_attention(values.to(exact), grid, weight.to(exact))  # (B, H*W, C)
     return summed.to(value.dtype).unflatten(1, (height, width))
 

@@ -18,8 +18,8 @@ _KEPT = 64_000_000
 def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
     """Weighted sum of bilinear samples.
 
-    values (B, H, c, h, w), positions (B, H, Q, P, 2) in [-1, 1] (align_corners=False; zero outside), weights
-    (B, H, Q, P) -> (B, Q, H*c)
+    values (B, H, c, h, w), positions (B, H, P, Q, 2) in [-1, 1] (align_corners=False; zero outside), weights
+    (B, H, P, Q) -> (B, Q, H*c). Queries lie innermost: sums over the points then run along the memory.
     """
     if torch.is_grad_enabled() and weights.numel() * values.shape[2] > _KEPT:
         # At the papers' size the samples of one layer would fill a gigabyte an image.
@@ -30,26 +30,26 @@ def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor) -> 
 
 def _sample_and_sum(values: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
     batch, heads, channels, height, width = values.shape
-    queries = positions.shape[2]
+    points, queries = weights.shape[2:]
     sampled = F.grid_sample(
         values.reshape(batch * heads, channels, height, width),
-        positions.reshape(batch * heads, queries, -1, 2),
+        positions.reshape(batch * heads, points, queries, 2),
         align_corners=False,
-    )  # (B*H, c, Q, P)
-    summed = (sampled * weights.reshape(batch * heads, 1, queries, -1)).sum(3)
+    )  # (B*H, c, P, Q)
+    summed = (sampled * weights.reshape(batch * heads, 1, points, queries)).sum(2)
     return summed.reshape(batch, heads * channels, queries).transpose(1, 2)
 
 
 def deformable_attention_ref(values: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
-    """`deformable_attention` in a loop over heads, queries, points and corners."""
+    """`deformable_attention` in a loop over heads, points, queries and corners."""
     batch, heads, channels, height, width = values.shape
-    result = values.new_zeros(batch, positions.shape[2], heads, channels)
-    for b, h, q, p in torch.cartesian_prod(*(torch.arange(n) for n in positions.shape[:4])).tolist():
-        u = (positions[b, h, q, p, 0].item() + 1) / 2 * width - 0.5
-        v = (positions[b, h, q, p, 1].item() + 1) / 2 * height - 0.5
+    result = values.new_zeros(batch, positions.shape[3], heads, channels)
+    for b, h, p, q in torch.cartesian_prod(*(torch.arange(n) for n in positions.shape[:4])).tolist():
+        u = (positions[b, h, p, q, 0].item() + 1) / 2 * width - 0.5
+        v = (positions[b, h, p, q, 1].item() + 1) / 2 * height - 0.5
         for column in (math.floor(u), math.floor(u) + 1):
             for row in (math.floor(v), math.floor(v) + 1):
                 if 0 <= column < width and 0 <= row < height:
-                    share = (1 - abs(u - column)) * (1 - abs(v - row)) * weights[b, h, q, p]
+                    share = (1 - abs(u - column)) * (1 - abs(v - row)) * weights[b, h, p, q]
                     result[b, q, h] += share * values[b, h, :, row, column]
     return result.flatten(2)

@@ -13,9 +13,13 @@ from ..layers.deformable import deformable_attention
 
 
 def _split(x: Tensor, heads: int, points: int) -> Tensor:
-    """(B, Q, heads*points*n) -> (B, heads, Q, points, n), or without n where it is 1."""
-    x = x.unflatten(2, (heads, points, -1)).permute(0, 2, 1, 3, 4)
-    return x.squeeze(4) if x.shape[4] == 1 else x
+    """(B, Q, heads*points) -> (B, heads, points, Q)"""
+    return x.transpose(1, 2).unflatten(1, (heads, points))
+
+
+def _split_places(x: Tensor, heads: int, points: int) -> Tensor:
+    """(B, Q, heads*points*2) -> (B, heads, points, Q, 2)"""
+    return x.unflatten(2, (heads, points, 2)).permute(0, 2, 3, 1, 4)
 
 
 def _ring(heads: int, points: int, axes: int) -> Tensor:
@@ -71,15 +75,14 @@ class CrossAttention(_Layer):
         batch = len(queries)
         height, width = features.shape[2:]
         step = features.new_tensor((2 / width, 2 / height))
-        offsets = _split(self.offsets(queries), self.heads, self.points) * step
-        weights = _split(self.weights(queries), self.heads, self.points).softmax(3)
+        offsets = _split_places(self.offsets(queries), self.heads, self.points) * step
+        weights = _split(self.weights(queries), self.heads, self.points).softmax(2)
         values = F.conv2d(features, self.values.weight[:, :, None, None], self.values.bias)
         values = values.unflatten(1, (self.heads, -1)).unflatten(0, (batch, -1))  # (B, V, H, c, h, w)
         reference = reference.unflatten(0, (batch, -1))  # (B, V, Q, 2)
         in_view = (reference[..., :1].abs() <= 1).to(features.dtype)
         seen = sum(
-            deformable_attention(values[:, view], reference[:, view, None, :, None] + offsets, weights)
-            * in_view[:, view]
+            deformable_attention(values[:, view], reference[:, view, None, None] + offsets, weights) * in_view[:, view]
             for view in range(values.shape[1])
         )  # (B, Q, C)
         if values.shape[1] > 1:
@@ -97,31 +100,45 @@ class SpaceAttention(_Layer):
     def __init__(self, channels: int, heads: int, points: int, shape: tuple[int, int, int], dropout: float = 0.0):
         super().__init__(channels, heads, points, 3, dropout)
         self.shape = shape
-        places = torch.stack(torch.meshgrid(*(torch.arange(float(n)) for n in shape), indexing="ij"), -1)
-        self.register_buffer("places", places.reshape(1, 1, -1, 1, 3), persistent=False)
+        places = torch.stack(torch.meshgrid(*(torch.arange(float(n)) for n in shape), indexing="ij"))
+        self.register_buffer("places", places.reshape(3, -1), persistent=False)
 
     def forward(self, voxels: Tensor, position: Tensor) -> Tensor:
         """voxels (B, X*Y*Z, C), position (X*Y*Z, C): where each is, for the queries -> (B, X*Y*Z, C)."""
         queries = voxels + position
         nx, ny, nz = self.shape
-        offsets = _split(self.offsets(queries), self.heads, self.points)
-        weights = _split(self.weights(queries), self.heads, self.points).softmax(3)
+        weights = _split(self.weights(queries), self.heads, self.points).softmax(2)
         values = self.values(voxels).unflatten(2, (self.heads, -1)).unflatten(1, self.shape)  # (B, X, Y, Z, H, c)
         values = values.permute(0, 4, 5, 3, 1, 2).flatten(3, 4)  # (B, H, c, Z*X, Y)
-        x, y, z = (self.places + offsets).unbind(4)  # (B, H, Q, P) each
-        x, y, z = x.clamp(0, nx - 1), y.clamp(0, ny - 1), z.clamp(0, nz - 1)
+        x, y, z = (
+            (place + _split(F.linear(queries, weight, bias), self.heads, self.points)).clamp(0, size - 1)
+            for place, weight, bias, size in zip(
+                self.places,
+                self._by_axis(self.offsets.weight),
+                self._by_axis(self.offsets.bias),
+                self.shape,
+                strict=True,
+            )
+        )  # (B, H, P, Q) each
         low = z.floor().clamp(max=max(nz - 2, 0))
         share = z - low
         column = (y + 0.5) * (2 / ny) - 1
         row = low * nx + x
         # With one height alone, the sheet ends where "above" would be, and its share is nought.
         attended = sum(
-            deformable_attention(
-                values, torch.stack([column, (row + step + 0.5) * (2 / (nz * nx)) - 1], -1), weights * part
-            )
+            deformable_attention(values, _interleaved(column, (row + step + 0.5) * (2 / (nz * nx)) - 1), weights * part)
             for step, part in ((0, 1 - share), (nx, share))
         )
         return self._finish(voxels, self.out(attended))
+
+    def _by_axis(self, parameter: Tensor) -> tuple[Tensor, ...]:
+        """Rows (heads*points*3, ...) -> those of x, of y and of z: each direction is a product of its own."""
+        return parameter.unflatten(0, (-1, 3)).unbind(1)
+
+
+def _interleaved(column: Tensor, row: Tensor) -> Tensor:
+    """(...) each -> (..., 2); runtimes are quicker at turning two long rows than at joining pairs."""
+    return torch.stack([column, row]).permute(*range(1, column.ndim + 1), 0)
 
 
 class SheetAttention(_Layer):
@@ -139,14 +156,14 @@ class SheetAttention(_Layer):
         self.sheet = (nx * fold, ny * nz // fold)
         rows, columns = ((torch.arange(n) + 0.5) * (2 / n) - 1 for n in self.sheet)
         places = torch.stack(torch.meshgrid(rows, columns, indexing="ij")[::-1], -1)
-        self.register_buffer("places", places.reshape(1, 1, -1, 1, 2), persistent=False)
+        self.register_buffer("places", places.reshape(-1, 2), persistent=False)
 
     def forward(self, voxels: Tensor, position: Tensor) -> Tensor:
         """As `SpaceAttention`."""
         queries = voxels + position
         height, width = self.sheet
         step = voxels.new_tensor((2 / width, 2 / height))
-        offsets = _split(self.offsets(queries), self.heads, self.points) * step
-        weights = _split(self.weights(queries), self.heads, self.points).softmax(3)
+        offsets = _split_places(self.offsets(queries), self.heads, self.points) * step
+        weights = _split(self.weights(queries), self.heads, self.points).softmax(2)
         values = self.values(voxels).transpose(1, 2).unflatten(1, (self.heads, -1)).unflatten(3, self.sheet)
         return self._finish(voxels, self.out(deformable_attention(values, self.places + offsets, weights)))

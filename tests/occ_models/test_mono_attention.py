@@ -43,11 +43,11 @@ def linear(x, layer):
 
 
 def test_weighted_samples_equal_the_reference():
-    values, weights = drawn((2, 3, 4, 5, 7)), drawn((2, 3, 6, 4), 1)
+    values, weights = drawn((2, 3, 4, 5, 7)), drawn((2, 3, 6, 4), 1)  # six points of four queries
     positions = drawn((2, 3, 6, 4, 2), 2, 0.8)
     positions[0, 0, 0] = torch.tensor([[1.0, -1.0], [-1.0, 1.0], [1.2, 0.0], [-9.0, 0.3]])
     found = deformable_attention(values, positions, weights)
-    assert found.shape == (2, 6, 12)
+    assert found.shape == (2, 4, 12)
     torch.testing.assert_close(found, deformable_attention_ref(values, positions, weights))
 
 
