@@ -8,6 +8,9 @@ As `benchmarks.training_step` measures OccLE's: one frame (with all its views), 
 
 import argparse
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -31,6 +34,13 @@ def phases(config: MonoOccConfig, _: tuple[int, int]) -> Phases:
     if len(config.views) == 1:
         yield "depth", DepthTask(MonoOcc(config), training, 1)
     yield "occupancy", OccupancyTask(MonoOcc(config), training, 1, semantic_2d=True)
+
+
+def measure_size(size: str, sequence: Path | None, repeats: int) -> dict:
+    """As `training_step.measure`, with the number of views."""
+    torch.set_num_threads(THREADS)
+    config = load_config(size, MonoOccConfig)
+    return {**measure(config, load_batch(config, sequence, 1), repeats, phases), "views": len(config.views)}
 
 
 def table(results: list[dict]) -> str:
@@ -67,13 +77,15 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
     arguments = parser.parse_args(argv)
-    torch.set_num_threads(THREADS)
     results = []
     try:
         for size in arguments.sizes:
-            config = load_config(size, MonoOccConfig)
-            batch = load_batch(config, arguments.sequence, 1)
-            results.append({**measure(config, batch, arguments.repeats, phases), "views": len(config.views)})
+            # A process each: the largest size that a process ever had is what there is to ask it for.
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                results.append(pool.submit(measure_size, size, arguments.sequence, arguments.repeats).result())
+    except BrokenProcessPool:
+        print(f"monoocc_step: {size}: the process was killed, as by a system out of memory", file=sys.stderr)
+        return 1
     except (ConfigError, DataError) as error:
         print(f"monoocc_step: {error}", file=sys.stderr)
         return 1

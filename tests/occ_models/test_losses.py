@@ -1,5 +1,7 @@
 """The factorised losses against their definitions on all 20 channels at full resolution."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,13 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 import torch.nn.functional as F  # noqa: E402
 
-from occ_models.losses import class_weights, distillation_loss, label_loss, occupancy_losses  # noqa: E402
+from occ_models.losses import (  # noqa: E402
+    class_weights,
+    distillation_loss,
+    label_loss,
+    occupancy_losses,
+    unseen_loss,
+)
 from occ_models.targets import downscale_labels, downscale_labels_ref, project_labels  # noqa: E402
 
 IGNORE = 255
@@ -185,3 +193,13 @@ def test_nearest_point_wins_the_pixel():
     uv = np.array([[1.0, 1.0], [1.5, 1.5], [np.nan, np.nan], [9.0, 1.0]])
     target = project_labels(uv, np.array([5.0, 2.0, -1.0, 3.0]), np.array([1, 2, 3, 4], np.uint8), (8, 4), (2, 4))
     assert target[0, 0] == 2 and (target.ravel()[1:] == IGNORE).all()
+
+
+def test_what_nobody_has_seen_is_called_free_and_nothing_else_is():
+    labels = torch.tensor([[[[IGNORE, IGNORE, 0, 5]]]], dtype=torch.uint8)
+    logits = torch.tensor([[[[-20.0, 3.0, 9.0, 9.0]]]], requires_grad=True)
+    loss = unseen_loss(logits, labels)
+    assert loss.item() == pytest.approx(math.log1p(math.exp(3)) / 2, rel=1e-4)
+    loss.backward()
+    assert logits.grad[0, 0, 0, 1] > 0 and (logits.grad[0, 0, 0, 2:] == 0).all()
+    assert unseen_loss(logits, torch.zeros_like(labels)).item() == 0

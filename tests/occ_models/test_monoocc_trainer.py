@@ -269,7 +269,7 @@ def test_online_and_cached_features_are_the_same_lesson(trained, sequence, tmp_p
         with torch.no_grad():
             losses[name] = task.losses(batch)
     assert set(losses["online"]) == {
-        "semantic_2d", "distill", "ce_occupied", "ce_class", "scal_sem", "scal_geo", "depth", "proposals"
+        "semantic_2d", "distill", "ce_occupied", "ce_class", "scal_sem", "scal_geo", "unseen", "depth", "proposals"
     }  # fmt: skip
     assert losses["online"]["distill"] > 0
     for name, value in losses["online"].items():
