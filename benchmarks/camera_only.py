@@ -24,16 +24,8 @@ def peak_memory(frames: int) -> int:
     """Bytes resident at most during `occ-node infer` on a synthetic drive."""
     with tempfile.TemporaryDirectory() as folder:
         generate(folder, "90", frames=frames, seed=1, voxels_every=0, progress=False)
-        arguments = [
-            "--bundle",
-            BUNDLE,
-            "--dataset",
-            folder,
-            "--sequences",
-            "90",
-            "--output",
-            str(Path(folder) / "out"),
-        ]
+        output = str(Path(folder) / "out")
+        arguments = ["--bundle", BUNDLE, "--dataset", folder, "--sequences", "90", "--output", output]
         subprocess.run([sys.executable, "-m", "occ_node.tools.cli", "infer", *arguments], check=True)
     return 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 

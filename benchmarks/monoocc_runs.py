@@ -51,11 +51,10 @@ SHARED = "all"
 
 
 class RowTrainer(Trainer):
-    """All rows see the same: cached features allow no turned scenes, and so no student's are."""
+    """All rows see the same: cached features allow no turned scenes, and so none is turned in any phase."""
 
     def data(self, frames, level, *arguments, **named) -> FrameDataset:
-        student = level == "camera" and (named.get("config") or self.config) is self.config
-        return super().data(frames, "appearance" if student else level, *arguments, **named)
+        return super().data(frames, "appearance" if level == "camera" else level, *arguments, **named)
 
 
 def run_all(root: Path, seeds: list[int], processes: int, rows: list[str]) -> None:

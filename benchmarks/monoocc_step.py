@@ -66,9 +66,7 @@ def table(results: list[dict]) -> str:
 def main(argv: list[str] | None = None) -> int:
     """Measure, print; kept with the other figures on demand."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.monoocc_step", description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "--sizes", nargs="+", default=SIZES, help=f"sizes or YAML files, smallest first (default: {' '.join(SIZES)})"
-    )
+    parser.add_argument("--sizes", nargs="+", default=SIZES, help=f"sizes or YAML files (default: {' '.join(SIZES)})")
     parser.add_argument(
         "--repeats", type=int, default=0, help="steps after the first, which then does not count (default: %(default)s)"
     )

@@ -42,11 +42,15 @@ class PhaseTrainer:
     ):  # fmt: skip
         self.config, self.recipe, self.output, self.initial = config, recipe, output, initial
         self.cache = cache or FrameCache(recipe.training.cache_gb)
-        self.frames = frames_of(train, recipe.share, recipe.training.seed, recipe.unlabelled_every)
+        self.frames = self.choose_frames(train)
         self.labelled = [frame for frame in self.frames if frame.labelled]
         self.held_out = [frame for frame in frames_of(validation) if frame.labelled]
         self.phases = self.choose_phases()
         self.folders = {"train": train, "validation": validation}
+
+    def choose_frames(self, folders: list[str]) -> list[Frame]:
+        """The frames to learn from."""
+        return frames_of(folders, self.recipe.share, self.recipe.training.seed)
 
     def choose_phases(self) -> tuple[str, ...]:
         """The recipe's phases on these frames."""

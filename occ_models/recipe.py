@@ -126,8 +126,6 @@ class MonoOccRecipe:
     student_steps: int = setting(4000, "steps of the student")
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
-    unlabelled_every: ClassVar[int] = 0
-
     def __post_init__(self):
         check_choices(self)
         if not 0 < self.share <= 1:

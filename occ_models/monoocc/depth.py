@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ..layers.conv import UNetDecoder, conv_bn_relu
 
 NEAREST, FARTHEST = 2.0, 64.0
-"""Centres of the first and the last bin; a bin is as wide as the ones before it together are, in proportion."""
+"""Centres of the first and the last bin, canonical metres; those between lie evenly in the logarithm."""
 
 
 class DepthHead(nn.Module):

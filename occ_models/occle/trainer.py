@@ -3,7 +3,7 @@
 from functools import partial
 
 from ..checkpoint import load_checkpoint
-from ..data import FrameDataset, check_files
+from ..data import Frame, FrameDataset, check_files, frames_of
 from ..phases import PhaseTrainer
 from ..training import Task
 from .geometry_labels import label_geometry, read_thresholds
@@ -23,6 +23,9 @@ class Trainer(PhaseTrainer):
         check_files(self.held_out, measured, self.config.frames > 1)
         self.validation = self.data(self.held_out, "none", measured)
         self.keep_settings()
+
+    def choose_frames(self, folders: list[str]) -> list[Frame]:
+        return frames_of(folders, self.recipe.share, self.recipe.training.seed, self.recipe.unlabelled_every)
 
     def choose_phases(self) -> tuple[str, ...]:
         # Where every frame has labels, a teacher has nothing to add: no student.
