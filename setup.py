@@ -25,7 +25,7 @@ class ColconDistribution(Distribution):
 setup(
     distclass=ColconDistribution,
     # Named here: the workspace's link to this folder must not be walked into.
-    packages=find_packages(include=["occ_node*", "occ_data*", "occ_models*", "export*"]),
+    packages=find_packages(include=["occ_*", "export*"]),
     package_data={
         "occ_node": ["config/*"],
         "occ_data": ["pseudo_labels/*.yaml", "pseudo_labels/tables/*.yaml"],

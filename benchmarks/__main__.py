@@ -7,7 +7,7 @@ from pathlib import Path
 
 from occ_data.kitti import DataError
 from occ_node.dds import use_loopback_profile
-from occ_node.runtime import BundleError
+from occ_runtime import BundleError
 
 from .measure import Options, machine_name
 from .report import publish

@@ -26,7 +26,7 @@ def peak_memory(frames: int) -> int:
         generate(folder, "90", frames=frames, seed=1, voxels_every=0, progress=False)
         output = str(Path(folder) / "out")
         arguments = ["--bundle", BUNDLE, "--dataset", folder, "--sequences", "90", "--output", output]
-        subprocess.run([sys.executable, "-m", "occ_node.tools.cli", "infer", *arguments], check=True)
+        subprocess.run([sys.executable, "-m", "occ_cli.node", "infer", *arguments], check=True)
     return 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 

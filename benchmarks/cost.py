@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
-from occ_node.runtime import BackendError, Bundle, load_backend
+from occ_runtime import BackendError, Bundle, load_backend
 
 from .measure import cpu_model, markdown, medians, milliseconds
 from .report import publish

@@ -8,11 +8,11 @@ from pyoctomap import OcTree
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
-from occ_node.messages.cloud import decode_cloud
-from occ_node.messages.image import decode_image
+from occ_core import KITTI_GRID
+from occ_core.decode.cloud import decode_cloud
+from occ_core.decode.image import decode_image
 from occ_node.messages.output import rgb_image
-from occ_node.perception import KITTI_GRID
-from occ_node.runtime import BackendError, Bundle, Predictor, Profiler, find_bundle, load_backend
+from occ_runtime import BackendError, Bundle, Predictor, Profiler, find_bundle, load_backend
 
 from .frames import Frame, frames
 from .measure import Options, markdown, milliseconds

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from occ_core import Calibration
 from occ_data.kitti import Sequence, sequences
 from occ_data.synthetic import generate
-from occ_node.perception import Calibration
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from occ_node.perception import Calibration, FramePreprocessor
-from occ_node.runtime import BackendError, Bundle, BundleError, input_specs, load_backend, write_bundle
-from occ_node.runtime.backend import last_line
-from occ_node.runtime.predictor import golden_test
-from occ_node.runtime.tensorrt.cache import EngineUnusable
+from occ_core import Calibration, FramePreprocessor
+from occ_runtime import BackendError, Bundle, BundleError, input_specs, load_backend, write_bundle
+from occ_runtime.backend import last_line
+from occ_runtime.predictor import golden_test
+from occ_runtime.tensorrt.cache import EngineUnusable
 
 from .frames import Frame, frames, plain_street
 

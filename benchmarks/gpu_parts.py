@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from occ_node.perception import FramePreprocessor, Occupancy
-from occ_node.runtime import BackendError, Bundle, BundleError, Profiler, find_bundle, load_backend
-from occ_node.runtime.backend import last_line
-from occ_node.runtime.tensorrt.cache import EngineUnusable
+from occ_core import FramePreprocessor, Occupancy
+from occ_runtime import BackendError, Bundle, BundleError, Profiler, find_bundle, load_backend
+from occ_runtime.backend import last_line
+from occ_runtime.tensorrt.cache import EngineUnusable
 
 from .gpu_bundles import bundle, frame, golden_figures, load_frame, parity
 from .gpu_machine import clocks, memory_used_mb

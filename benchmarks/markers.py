@@ -7,9 +7,9 @@ from rclpy.serialization import deserialize_message, serialize_message
 from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
+from occ_core import CLASS_NAMES, COLORS, KITTI_GRID
+from occ_core.occupancy import voxel_positions
 from occ_node.messages.markers import marker_array_cdr
-from occ_node.perception import CLASS_NAMES, COLORS, KITTI_GRID
-from occ_node.perception.occupancy import voxel_positions
 
 from .measure import Options, markdown, medians, milliseconds, ratio
 

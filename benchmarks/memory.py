@@ -31,7 +31,7 @@ TOPICS = {
 }
 COUNTED = "/occ_node/semantic_grid"
 OUTPUTS = {COUNTED: UInt8MultiArray, "/occ_node/markers": MarkerArray, "/occ_node/voxels": PointCloud2}
-COMMAND = [sys.executable, "-m", "occ_node.tools.cli"]
+COMMAND = [sys.executable, "-m", "occ_cli.node"]
 
 
 def measure(options: Options) -> dict:

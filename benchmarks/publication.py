@@ -3,10 +3,10 @@
 from rclpy.serialization import serialize_message
 from std_msgs.msg import Header
 
+from occ_core import Occupancy
+from occ_core.occupancy import birds_eye_view, visible_voxels, voxel_positions
 from occ_node.messages.markers import marker_array_cdr
 from occ_node.messages.output import occupancy_grid, semantic_grid, voxel_cloud_cdr
-from occ_node.perception import Occupancy
-from occ_node.perception.occupancy import birds_eye_view, visible_voxels, voxel_positions
 
 
 def publish(header: Header, occupancy: Occupancy) -> int:

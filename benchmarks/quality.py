@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from occ_cli.node import main as occ_node
+from occ_cli.verbs.evaluate import evaluate
 from occ_data.ground_truth import write_ground_truth
 from occ_data.kitti import Sequence
 from occ_data.synthetic import generate
-from occ_node.tools.cli import main as occ_node
-from occ_node.tools.evaluate import evaluate
 
 from .measure import Options, markdown
 

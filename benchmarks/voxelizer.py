@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from occ_node.perception import KITTI_GRID, VoxelizerConfig
-from occ_node.perception.voxelizer import occupancy_grid, occupancy_grid_ref, voxelize, voxelize_ref
-from occ_node.runtime import Bundle, find_bundle
+from occ_core import KITTI_GRID, VoxelizerConfig
+from occ_core.voxelizer import occupancy_grid, occupancy_grid_ref, voxelize, voxelize_ref
+from occ_runtime import Bundle, find_bundle
 
 from .frames import frames
 from .measure import Options, markdown, medians, milliseconds, ratio

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import yaml
 
+from occ_core import CLOUD_TENSORS, FramePreprocessor
 from occ_data.kitti import Sequence
 from occ_models.checkpoint import Network
-from occ_node.perception import CLOUD_TENSORS, FramePreprocessor
-from occ_node.runtime import Bundle, input_specs, output_specs, write_bundle
+from occ_runtime import Bundle, input_specs, output_specs, write_bundle
 
 from .onnx import LOGITS, run_torch, to_onnx, without_outputs
 from .operators import check_operators

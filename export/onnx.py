@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from occ_models.checkpoint import Network
 from occ_models.layers.head import decide
-from occ_node.runtime import input_specs
+from occ_runtime import input_specs
 
 from .opset import EXPORTED, lower_opset
 

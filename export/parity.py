@@ -8,8 +8,8 @@ import onnx
 import onnxruntime
 import openvino
 
+from occ_core import Calibration, FramePreprocessor, PreprocessConfig
 from occ_models.checkpoint import Network
-from occ_node.perception import Calibration, FramePreprocessor, PreprocessConfig
 
 from .onnx import LOGITS, run_torch
 

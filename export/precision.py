@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 from tqdm import tqdm
 
+from occ_core import CompletionMetrics, FramePreprocessor
 from occ_data.kitti import Sequence as Drive
-from occ_node.perception import CompletionMetrics, FramePreprocessor
-from occ_node.runtime import BackendError, Bundle, load_backend, with_typed_models
-from occ_node.runtime.predictor import LABELS_ALLOWED, golden_test
+from occ_runtime import BackendError, Bundle, load_backend, with_typed_models
+from occ_runtime.predictor import LABELS_ALLOWED, golden_test
 
 from .float16 import to_f16
 from .operators import check_operators

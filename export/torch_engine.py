@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from occ_models.checkpoint import Network, make_network
 from occ_models.config import OccLEConfig, load_config
 from occ_models.kernels import use_kernels
-from occ_node.runtime import BackendError, input_specs
-from occ_node.runtime.backend import last_line
+from occ_runtime import BackendError, input_specs
+from occ_runtime.backend import last_line
 
 MODES = ("eager", "graph", "compiled", "tensorrt")
 PRECISIONS = {"f32": torch.float32, "f16": torch.float16}
 
 
 class TorchBackend:
-    """See `occ_node.runtime.Backend`.
+    """See `occ_runtime.Backend`.
 
     Parameters
     ----------

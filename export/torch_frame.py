@@ -1,12 +1,12 @@
-"""The GPU twin of `occ_node.perception.FramePreprocessor`, in torch: what goes up is the scan and the image."""
+"""The GPU twin of `occ_core.FramePreprocessor`, in torch: what goes up is the scan and the image."""
 
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from occ_node.perception import Calibration, FramePreprocessor, Grid, PreprocessConfig, VoxelizerConfig
-from occ_node.perception.voxelizer import POINT_FEATURES
+from occ_core import Calibration, FramePreprocessor, Grid, PreprocessConfig, VoxelizerConfig
+from occ_core.voxelizer import POINT_FEATURES
 
 
 class TorchFramePreprocessor:

@@ -20,9 +20,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from occ_node.perception.grid import KITTI_GRID, Grid
-from occ_node.perception.taxonomy import IGNORE, MOVING_RAW_IDS, points_from_raw, raw_from_classes
-from occ_node.perception.voxelizer import occupancy_grid
+from occ_core.grid import KITTI_GRID, Grid
+from occ_core.taxonomy import IGNORE, MOVING_RAW_IDS, points_from_raw, raw_from_classes
+from occ_core.voxelizer import occupancy_grid
 
 from .kitti import DataError, Sequence, SequenceWriter, link_inputs
 from .visibility import carve, mark_in_sight, mark_segments, range_image, surface_gaps

@@ -19,9 +19,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from occ_node.perception.calibration import Calibration, read_kitti_calib
-from occ_node.perception.grid import KITTI_GRID
-from occ_node.perception.taxonomy import IGNORE, NUM_CLASSES, voxels_from_raw
+from occ_core.calibration import Calibration, read_kitti_calib
+from occ_core.grid import KITTI_GRID
+from occ_core.taxonomy import IGNORE, NUM_CLASSES, voxels_from_raw
 
 VOXELS = int(np.prod(KITTI_GRID.shape))
 _PNG_END = b"IEND\xaeB`\x82"

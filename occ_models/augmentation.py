@@ -9,7 +9,7 @@ import cv2
 import numba
 import numpy as np
 
-from occ_node.perception import IGNORE, Grid
+from occ_core import IGNORE, Grid
 
 from .weather import REFERENCE_WIDTH, change_weather, line_kernel
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import yaml
 
-from occ_node.perception import PreprocessConfig
+from occ_core import PreprocessConfig
 
 INTERN_SIZES = ("tiny", "small", "base", "large", "xlarge")
 CONFIGS = Path(__file__).parent / "configs"

@@ -13,9 +13,9 @@ import torch
 from safetensors.numpy import load_file
 from torch.utils.data import Dataset
 
+from occ_core import CLOUD_TENSORS, KITTI_GRID, Calibration, FramePreprocessor
+from occ_core.taxonomy import IGNORE, points_from_raw
 from occ_data.kitti import DataError, Sequence, read_classes
-from occ_node.perception import CLOUD_TENSORS, KITTI_GRID, Calibration, FramePreprocessor
-from occ_node.perception.taxonomy import IGNORE, points_from_raw
 
 from .augmentation import (
     LEVELS,

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from occ_node.perception import IGNORE, NUM_CLASSES
+from occ_core import IGNORE, NUM_CLASSES
 
 # Voxel counts of SemanticKITTI's training split, class 0..19 (MonoScene).
 CLASS_FREQUENCIES = torch.tensor(

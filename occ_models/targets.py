@@ -5,9 +5,9 @@ from pathlib import Path
 import numba
 import numpy as np
 
+from occ_core import Grid
+from occ_core.taxonomy import IGNORE, NUM_CLASSES
 from occ_data.kitti import DataError, read_gray
-from occ_node.perception import Grid
-from occ_node.perception.taxonomy import IGNORE, NUM_CLASSES
 
 CERTAIN = 254
 """Gray value of probability 1 in the geometric teacher's files."""

@@ -16,8 +16,8 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
+from occ_core import CompletionMetrics
 from occ_data.kitti import DataError
-from occ_node.perception import CompletionMetrics
 
 from .checkpoint import LAST
 from .data import FrameDataset, collate

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from .messages.camera_info import Intrinsics
-from .messages.transforms import RigCalibration
-from .perception import Calibration
-from .perception.transforms import TransformTree
+from occ_core import Calibration
+from occ_core.decode.camera_info import Intrinsics
+from occ_core.decode.transforms import RigCalibration
+from occ_core.transforms import TransformTree
 
 
 class NoCalibration(LookupError):

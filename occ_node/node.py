@@ -20,18 +20,19 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
+from occ_core import Calibration, CalibrationError, image_doubts
+from occ_core.decode import MessageError
+from occ_core.decode.camera_info import decode_camera_info
+from occ_core.decode.cloud import decode_cloud
+from occ_core.decode.image import decode_compressed_image, decode_image
+from occ_core.decode.transforms import matrix_from_transform, read_calibration_file
+from occ_runtime import BackendError, Bundle, BundleError, Predictor, Profiler, find_bundle, load_backend
+
 from .calibration_source import CalibrationSource, NoCalibration
 from .counters import Counters
 from .diagnostics import diagnostic_array
-from .messages import MessageError
-from .messages.camera_info import decode_camera_info
-from .messages.cloud import decode_cloud
-from .messages.image import decode_compressed_image, decode_image
-from .messages.transforms import matrix_from_transform, read_calibration_file
 from .outputs import Frame, Outputs
 from .parameters import ParameterError, declare_parameters, read_parameters
-from .perception import Calibration, CalibrationError, image_doubts
-from .runtime import BackendError, Bundle, BundleError, Predictor, Profiler, find_bundle, load_backend
 from .synchroniser import Pair, Synchroniser
 
 try:  # on a host without ROS 2's own packages there is none

@@ -9,12 +9,13 @@ from sensor_msgs.msg import Image, PointCloud2
 from std_msgs.msg import Header, UInt8MultiArray
 from visualization_msgs.msg import MarkerArray
 
+from occ_core import Calibration, Occupancy
+from occ_core.occupancy import birds_eye_view, occupied_voxels, visible_voxels, voxel_positions
+from occ_core.overlay import draw_overlay
+
 from .messages.markers import marker_array_cdr
 from .messages.output import occupancy_grid, rgb_image, semantic_grid, voxel_cloud_cdr
 from .parameters import Settings
-from .perception import Calibration, Occupancy
-from .perception.occupancy import birds_eye_view, occupied_voxels, visible_voxels, voxel_positions
-from .perception.overlay import draw_overlay
 
 _NEWEST = QoSProfile(depth=1)  # reliable: suits subscribers that ask for it and those that do not
 _MAP = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # as nav2 asks of a map

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from .perception import CLASS_NAMES
+from occ_core import CLASS_NAMES
 
 
 class ParameterError(ValueError):

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from occ_node.perception.calibration import Calibration
-from occ_node.perception.transforms import TransformTree, matrix_of
+from occ_core.calibration import Calibration
+from occ_core.transforms import TransformTree, matrix_of
 
 from ..kitti import SequenceWriter
 from .decode import image_of, scan_of, stamp_of

@@ -11,7 +11,7 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import StoragePlugin, Writer
 from tqdm import tqdm
 
-from occ_node.perception.transforms import nearest_rotation, quaternion_of
+from occ_core.transforms import nearest_rotation, quaternion_of
 
 from ..kitti import Sequence
 from .reader import BagError, jazzy

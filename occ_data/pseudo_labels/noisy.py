@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from occ_node.perception.taxonomy import CLASS_NAMES, IGNORE
+from occ_core.taxonomy import CLASS_NAMES, IGNORE
 
 from ..kitti import DataError, Sequence, read_classes
 from .mseg import IDS

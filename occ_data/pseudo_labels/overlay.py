@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from occ_node.perception.taxonomy import CLASS_NAMES, COLORS, IGNORE
+from occ_core.taxonomy import CLASS_NAMES, COLORS, IGNORE
 
 _LEGEND_ROW, _LEGEND_COLUMN = 22, 150
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from occ_node.perception.taxonomy import CLASS_NAMES, IGNORE, NUM_CLASSES
+from occ_core.taxonomy import CLASS_NAMES, IGNORE, NUM_CLASSES
 
 from .mseg import NAMES, UNLABELED
 

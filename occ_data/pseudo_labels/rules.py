@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from occ_node.perception.taxonomy import CLASS_NAMES, IGNORE
+from occ_core.taxonomy import CLASS_NAMES, IGNORE
 
 from ..kitti import DataError
 from .mseg import NAMES, UNLABELED

@@ -6,7 +6,7 @@ import cv2
 import numba
 import numpy as np
 
-from occ_node.perception.calibration import Calibration
+from occ_core.calibration import Calibration
 
 from .scene import Scene
 from .shapes import Material

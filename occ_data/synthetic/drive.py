@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from occ_node.perception.taxonomy import points_from_raw
+from occ_core.taxonomy import points_from_raw
 
 from ..kitti import SequenceWriter, write_png
 from .camera import Camera, make_light

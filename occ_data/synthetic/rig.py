@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from occ_node.perception.calibration import Calibration
+from occ_core.calibration import Calibration
 
 
 @dataclass(frozen=True)

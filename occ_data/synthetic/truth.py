@@ -5,8 +5,8 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from occ_node.perception.grid import KITTI_GRID
-from occ_node.perception.voxelizer import occupancy_grid
+from occ_core.grid import KITTI_GRID
+from occ_core.voxelizer import occupancy_grid
 
 from .lidar import MIN_RANGE, RANGE_NOISE, beams
 from .scene import Caster, Scene

@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from occ_node.perception import NUM_CLASSES
+from occ_core import NUM_CLASSES
 
 from .conv import conv_bn_relu
 from .heights import heights_as_channels

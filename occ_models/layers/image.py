@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from occ_node.perception import NUM_CLASSES
+from occ_core import NUM_CLASSES
 
 from .conv import UNetDecoder, conv_bn_relu
 

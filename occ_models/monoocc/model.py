@@ -52,7 +52,7 @@ class VoxelEmbedding(nn.Module):
 
 
 class MonoOcc(nn.Module):
-    """Camera to semantic occupancy; inputs as `occ_node.perception.FramePreprocessor` makes them.
+    """Camera to semantic occupancy; inputs as `occ_core.FramePreprocessor` makes them.
 
     Where a frame has several views, they stand one after another along the batch axis, the current one first.
     """

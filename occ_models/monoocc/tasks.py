@@ -5,14 +5,7 @@ import torch
 from torch import Tensor
 
 from ..data import inputs_of
-from ..losses import (
-    GEOMETRY_WEIGHTS,
-    class_weights,
-    distillation_loss,
-    label_loss,
-    mean_occupancy_losses,
-    unseen_loss,
-)
+from ..losses import GEOMETRY_WEIGHTS, class_weights, distillation_loss, label_loss, mean_occupancy_losses, unseen_loss
 from ..recipe import TrainingConfig
 from ..training import Task
 from .depth import depth_loss

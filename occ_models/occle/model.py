@@ -30,7 +30,7 @@ class OccLEOutput(NamedTuple):
 
 
 class OccLE(nn.Module):
-    """Camera and LiDAR to semantic occupancy; inputs as `occ_node.perception.FramePreprocessor` makes them.
+    """Camera and LiDAR to semantic occupancy; inputs as `occ_core.FramePreprocessor` makes them.
 
     In a batch the voxel rows of all samples stand one after another and the tables point into them.
     """

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from occ_node.perception import NUM_CLASSES, Grid
+from occ_core import NUM_CLASSES, Grid
 
 from ..layers.conv import conv_bn_relu
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from occ_node.perception import NUM_CLASSES
+from occ_core import NUM_CLASSES
 
 from ..config import OccLEConfig
 from ..layers.conv import ResNet, conv_bn_relu

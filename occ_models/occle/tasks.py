@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from occ_node.perception.taxonomy import IGNORE
+from occ_core.taxonomy import IGNORE
 
 from ..data import inputs_of
 from ..losses import GEOMETRY_WEIGHTS, class_weights, label_loss, mean_occupancy_losses

@@ -1,5 +1,1 @@
-"""ROS messages <-> arrays. Decoding needs no ROS: any object with the message's fields will do."""
-
-
-class MessageError(ValueError):
-    """A message that cannot be used; the text names the field, what it held and what was expected."""
+"""Arrays -> the ROS messages that the node publishes."""

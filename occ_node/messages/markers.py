@@ -6,7 +6,8 @@ Sixty thousand geometry_msgs/Point objects cost more in Python than the network;
 import numba
 import numpy as np
 
-from ..perception import CLASS_NAMES, COLORS
+from occ_core import CLASS_NAMES, COLORS
+
 from .cdr import CDR_HEADER, CdrWriter
 
 _CUBE_LIST, _ADD, _DELETEALL = 6, 0, 3

@@ -9,7 +9,8 @@ from nav_msgs.msg import MapMetaData, OccupancyGrid
 from sensor_msgs.msg import Image, PointField
 from std_msgs.msg import Header, MultiArrayDimension, MultiArrayLayout, UInt8MultiArray
 
-from ..perception import COLORS, IGNORE, Grid, Occupancy
+from occ_core import COLORS, IGNORE, Grid, Occupancy
+
 from .cdr import CdrWriter
 
 VOXEL_POINT = np.dtype(

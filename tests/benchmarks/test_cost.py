@@ -104,7 +104,7 @@ def test_the_graph_counts_what_torch_counts():
 
     from export.onnx import LOGITS, to_onnx, without_outputs
     from export.torch_engine import random_model
-    from occ_node.runtime import input_specs
+    from occ_runtime import input_specs
 
     model = random_model(str(Path(__file__).parents[1] / "occ_models" / "pico.yaml"))
     inputs = [

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks import gpu_bundles, gpu_check, gpu_machine, gpu_parts
 from benchmarks.frames import plain_street
-from occ_node.perception import PreprocessConfig, VoxelizerConfig
-from occ_node.runtime.fake_backend import write_fake_bundle
+from occ_core import PreprocessConfig, VoxelizerConfig
+from occ_runtime.fake_backend import write_fake_bundle
 
 GPU = {"gpu": "NVIDIA H200", "compute_capability": "9.0", "memory_mb": 143771, "cuda": "13.0"}
 SECTIONS = ("frames", "bundles", "parity", "speed", "preprocessing", "training", "skipped", "failed")

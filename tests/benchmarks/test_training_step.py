@@ -10,9 +10,9 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 
 from benchmarks.training_step import PARTS, load_batch, main, measure, tables  # noqa: E402
+from occ_core import KITTI_GRID  # noqa: E402
 from occ_data.kitti import SequenceWriter  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
-from occ_node.perception import KITTI_GRID  # noqa: E402
 
 PICO = Path(__file__).parents[1] / "occ_models" / "pico.yaml"
 

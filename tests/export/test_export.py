@@ -12,12 +12,12 @@ from export.onnx import LOGITS, Engine, run_torch, to_onnx, without_outputs
 from export.operators import check_operators, operators
 from export.opset import LOWERED
 from export.parity import ParityError, check_parity, onnxruntime_runner, random_inputs
+from occ_cli.train import main
 from occ_models.checkpoint import load_checkpoint
-from occ_models.cli import main
 from occ_models.config import ConfigError
 from occ_models.occle import OccLE
 from occ_models.occle.geometric import occupancy_logit
-from occ_node.runtime import Bundle, Predictor, input_specs, load_backend
+from occ_runtime import Bundle, Predictor, input_specs, load_backend
 
 from .conftest import CONFIG
 

@@ -15,11 +15,11 @@ from export.onnx import LOGITS, run_torch, to_onnx, without_outputs  # noqa: E40
 from export.operators import check_operators, operators  # noqa: E402
 from export.parity import check_parity, onnxruntime_runner, random_inputs  # noqa: E402
 from export.torch_engine import random_model  # noqa: E402
+from occ_core import Calibration, FramePreprocessor  # noqa: E402
 from occ_models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from occ_models.config import MonoOccConfig  # noqa: E402
 from occ_models.monoocc import MonoOcc  # noqa: E402
-from occ_node.perception import Calibration, FramePreprocessor  # noqa: E402
-from occ_node.runtime import Bundle, Predictor, load_backend  # noqa: E402
+from occ_runtime import Bundle, Predictor, load_backend  # noqa: E402
 
 
 @pytest.fixture(scope="module")

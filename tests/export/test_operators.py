@@ -11,7 +11,7 @@ from export.onnx import LOGITS, to_onnx, without_outputs
 from export.operators import check_operators, operators
 from occ_models.config import FusionConfig, ImageEncoderConfig
 from occ_models.occle import OccLE
-from occ_node.runtime import Bundle
+from occ_runtime import Bundle
 
 from .conftest import CONFIG
 

@@ -10,9 +10,9 @@ from export import precision
 from export.bundle import export_bundle, golden_inputs
 from export.operators import operators
 from export.precision import RUNS
+from occ_cli.train import main
 from occ_data.kitti import Sequence
-from occ_models.cli import main
-from occ_node.runtime import Bundle, SelfTest, load_backend
+from occ_runtime import Bundle, SelfTest, load_backend
 
 from .conftest import CONFIG
 

@@ -8,10 +8,10 @@ from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
+from occ_core.transforms import TransformTree, matrix_of, nearest_rotation, quaternion_of
 from occ_data.bags import EPOCH_NS, BagError, bag_to_sequence, bag_topics, read_bag, sequence_to_bag
 from occ_data.bags.decode import image_of, scan_of
 from occ_data.kitti import Sequence
-from occ_node.perception.transforms import TransformTree, matrix_of, nearest_rotation, quaternion_of
 
 TF = "tf2_msgs/msg/TFMessage"
 JAZZY = get_typestore(Stores.ROS2_JAZZY)

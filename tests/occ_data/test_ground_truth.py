@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from occ_core.grid import Grid
+from occ_core.taxonomy import voxels_from_raw
+from occ_core.voxelizer import occupancy_grid
 from occ_data.ground_truth import aggregate, write_ground_truth
 from occ_data.kitti import DataError, Sequence, SequenceWriter
-from occ_node.perception.grid import Grid
-from occ_node.perception.taxonomy import voxels_from_raw
-from occ_node.perception.voxelizer import occupancy_grid
 
 GRID = Grid((80, 64, 32), 0.2, (0.0, -6.4, -2.0))
 

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from occ_core.grid import KITTI_GRID
+from occ_core.voxelizer import occupancy_grid
 from occ_data.kitti import (
     DataError,
     Sequence,
@@ -17,8 +19,6 @@ from occ_data.kitti import (
     write_bits,
     write_voxel_labels,
 )
-from occ_node.perception.grid import KITTI_GRID
-from occ_node.perception.voxelizer import occupancy_grid
 
 SHAPE = (256, 256, 32)
 

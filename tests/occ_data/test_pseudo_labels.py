@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import yaml
 
-from occ_data.cli import main
+from occ_cli.data import main
+from occ_core.taxonomy import COLORS, IGNORE
 from occ_data.kitti import DataError, read_classes, read_gray, write_png
 from occ_data.pseudo_labels import FileSegmenter
 from occ_data.pseudo_labels.mseg import IDS
 from occ_data.pseudo_labels.overlay import overlay
 from occ_data.pseudo_labels.report import Report, class_iou, confusion, mean_iou
-from occ_node.perception.taxonomy import COLORS, IGNORE
 
 SHAPE = (32, 96)
 ROAD, VEGETATION, TRUNK = 9, 15, 16

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from occ_data.cli import main
+from occ_cli.data import main
+from occ_core.taxonomy import CLASS_NAMES, IGNORE, points_from_raw
 from occ_data.kitti import DataError, Sequence, read_classes
 from occ_data.pseudo_labels import Aligner, load_table
 from occ_data.pseudo_labels.mseg import IDS
 from occ_data.pseudo_labels.noisy import SEEN_AS, noisy_segmentation
 from occ_data.pseudo_labels.report import class_iou, confusion, mean_iou
-from occ_node.perception.taxonomy import CLASS_NAMES, IGNORE, points_from_raw
 
 TRUNK = CLASS_NAMES.index("trunk")
 

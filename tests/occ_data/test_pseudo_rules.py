@@ -6,10 +6,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from occ_core.taxonomy import CLASS_NAMES, IGNORE
 from occ_data.kitti import DataError
 from occ_data.pseudo_labels.mseg import IDS, NAMES, UNLABELED
 from occ_data.pseudo_labels.rules import TABLES, Aligner, align_ref, load_table
-from occ_node.perception.taxonomy import CLASS_NAMES, IGNORE
 
 
 def aligned(table: str, name: str, **scores: float) -> str | int:

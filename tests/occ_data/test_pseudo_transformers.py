@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import yaml
 
-from occ_data.cli import main
+from occ_cli.data import main
+from occ_core.taxonomy import CLASS_NAMES, IGNORE
 from occ_data.kitti import DataError, read_classes
 from occ_data.pseudo_labels.grounded import GroundedMasks
 from occ_data.pseudo_labels.mseg import IDS, UNLABELED
 from occ_data.pseudo_labels.semantic import SemanticModel, read_labels
-from occ_node.perception.taxonomy import CLASS_NAMES, IGNORE
 
 LABELS = ["Road", "sidewalk", "tree", "traffic light", "unicorn"]
 MSEG = ["road", "sidewalk_pavement", "vegetation", "traffic_light", None]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from occ_core import IGNORE, KITTI_GRID
+from occ_core.taxonomy import points_from_raw, voxels_from_raw
 from occ_data.kitti import Sequence
 from occ_data.synthetic import Drive, generate
-from occ_node.perception import IGNORE, KITTI_GRID
-from occ_node.perception.taxonomy import points_from_raw, voxels_from_raw
 
 pytest.importorskip("embreex")
 SEED, ROAD = 6, 40

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from occ_core.taxonomy import points_from_raw
 from occ_data.synthetic import people, plants, structures, vehicles
 from occ_data.synthetic.ground import ROAD, TERRAIN
 from occ_data.synthetic.world import build_world
-from occ_node.perception.taxonomy import points_from_raw
 
 
 @pytest.fixture(scope="module")

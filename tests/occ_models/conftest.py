@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from occ_core import KITTI_GRID
+from occ_core.taxonomy import raw_from_classes
+from occ_core.voxelizer import occupancy_grid
 from occ_data.kitti import SequenceWriter, write_png
-from occ_node.perception import KITTI_GRID
-from occ_node.perception.taxonomy import raw_from_classes
-from occ_node.perception.voxelizer import occupancy_grid
 
 PICO = Path(__file__).parent / "pico.yaml"
 P2 = np.array([[700.0, 0, 150, 45], [0, 700, 60, 0], [0, 0, 1, 0.003]])

@@ -63,7 +63,7 @@ def test_two_processes_go_through_all_phases(sequence, tmp_path):
     quick = ["--share", "0.5", "--batch", "1", "--warmup", "1", "--workers", "0"]
     quick += ["--accelerator", "cpu", "--devices", "2"]
     folders = ["--train", sequence, "--validation", sequence, "--output", tmp_path]
-    said = finished(start("-m", "occ_models.cli", "occle", "--config", PICO, *folders, *quick, *steps))
+    said = finished(start("-m", "occ_cli.train", "occle", "--config", PICO, *folders, *quick, *steps))
     assert said.count("weights in") == 1
     for folder in (*(tmp_path / phase for phase in phases), tmp_path):
         assert all(value.isfinite().all() for value in load_file(folder / "model.safetensors").values())

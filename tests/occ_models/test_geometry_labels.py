@@ -10,6 +10,7 @@ from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from hypothesis.extra.numpy import arrays  # noqa: E402
 
+from occ_core import IGNORE  # noqa: E402
 from occ_data.kitti import read_gray, write_png  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
 from occ_models.data import FrameDataset, collate, frames_of  # noqa: E402
@@ -22,7 +23,6 @@ from occ_models.occle.geometry_labels import (  # noqa: E402
     read_thresholds,
 )
 from occ_models.targets import CERTAIN, read_geometry  # noqa: E402
-from occ_node.perception import IGNORE  # noqa: E402
 
 from .conftest import PICO  # noqa: E402
 

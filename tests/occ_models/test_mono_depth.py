@@ -7,6 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
+from occ_core import Calibration, Grid  # noqa: E402
+from occ_core.lifting import OUT_OF_VIEW, lifting_table  # noqa: E402
 from occ_models.monoocc.depth import (  # noqa: E402
     FARTHEST,
     NEAREST,
@@ -22,8 +24,6 @@ from occ_models.monoocc.depth import (  # noqa: E402
     voxel_evidence,
     voxel_evidence_ref,
 )
-from occ_node.perception import Calibration, Grid  # noqa: E402
-from occ_node.perception.lifting import OUT_OF_VIEW, lifting_table  # noqa: E402
 
 P = np.array([[700.0, 0, 600, 45], [0, 700, 180, 0], [0, 0, 1, 0.003]])
 T = np.array([[0.0, -1, 0, 0], [0, 0, -1, -0.07], [1, 0, 0, -0.3], [0, 0, 0, 1]])

@@ -10,6 +10,8 @@ import yaml
 
 torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
+from occ_core import Calibration, FramePreprocessor  # noqa: E402
+from occ_core.lifting import OUT_OF_VIEW  # noqa: E402
 from occ_models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from occ_models.config import (  # noqa: E402
     CONFIGS,
@@ -25,8 +27,6 @@ from occ_models.layers.head import decide, grid_of_cells  # noqa: E402
 from occ_models.monoocc import MonoOcc  # noqa: E402
 from occ_models.monoocc.model import VoxelEmbedding  # noqa: E402
 from occ_models.occle import OccLE  # noqa: E402
-from occ_node.perception import Calibration, FramePreprocessor  # noqa: E402
-from occ_node.perception.lifting import OUT_OF_VIEW  # noqa: E402
 
 from .conftest import PICO  # noqa: E402
 

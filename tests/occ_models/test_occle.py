@@ -5,15 +5,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
+from occ_core import Calibration, FramePreprocessor, Grid  # noqa: E402
+from occ_core.lifting import lift_features_ref, lifting_table  # noqa: E402
+from occ_core.voxelizer import VoxelizerConfig, voxelize  # noqa: E402
 from occ_models.config import ConfigError, OccLEConfig, from_dict, load_config, to_dict  # noqa: E402
 from occ_models.layers.head import columns_of_cells, decide, gate, grid_of_cells  # noqa: E402
 from occ_models.layers.image import lift  # noqa: E402
 from occ_models.occle import OccLE  # noqa: E402
 from occ_models.occle.geometric import occupancy_logit  # noqa: E402
 from occ_models.occle.lidar import VoxelFeatureEncoder, spread  # noqa: E402
-from occ_node.perception import Calibration, FramePreprocessor, Grid  # noqa: E402
-from occ_node.perception.lifting import lift_features_ref, lifting_table  # noqa: E402
-from occ_node.perception.voxelizer import VoxelizerConfig, voxelize  # noqa: E402
 
 from .conftest import PICO  # noqa: E402
 

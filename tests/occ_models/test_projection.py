@@ -7,9 +7,9 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 from hypothesis import given, settings  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
+from occ_core import Grid  # noqa: E402
+from occ_core.lifting import OUT_OF_VIEW  # noqa: E402
 from occ_models.occle.projection import Projection, scatter_accumulate, scatter_accumulate_ref  # noqa: E402
-from occ_node.perception import Grid  # noqa: E402
-from occ_node.perception.lifting import OUT_OF_VIEW  # noqa: E402
 
 GRID = Grid((2, 3, 2), 4.0, (0.0, -6.0, -2.0))
 VOXELS = 12

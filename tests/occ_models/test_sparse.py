@@ -6,12 +6,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
+from occ_core import Grid  # noqa: E402
+from occ_core.voxelizer import VoxelizerConfig, voxelize  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
 from occ_models.layers.sparse import MaskedConv3d, sparse_conv3d_ref  # noqa: E402
 from occ_models.occle import OccLE  # noqa: E402
 from occ_models.occle.lidar import VoxelFeatureEncoder, spread  # noqa: E402
-from occ_node.perception import Grid  # noqa: E402
-from occ_node.perception.voxelizer import VoxelizerConfig, voxelize  # noqa: E402
 
 PICO = Path(__file__).parent / "pico.yaml"
 

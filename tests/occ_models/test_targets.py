@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from occ_core import IGNORE, Grid
 from occ_data.kitti import DataError, write_png
 from occ_models.targets import CERTAIN, read_geometry, vote_labels
-from occ_node.perception import IGNORE, Grid
 
 
 def test_votes_equal_a_plain_loop():

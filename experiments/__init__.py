@@ -1,0 +1,1 @@
+"""The tables of the papers: trainings of hours, run by researchers."""

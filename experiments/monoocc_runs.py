@@ -1,0 +1,121 @@
+"""The trainings behind `experiments.monoocc_tables`: the rows of MonoOcc's Table II and what they share."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from occ_core import CompletionMetrics
+from occ_models.checkpoint import load_checkpoint
+from occ_models.config import MonoOccConfig, load_config, save_config
+from occ_models.data import FrameCache, FrameDataset, collate, frames_of, inputs_of
+from occ_models.monoocc.depth import metric_depth
+from occ_models.monoocc.trainer import Trainer
+from occ_models.recipe import MonoOccRecipe, TrainingConfig
+
+from .table_runs import HELD_OUT, STREETS, folder_of, run_jobs, streets, train_row
+
+SIZE, TEACHER = "pico", "pico-l"
+# The streets' frames lie 4 to 6 m apart, as every fifth or sixth scan of a drive would.
+VIEWS = (0, 1, 2, 3, 4)
+TRAINING = TrainingConfig(learning_rate=2e-3, warmup=50, average=0.99, workers=0, checkpoint_every=250)
+RECIPE = MonoOccRecipe(
+    semantic_2d="none", teacher_features="cached", unseen=0.0, depth_steps=400, teacher_steps=600, student_steps=500
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One student: what its network and recipe have; distilled: the teacher's features are."""
+
+    semantic_2d: bool = False
+    distilled: bool = False
+    conditioned: bool = False
+    network: dict = field(default_factory=dict)
+
+
+ROWS = {
+    "none": Row(),
+    "2D": Row(semantic_2d=True),
+    "distillation": Row(distilled=True),
+    "conditioned": Row(conditioned=True),
+    "2D, distillation": Row(semantic_2d=True, distilled=True),
+    "2D, conditioned": Row(semantic_2d=True, conditioned=True),
+    "distillation, conditioned": Row(distilled=True, conditioned=True),
+    "all": Row(semantic_2d=True, distilled=True, conditioned=True),
+    "all, full embedding": Row(True, True, True, {"embedding": "full"}),
+    "all, folded sheet": Row(True, True, True, {"self_attention": "sheet"}),
+}
+SHARED = "all"
+"""The row that trains depth, proposals and teacher for every other."""
+
+
+class RowTrainer(Trainer):
+    """All rows see the same: cached features allow no turned scenes, and so none is turned in any phase."""
+
+    def data(self, frames, level, *arguments, **named) -> FrameDataset:
+        return super().data(frames, "appearance" if level == "camera" else level, *arguments, **named)
+
+
+def run_all(root: Path, seeds: list[int], processes: int, rows: list[str]) -> None:
+    """Train what is missing; phases that others wait for come first."""
+    teacher = replace(load_config(TEACHER, MonoOccConfig), views=VIEWS)
+    root.mkdir(parents=True, exist_ok=True)
+    save_config(teacher, root / f"{TEACHER}.yaml")
+    for phase in ("depth", "teacher"):
+        run_jobs(_run, [(root, SHARED, seed, phase) for seed in seeds], processes, phase)
+    run_jobs(_run, [(root, name, seed, "student") for seed in seeds for name in (SHARED, *rows)], processes, "student")
+
+
+_CACHE = FrameCache(4.0)
+
+
+def _run(root: Path, name: str, seed: int, phase: str) -> None:
+    """One phase of one row, in a process of its own."""
+    row, folder, teacher = ROWS[name], folder_of(root, name, seed), root / f"{TEACHER}.yaml"
+    config = replace(load_config(SIZE, MonoOccConfig), **row.network)
+    if not row.conditioned:
+        config = replace(config, conditioned_layers=0)
+    recipe = replace(
+        RECIPE,
+        semantic_2d="points" if row.semantic_2d else "none",
+        teacher=str(teacher) if row.distilled else "",
+        training=replace(TRAINING, seed=seed, validate_every=getattr(RECIPE, f"{phase}_steps")),
+    )
+
+    def run() -> None:
+        train = streets(root, STREETS), streets(root, HELD_OUT)
+        RowTrainer(config, recipe, *train, folder, cache=_CACHE).run((phase,))
+
+    shared = folder_of(root, SHARED, seed)
+    train_row(folder, phase, {} if name == SHARED else {"depth": shared, "teacher": shared}, run)
+
+
+def measure(folder: Path, sequences: list[str]) -> tuple[dict, dict, dict]:
+    """Figures of a trained network on some sequences: of its labels; of its proposals; of its depth."""
+    model = load_checkpoint(folder).eval()
+    data = FrameDataset(frames_of(sequences), model.config, image_labels=None, cache=_CACHE)
+    labels, proposals, errors = CompletionMetrics(), CompletionMetrics(), []
+    for n in range(len(data)):
+        batch = collate([data[n]])
+        with torch.no_grad():
+            inputs = inputs_of(batch, model.config)
+            labels.add(model.predict(*inputs)[0].numpy(), batch["labels"].numpy())
+            depth, proposed = model.depth_and_proposals(*inputs)
+        proposals.add((proposed > 0).byte().numpy(), batch["geometry"].numpy())
+        errors.append(depth_errors(depth, batch["true_depth"]))
+    total = torch.cat(errors)
+    depth = {
+        "abs_rel": total[:, 0].mean().item(), "delta": 100 * total[:, 1].mean().item(),
+        "confidence": total[:, 2].mean().item(), "cells": len(total),
+    }  # fmt: skip
+    return labels.summary(), proposals.summary(), depth
+
+
+def depth_errors(logits: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+    """(N, 3) of the pixels whose depth is known: relative error, whether the ratio is below 1.25, confidence."""
+    metres, confidence = metric_depth(logits.softmax(1))
+    known = true > 0
+    metres, confidence, true = metres[known], confidence[known], true[known]
+    ratio = torch.maximum(metres / true, true / metres)
+    return torch.stack([(metres - true).abs() / true, (ratio < 1.25).float(), confidence], 1)

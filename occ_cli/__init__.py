@@ -1,0 +1,1 @@
+"""The command lines occ-node, occ-data and occ-train."""

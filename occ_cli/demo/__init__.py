@@ -1,0 +1,1 @@
+"""`occ-node demo`: a drive through the real node, and what came of it."""

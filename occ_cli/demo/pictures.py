@@ -1,0 +1,85 @@
+"""The demo's pictures, drawn after the drive from its bag and the recording of the node's outputs."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from occ_core import KITTI_GRID, Grid
+
+from .. import drawing
+from ..drawing.animation import save_gif
+from .drives import Drive
+from .recordings import read_grids, read_images
+from .report import Played
+
+_RATE = 10  # of the animation, frames a second
+_SECONDS = 6
+
+
+def draw_pictures(output: Path, drive: Drive, outputs: Path, frames: list[Played], grid: Grid) -> list[str]:
+    """Draw what the answered frames allow; gives the names of the files written.
+
+    The still pictures show one frame, with truth where there is some; the animation the seconds around it.
+    """
+    loops = [
+        [f for f in frames if f.answered and f.loop == n] for n in range(1 + max((f.loop for f in frames), default=0))
+    ]
+    answered = max(loops, key=len)
+    if not answered:
+        return []
+    still = _still(answered, drive.truth)
+    shown = _around(answered, still, _RATE * _SECONDS)
+    images = read_images(drive.bag, drive.inputs, {frame.stamp for frame in [still, *shown]})
+    frame_of_message = {frame.grid_message: frame for frame in [still, *shown]}
+    written, animated = [], []
+    grids = read_grids(outputs, frame_of_message)
+    for place, labels in tqdm(grids, total=len(frame_of_message), desc="pictures", unit="frame"):
+        frame = frame_of_message[place]
+        image = images.get(frame.stamp)
+        if frame is still:
+            written += _draw_still(output, drive, frame, image, labels, grid)
+        if image is not None:
+            animated.append(drawing.animation_frame(image, labels, drive.calibration, grid))
+    if animated and importlib.util.find_spec("PIL") is None:
+        print("no animation: pillow is not installed (pip install 'occ_node[viz]')", file=sys.stderr)
+    elif animated:
+        save_gif(output / "animation.gif", animated, _RATE)
+        written.append("animation.gif")
+    return written
+
+
+def _still(answered: list[Played], truth) -> Played:
+    """The frame whose truth has the most classes; the one in the middle where there is no truth."""
+    middle = answered[len(answered) // 2]
+    if truth is None:
+        return middle
+    with_truth = [frame for frame in answered if truth.has_voxels(truth.frames[frame.order])]
+    inner = [f for f in with_truth if 0.1 <= f.order / max(1, answered[-1].order) <= 0.9] or with_truth
+    if not inner:
+        return middle
+    return max(inner, key=lambda f: len(np.unique(truth.voxel_labels(truth.frames[f.order]))))
+
+
+def _around(answered: list[Played], still: Played, number: int) -> list[Played]:
+    """`number` frames in a row with `still` among them."""
+    first = max(0, min(answered.index(still) - number // 2, len(answered) - number))
+    return answered[first : first + number]
+
+
+def _draw_still(
+    output: Path, drive: Drive, frame: Played, image: np.ndarray | None, labels: np.ndarray, grid: Grid
+) -> list[str]:
+    pictures = {
+        "birds_eye.png": drawing.birds_eye_picture(labels, grid),
+        "voxels.png": drawing.voxel_picture(labels, grid),
+    }
+    if image is not None:
+        pictures["camera_overlay.png"] = drawing.camera_overlay(image, labels, drive.calibration, grid)
+    if grid == KITTI_GRID and drive.truth and drive.truth.has_voxels(name := drive.truth.frames[frame.order]):
+        pictures["truth_beside_prediction.png"] = drawing.truth_beside(labels, drive.truth.voxel_labels(name))
+    for name, picture in pictures.items():
+        drawing.save_png(output / name, picture)
+    return list(pictures)

@@ -1,0 +1,78 @@
+"""The scene from above, coloured by class."""
+
+import cv2
+import numba
+import numpy as np
+
+from occ_core import COLORS, IGNORE, KITTI_GRID, Grid
+
+from .canvas import FAINT, INK, PAPER, classes_in, legend, write
+
+_UNKNOWN = (232, 235, 238)
+
+
+def top_labels(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The highest occupied voxel of each column: class (X, Y) uint8, 0 where none, and height index (X, Y) int16."""
+    return _top(np.ascontiguousarray(labels))
+
+
+@numba.njit(cache=True, nogil=True)
+def _top(labels):
+    nx, ny, nz = labels.shape
+    top, height = np.zeros((nx, ny), np.uint8), np.full((nx, ny), -1, np.int16)
+    for i in range(nx):
+        for j in range(ny):
+            for k in range(nz - 1, -1, -1):
+                if 0 < labels[i, j, k] != IGNORE:
+                    top[i, j], height[i, j] = labels[i, j, k], k
+                    break
+    return top, height
+
+
+def birds_eye_picture(
+    labels: np.ndarray, grid: Grid = KITTI_GRID, scale: int = 3, with_legend: bool = True
+) -> np.ndarray:
+    """Bird's-eye map, forward up and left on the left, with range rings, the vehicle and a legend. RGB uint8."""
+    top, height = top_labels(labels)
+    palette = np.full((256, 3), _UNKNOWN, np.float32)
+    palette[1 : len(COLORS)] = COLORS[1:]
+    relief = 0.86 + 0.14 * np.clip(height, 0, None)[..., None] / max(1, labels.shape[2] - 1)
+    image = palette[top] * np.where(top[..., None] > 0, relief, 1)
+    image = image[::-1, ::-1].round().astype(np.uint8)  # x up, y left
+    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+    _draw_rings(image, grid, scale)
+    picture = np.full((image.shape[0] + 46, image.shape[1], 3), PAPER, np.uint8)
+    picture[: image.shape[0]] = image
+    _draw_vehicle(picture, grid, scale)
+    if not with_legend:
+        return picture
+    column = np.full((picture.shape[0], 160, 3), PAPER, np.uint8)
+    names = legend(classes_in(labels), 160, columns=1)[: picture.shape[0]]
+    column[: names.shape[0]] = names
+    return np.hstack([picture, column])
+
+
+def _pixel(x: float, y: float, grid: Grid, scale: int) -> tuple[int, int]:
+    u = (grid.origin[1] + grid.voxel_size * grid.shape[1] - y) / grid.voxel_size * scale
+    v = (grid.origin[0] + grid.voxel_size * grid.shape[0] - x) / grid.voxel_size * scale
+    return round(u), round(v)
+
+
+def _draw_rings(image: np.ndarray, grid: Grid, scale: int) -> None:
+    rings = image.copy()
+    reach = grid.origin[0] + grid.voxel_size * grid.shape[0]
+    for metres in range(10, int(reach) + 1, 10):
+        cv2.circle(rings, _pixel(0, 0, grid, scale), round(metres / grid.voxel_size * scale), INK, 1, cv2.LINE_AA)
+    cv2.addWeighted(rings, 0.35, image, 0.65, 0, dst=image)
+    for metres in range(10, int(reach) + 1, 10):
+        u, v = _pixel(metres, 0, grid, scale)
+        cv2.rectangle(image, (u + 3, v + 3), (u + 42, v + 19), PAPER, -1)
+        write(image, f"{metres} m", (u + 6, v + 15), 0.42, INK)
+
+
+def _draw_vehicle(picture: np.ndarray, grid: Grid, scale: int) -> None:
+    corners = [_pixel(x, y, grid, scale) for x, y in ((1.6, 0), (0.6, 0.9), (-2.6, 0.9), (-2.6, -0.9), (0.6, -0.9))]
+    cv2.fillPoly(picture, [np.array(corners, np.int32)], (255, 255, 255), cv2.LINE_AA)
+    cv2.polylines(picture, [np.array(corners, np.int32)], True, INK, 2, cv2.LINE_AA)
+    u, v = _pixel(-2.6, -1.4, grid, scale)
+    write(picture, "sensor vehicle", (u + 4, v), 0.42, FAINT)

@@ -1,0 +1,82 @@
+"""Run the node on live topics until Ctrl-C.
+
+examples:
+  occ-node run --image /camera/image_raw --camera-info /camera/camera_info --points /velodyne_points
+  occ-node run --bundle occle-nano --calibration calib.txt --points /velodyne_points ...
+  occ-node run --bundle monoocc-nano --image /camera/image_raw --camera-info /camera/camera_info --lidar-frame lidar
+  occ-node run --param sync_tolerance:=0.03 --ros-args -r __ns:=/robot1
+
+Everything from --ros-args on goes to rclpy as it stands. Outputs: /occ_node/markers, voxels, grid, semantic_grid,
+overlay, and /diagnostics."""
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bundle", help="engine bundle: a folder, or a name such as occle-nano")
+    parser.add_argument("--backend", help="auto, tensorrt, openvino, onnxruntime")
+    parser.add_argument("--calibration", type=Path, metavar="FILE", help="extrinsics: KITTI calib.txt or YAML; else tf")
+    parser.add_argument("--image", metavar="TOPIC", help="camera image (default /image)")
+    parser.add_argument("--camera-info", metavar="TOPIC", help="its intrinsics (default /camera_info)")
+    parser.add_argument("--points", metavar="TOPIC", help="LiDAR cloud (default /points)")
+    parser.add_argument(
+        "--lidar-frame", metavar="FRAME", help="of the voxels of camera-only bundles (default velo_link)"
+    )
+    parser.add_argument("--compressed", action="store_true", help="the image topic carries CompressedImage")
+    parser.add_argument("--param", nargs="+", default=[], metavar="NAME:=VALUE", help="further parameters of the node")
+    parser.add_argument("--loopback", action="store_true", help="this machine only, for messages of any size")
+    parser.add_argument(
+        "--parameters", action="store_true", help="print all parameters with their defaults, as a --params-file"
+    )
+    parser.add_argument("--ros-args", nargs=argparse.REMAINDER, default=[], help="arguments for rclpy")
+
+
+def command(arguments: argparse.Namespace) -> int:
+    from ..processes import need_rclpy
+
+    if arguments.parameters:
+        from occ_node.parameters import parameter_yaml
+
+        print(parameter_yaml(), end="")
+        return 0
+    ros_arguments = node_arguments(arguments)
+    need_rclpy(arguments.loopback)
+    from occ_node.node import main
+
+    return main([sys.argv[0], *ros_arguments])
+
+
+def node_arguments(arguments: argparse.Namespace) -> list[str]:
+    """The friendly options as `--ros-args` of the node. Raises CommandError, BundleError."""
+    from occ_runtime import find_bundle
+
+    from ..errors import CommandError
+
+    given = []
+    if arguments.bundle is not None:
+        given.append(("bundle", f'"{find_bundle(arguments.bundle).resolve()}"'))
+    if arguments.backend is not None:
+        given.append(("backend", arguments.backend))
+    if arguments.calibration is not None:
+        if not arguments.calibration.is_file():
+            raise CommandError(f"--calibration {arguments.calibration}: no such file")
+        given.append(("calibration_file", f'"{arguments.calibration.resolve()}"'))
+    if arguments.lidar_frame is not None:
+        given.append(("lidar_frame", f'"{arguments.lidar_frame}"'))
+    if arguments.compressed:
+        given.append(("compressed", "true"))
+    rules = [item for name, value in given for item in ("-p", f"{name}:={value}")]
+    for rule in arguments.param:
+        if ":=" not in rule:
+            raise CommandError(f"--param {rule!r}: expected NAME:=VALUE, such as sync_tolerance:=0.03")
+        rules += ["-p", rule]
+    for name, topic in (
+        ("image", arguments.image),
+        ("camera_info", arguments.camera_info),
+        ("points", arguments.points),
+    ):
+        if topic is not None:
+            rules += ["-r", f"{name}:={topic}"]
+    return ["--ros-args", *rules, *arguments.ros_args]

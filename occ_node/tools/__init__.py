@@ -1,1 +1,0 @@
-"""The command line: each verb in a file of its own."""

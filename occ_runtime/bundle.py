@@ -1,0 +1,236 @@
+"""The engine bundle: one folder with all that a robot needs of a network.
+
+bundle.yaml       what the network is, eats and gives, how it was trained, and the sha256 of the files beside it
+model.onnx        the network, argmax and confidence inside
+model.f16.onnx    the same network typed float16, and
+model.int8.onnx   with explicit quantisation: same tensors in and out; a bundle may do without either
+golden.npz        one frame's input tensors and the outputs expected, for a self-test on the target
+"""
+
+import hashlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from occ_core import CLASS_NAMES, CLOUD_TENSORS, Grid, PreprocessConfig
+
+from .manifest import GOLDEN, MODELS, BundleError, FileEntry, TensorSpec, dump, output_specs, parse
+
+MANIFEST = "bundle.yaml"
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A bundle's manifest, checked; `load` reads one from its folder.
+
+    inputs are a selection of `input_specs(preprocess)`, outputs are `output_specs(grid)`.
+    training and metrics are free mappings: data and recipe; figures under the name of their data set.
+    """
+
+    path: Path
+    name: str
+    model: str
+    size: str
+    version: str
+    preprocess: PreprocessConfig
+    class_names: tuple[str, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    training: dict[str, Any]
+    license: str
+    metrics: dict[str, Any]
+    files: dict[str, FileEntry]
+
+    @property
+    def grid(self) -> Grid:
+        """The grid of the output labels."""
+        return self.preprocess.grid
+
+    @property
+    def needs_cloud(self) -> bool:
+        """Whether the network looks at the LiDAR at all."""
+        return any(spec.name in CLOUD_TENSORS for spec in self.inputs)
+
+    @property
+    def model_file(self) -> Path:
+        """The ONNX file in float32."""
+        return self.path / MODELS["f32"]
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Precisions that have an ONNX file of their own here: "f32", and "f16" and "int8" where they are."""
+        return tuple(precision for precision, name in MODELS.items() if name in self.files)
+
+    def model_file_of(self, precision: str) -> Path:
+        """The ONNX file to run in "f32", "bf16" (the f32 file), "f16" or "int8". Raises BundleError where it lacks."""
+        held = "f32" if precision == "bf16" else precision
+        if held not in self.precisions:
+            raise BundleError(f"bundle {self.name} has no {precision} model; it holds {', '.join(self.precisions)}")
+        return self.path / MODELS[held]
+
+    @classmethod
+    def load(cls, folder: str | Path, verify: bool = True) -> "Bundle":
+        """Read and check a bundle folder; `verify` compares each file with its sha256.
+
+        Raises BundleError for a missing or damaged file, an unknown format version, an unknown, missing or
+        malformed key.
+        """
+        folder = Path(folder)
+        manifest = folder / MANIFEST
+        try:
+            bundle = cls(path=folder, **parse(manifest.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError) as error:
+            raise BundleError(f"{manifest}: cannot be read: {error}") from None
+        except BundleError as error:
+            raise BundleError(f"{manifest}: {error}") from None
+        for name, entry in bundle.files.items():
+            _check_file(folder / name, entry, verify)
+        return bundle
+
+    def golden(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """The golden sample: input tensors and expected outputs by name, checked against the specifications."""
+        path = self.path / GOLDEN
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+        except Exception as error:  # numpy raises zip, value, key and system errors alike
+            raise BundleError(f"{path}: not a readable npz archive: {error}") from None
+        sides = []
+        for side, specs in (("inputs", self.inputs), ("outputs", self.outputs)):
+            for spec in specs:
+                array = arrays.get(f"{side}/{spec.name}")
+                if array is None:
+                    raise BundleError(f"{path}: no array {side}/{spec.name}")
+                if (str(array.dtype), array.shape) != (spec.dtype, spec.shape):
+                    raise BundleError(
+                        f"{path}: {side}/{spec.name} is {array.dtype}{list(array.shape)}, expected {spec}"
+                    )
+            sides.append({spec.name: arrays[f"{side}/{spec.name}"] for spec in specs})
+        return sides[0], sides[1]
+
+
+def find_bundle(name_or_path: str | Path) -> Path:
+    """Folder of a bundle given by path, or by name in the checkout's `engines/` or the installed ones."""
+    path = Path(name_or_path).expanduser()
+    if (path / MANIFEST).is_file():
+        return path
+    known = known_bundles()
+    if str(path) in known:
+        return known[str(path)]
+    if path.is_dir():
+        raise BundleError(f"{path}: no {MANIFEST} in this folder")
+    raise BundleError(
+        f"bundle {str(name_or_path)!r}: no such folder; bundles known by name: {', '.join(known) or 'none'}"
+    )
+
+
+def known_bundles() -> dict[str, Path]:
+    """Folders of the bundles that are known by name, sorted by it."""
+    # Beside the package in a checkout; in share/ of pip's prefix or of a colcon workspace's install folder.
+    shelves = [Path(__file__).parents[1] / "engines"]
+    shelves += [prefix / "share/occ_node/engines" for prefix in (Path(sys.prefix), *Path(__file__).parents)]
+    folders = {p.parent.name: p.parent for shelf in reversed(shelves) for p in shelf.glob(f"*/{MANIFEST}")}
+    return dict(sorted(folders.items()))
+
+
+def write_bundle(
+    folder: str | Path,
+    *,
+    name: str,
+    model: str,
+    size: str,
+    version: str,
+    preprocess: PreprocessConfig,
+    inputs: tuple[TensorSpec, ...],
+    training: dict[str, Any],
+    license: str,
+    metrics: dict[str, Any],
+    onnx: bytes,
+    golden: tuple[dict[str, np.ndarray], dict[str, np.ndarray]],
+    typed: Mapping[str, bytes] | None = None,
+) -> Bundle:
+    """Write a bundle folder and load it back; the folder appears whole or not at all, replacing an older bundle.
+
+    onnx: the serialised model; golden: inputs and expected outputs by tensor name; typed: the same model in "f16" or
+    "int8", serialised, by precision.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BundleError(f"{folder}: exists and is not a bundle; not replaced")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        temporary.chmod(0o755)
+        models = {MODELS[precision]: content for precision, content in {"f32": onnx, **(typed or {})}.items()}
+        for file, content in models.items():
+            (temporary / file).write_bytes(content)
+        arrays = {
+            f"{side}/{key}": a
+            for side, part in zip(("inputs", "outputs"), golden, strict=True)
+            for key, a in part.items()
+        }
+        np.savez_compressed(temporary / GOLDEN, **arrays)
+        files = {file: _entry(temporary / file) for file in (*models, GOLDEN)}
+        outputs = output_specs(preprocess.grid)
+        bundle = Bundle(
+            folder, name, model, size, version, preprocess, CLASS_NAMES, inputs, outputs, training, license, metrics,
+            files,
+        )  # fmt: skip
+        (temporary / MANIFEST).write_text(dump(bundle), encoding="utf-8")
+        Bundle.load(temporary).golden()
+        _swap(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return bundle
+
+
+def with_typed_models(bundle: Bundle, folder: str | Path, typed: Mapping[str, bytes]) -> Bundle:
+    """Write `bundle` to a folder (its own, or another) with these typed models in place of those it has."""
+    kept = ("name", "model", "size", "version", "preprocess", "inputs", "training", "license", "metrics")
+    return write_bundle(
+        folder,
+        **{key: getattr(bundle, key) for key in kept},
+        onnx=bundle.model_file.read_bytes(),
+        golden=bundle.golden(),
+        typed=typed,
+    )
+
+
+def _swap(temporary: Path, folder: Path) -> None:
+    """Rename over a folder that may be there; a non-empty one cannot be replaced in a single step."""
+    previous = temporary.with_name(temporary.name + ".previous")
+    if folder.exists():
+        folder.rename(previous)
+    temporary.rename(folder)
+    shutil.rmtree(previous, ignore_errors=True)
+
+
+def _entry(path: Path) -> FileEntry:
+    return FileEntry(_sha256(path), path.stat().st_size)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        digest = hashlib.sha256()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _check_file(path: Path, entry: FileEntry, verify: bool) -> None:
+    if not path.is_file():
+        raise BundleError(f"{path}: missing; {MANIFEST} lists it")
+    if path.stat().st_size != entry.bytes:
+        raise BundleError(
+            f"{path}: {path.stat().st_size} bytes, expected {entry.bytes}: the file is damaged or not this bundle's"
+        )
+    if verify and (found := _sha256(path)) != entry.sha256:
+        raise BundleError(
+            f"{path}: sha256 is {found[:12]}…, expected {entry.sha256[:12]}…: the file is damaged or not this bundle's"
+        )

@@ -1,0 +1,108 @@
+"""What the command line says to those who get it wrong, and how fast it answers `--help`."""
+
+import subprocess
+import sys
+
+import pytest
+
+from occ_cli import node as cli
+
+VERBS = ("demo", "run", "play", "bag", "infer", "evaluate", "render", "engine")
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from occ_cli.node import parser; parser(); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"numpy", "numba", "cv2", "rclpy", "rosbags", "tqdm", "yaml"} & set(loaded)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_each_verb_shows_examples(verb, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main([verb, "--help"])
+    assert end.value.code == 0
+    assert f"\n  occ-node {verb} " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("demo --bag {tmp}/no.mcap --backend fake --output {tmp}/out", "no.mcap: no such bag"),
+        ("demo --bundle {tmp}/nothing --output {tmp}/out", "nothing"),
+        ("demo --frames 2 --output {tmp}/out", "--frames: expected at least 10, got 2"),
+        ("demo --rate 0 --output {tmp}/out", "--rate: expected a positive number"),
+        ("demo --truth {tmp} --output {tmp}/out", "--truth goes with --bag"),
+        ("demo --bag {camera_bag} --backend fake --output {tmp}/out", "which points topic?"),
+        (
+            "demo --bag {camera_bag} --backend fake --bundle {camera_bundle} --lidar-frame os --output {tmp}/out",
+            "no transform between 'os' and 'camera_color_left' in /tf_static or /tf; give the extrinsics with "
+            "--calibration FILE, or another LiDAR's name with --lidar-frame",
+        ),
+        ("run --bundle no-such-bundle", "bundle 'no-such-bundle'"),
+        ("run --calibration {tmp}/calib.txt", "calib.txt: no such file"),
+        ("run --param threads=2", "expected NAME:=VALUE"),
+        ("play {tmp}/no.bag", "no.bag: no such bag"),
+        ("play {bag} --topics /camera", "no topic '/camera'; there are: /kitti/"),
+        ("play {bag} --remap /kitti/velo/pointcloud", "expected FROM:=TO"),
+        ("play {bag} --rate -1", "rate: expected a positive number, got -1"),
+        ("bag {tmp}/nothing -o {tmp}/out", "nothing: no such file or folder"),
+        ("bag {bag} -o {tmp}/out", "expected ROOT/sequences/NAME"),
+        ("infer --bundle {bundle} --backend fake --dataset {tmp} --sequences 08 --output {tmp}/out", "sequences"),
+        ("infer --output {tmp}/out", "expected either --dataset ROOT --sequences SS, or --image FILE --calib FILE"),
+        ("infer --dataset {data} --output {tmp}/out", "--dataset goes with --sequences SS"),
+        ("infer --image {tmp}/a.png --output {tmp}/out", "--image goes with --calib FILE"),
+        ("infer --image {tmp}/a.png --calib c --sequences 90 --output {tmp}", "--sequences does not go with --image"),
+        ("infer --dataset {data} --sequences 90 --depth {tmp}/a.npy --output {tmp}", "--depth does not go with"),
+        ("infer --bundle {bundle} --image {tmp}/a.png --calib c --output {tmp}/out", "--image takes those of a camera"),
+        ("infer --bundle {bundle} --backend tpu --dataset {data} --sequences 90 --output {tmp}/out", "backend 'tpu'"),
+        ("evaluate --dataset {data} --predictions {tmp} --sequences 91", "sequences/91"),
+        ("evaluate --dataset {data} --predictions {tmp} --sequences 90", "predictions/000000.label: missing"),
+        ("render", "expected either FILE, or --dataset"),
+        ("render {tmp}/a.label", "a.label: no such file"),
+        ("render --dataset {data} --sequence 90 --frame 000777", "--frame 000777"),
+        ("render --dataset {data} --sequence 90 --frame 000001", "occ-data ground-truth"),
+        ("render {bag}", "expected one topic of type std_msgs/msg/UInt8MultiArray"),
+    ],
+)
+def test_unusable_input_gives_one_clear_line_and_code_2(
+    arguments, words, tmp_path, drive, bag, camera_bag, fake_bundle, camera_bundle, capsys
+):
+    names = {"tmp": tmp_path, "bag": bag, "bundle": fake_bundle.path, "data": drive.path.parents[1]}
+    names |= {"camera_bag": camera_bag, "camera_bundle": camera_bundle.path}
+    verb, *rest = arguments.format(**names).split()
+    assert cli.main([verb, *rest]) == 2
+    said = capsys.readouterr().err.strip()
+    assert said.startswith(f"occ-node {verb}: ")
+    assert words in said
+    assert "\n" not in said
+
+
+def test_an_interrupt_ends_with_130_and_without_a_traceback(monkeypatch, capsys):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.bag, "command", interrupted)
+    assert cli.main(["bag", "a", "-o", "b"]) == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_run_turns_its_options_into_ros_arguments(fake_bundle, tmp_path):
+    calibration = tmp_path / "calib.txt"
+    calibration.write_text("")
+    given = cli.parser().parse_args(
+        f"run --bundle {fake_bundle.path} --calibration {calibration} --points /lidar --lidar-frame os "
+        "--param threads:=2 --ros-args -r __ns:=/robot".split()
+    )
+    from occ_cli.verbs.run import node_arguments
+
+    assert node_arguments(given) == [
+        "--ros-args", "-p", f'bundle:="{fake_bundle.path}"', "-p", f'calibration_file:="{calibration}"',
+        "-p", 'lidar_frame:="os"', "-p", "threads:=2", "-r", "points:=/lidar", "-r", "__ns:=/robot",
+    ]  # fmt: skip
+
+
+def test_a_bag_becomes_a_sequence_again(bag, drive, tmp_path, capsys):
+    assert cli.main(["bag", str(bag), "-o", str(tmp_path / "sequences" / "91")]) == 0
+    for frame in drive.frames:
+        original, copy = (root / "velodyne" / f"{frame}.bin" for root in (drive.path, tmp_path / "sequences" / "91"))
+        assert copy.read_bytes() == original.read_bytes()

@@ -1,0 +1,62 @@
+"""`occ-data`: exit codes, one clear line, files made."""
+
+import pytest
+
+from occ_cli.data import main
+from occ_data.kitti import Sequence
+
+
+def run(*arguments) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def test_ground_truth_verb_makes_a_data_set(tiny_sequence, tmp_path):
+    root = tiny_sequence.path.parents[1]
+    assert run("ground-truth", root, "--sequences", "90", "--output", tmp_path / "out", "--every", 3) == 0
+    assert Sequence(tmp_path / "out/sequences/90").has_voxels("000000")
+
+
+def test_ground_truth_says_what_it_left_alone(tiny_sequence, capsys):
+    root = tiny_sequence.path.parents[1]
+    for _ in range(2):
+        assert run("ground-truth", root, "--every", 3) == 0
+    assert "1 frames had voxel files already" in capsys.readouterr().err
+
+
+def test_bag_verbs_undo_each_other(tiny_sequence, tmp_path):
+    root = tiny_sequence.path.parents[1]
+    assert run("to-bag", root, "--sequence", "90", "--output", tmp_path / "bag", "--frames", 2) == 0
+    assert run("from-bag", tmp_path / "bag", "--output", tmp_path / "back", "--sequence", "91") == 0
+    assert len(Sequence(tmp_path / "back/sequences/91")) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("ground-truth", "nowhere"), "nowhere: no folder 'sequences' in it"),
+        (("to-bag", "nowhere", "--sequence", "00", "--output", "bag"), "nowhere: no folder 'sequences' in it"),
+        (("from-bag", "nowhere.bag", "--output", "out", "--sequence", "00"), "nowhere.bag: no such bag"),
+    ],
+)
+def test_bad_input_is_one_line_and_code_2(tmp_path, monkeypatch, capsys, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    assert run(*arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("occ-data: error: ") and message in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_truncated_scan_is_one_line_and_code_2(tiny_sequence, tmp_path, capsys):
+    scan = tiny_sequence.path / "velodyne/000001.bin"
+    scan.write_bytes(scan.read_bytes()[:-7])
+    assert run("to-bag", tiny_sequence.path.parents[1], "--sequence", "90", "--output", tmp_path / "bag") == 2
+    assert "000001.bin" in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "bag").exists()
+
+
+@pytest.mark.parametrize("verb", ["ground-truth", "synth", "to-bag", "from-bag"])
+def test_every_verb_has_help_with_examples(verb, capsys):
+    with pytest.raises(SystemExit) as end:
+        run(verb, "--help")
+    assert end.value.code == 0
+    assert f"occ-data {verb} " in capsys.readouterr().out.partition("examples:")[2]
