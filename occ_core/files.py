@@ -1,0 +1,61 @@
+"""Files that appear whole or not at all: written beside their place, then renamed."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary path to write to, in the folder of `path`, which is made where it is missing.
+
+    After the block the file is flushed to disk and takes the place of `path` in one step; where the block raises, it is
+    removed and `path` stays as it was. Processes that write the same file at once do not disturb each other.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        part.chmod(0o666 & ~_umask())  # mkstemp's files are readable by their owner alone
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())  # a robot's power may go at any time
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_bytes(path: str | Path, content: bytes) -> Path:
+    """Write a binary file; gives its path."""
+    with replacing(path) as part:
+        part.write_bytes(content)
+    return Path(path)
+
+
+def write_text(path: str | Path, content: str) -> Path:
+    """Write a UTF-8 text file; gives its path."""
+    return write_bytes(path, content.encode())
+
+
+def write_json(path: str | Path, content: Any) -> Path:
+    """Write an indented JSON file; gives its path."""
+    return write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_yaml(path: str | Path, content: Any) -> Path:
+    """Write a YAML file with its keys in the order given; gives its path."""
+    return write_text(path, yaml.safe_dump(content, sort_keys=False))
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
