@@ -2,7 +2,7 @@
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,30 +12,30 @@ import yaml
 
 
 @contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, durable: bool = False) -> Iterator[Path]:
     """A temporary path to write to, in the folder of `path`, which is made where it is missing.
 
-    After the block the file is flushed to disk and takes the place of `path` in one step; where the block raises, it is
-    removed and `path` stays as it was. Processes that write the same file at once do not disturb each other.
+    After the block the file takes the place of `path` in one step; where the block raises, it is removed and `path`
+    stays as it was. Processes that write the same file at once do not disturb each other.
+
+    durable : flush the file to disk first, so that a loss of power cannot leave an empty one
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    part = Path(name)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield part
-        part.chmod(0o666 & ~_umask())  # mkstemp's files are readable by their owner alone
-        with part.open("rb") as stream:
-            os.fsync(stream.fileno())  # a robot's power may go at any time
+        if durable:
+            with part.open("rb") as stream:
+                os.fsync(stream.fileno())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
 
-def write_bytes(path: str | Path, content: bytes) -> Path:
-    """Write a binary file; gives its path."""
-    with replacing(path) as part:
+def write_bytes(path: str | Path, content: bytes, durable: bool = False) -> Path:
+    """Write a binary file; gives its path. durable : see `replacing`."""
+    with replacing(path, durable) as part:
         part.write_bytes(content)
     return Path(path)
 
@@ -53,9 +53,3 @@ def write_json(path: str | Path, content: Any) -> Path:
 def write_yaml(path: str | Path, content: Any) -> Path:
     """Write a YAML file with its keys in the order given; gives its path."""
     return write_text(path, yaml.safe_dump(content, sort_keys=False))
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
