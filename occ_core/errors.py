@@ -2,12 +2,15 @@
 
 
 class ReportedError(Exception):
-    """Something went wrong that is no fault of the program; the message says what."""
+    """Something failed, and not by a fault in the program.
+
+    exit_code : of the command that it ends
+    """
 
     exit_code = 1
 
 
 class InputError(ReportedError, ValueError):
-    """A file, message, argument or setting that cannot be used; the message says what is wrong and what was expected."""
+    """A file, message, argument or setting that cannot be used; the text says what is wrong and what was expected."""
 
     exit_code = 2

@@ -32,7 +32,7 @@ def command(arguments: argparse.Namespace) -> int:
     from occ_data.kitti import Sequence
     from occ_models.checkpoint import load_checkpoint
 
-    metrics = json.loads(arguments.metrics.read_text(encoding="utf-8")) if arguments.metrics else {}
+    metrics = _read_metrics(arguments.metrics) if arguments.metrics else {}
     model = load_checkpoint(arguments.checkpoint).eval()
     sequence = Sequence(arguments.golden_sequence)
     frame = arguments.frame or sequence.frames[0]
@@ -51,3 +51,15 @@ def command(arguments: argparse.Namespace) -> int:
     size = sum(entry.bytes for entry in bundle.files.values())
     print(f"{bundle.path}: {bundle.name} {bundle.version}, {size / 1e6:.1f} MB, golden frame {sequence.name}/{frame}")
     return 0
+
+
+def _read_metrics(path: Path) -> dict:
+    from ..errors import CommandError
+
+    try:
+        metrics = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CommandError(f"--metrics {path}: not JSON: {error}") from None
+    if not isinstance(metrics, dict):
+        raise CommandError(f"--metrics {path}: expected an object, figures under the name of their data set")
+    return metrics
