@@ -16,7 +16,7 @@ from .live import Client, NodeProcess, next_domain, wait_for
 class GpuNodeProcess(NodeProcess):
     """The node with a stand-in of GPU and TensorRT."""
 
-    module = "tests.node.node_with_gpu"
+    module = "tests.occ_node.node_with_gpu"
 
 
 @pytest.fixture

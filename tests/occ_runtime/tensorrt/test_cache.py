@@ -202,7 +202,7 @@ def test_two_processes_build_once(tmp_path, bundle, cache):
     """The first builds until the second says that it waits; then the second takes the first one's plan."""
     first, second = (
         subprocess.Popen(
-            [sys.executable, "-m", "tests.runtime.tensorrt.build_once", role, bundle.path, cache, tmp_path],
+            [sys.executable, "-m", "tests.occ_runtime.tensorrt.build_once", role, bundle.path, cache, tmp_path],
             cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )
         for role in ("first", "second")

@@ -3,11 +3,10 @@
 from functools import partial
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-
-from .. import LaunchDescription
-from ..actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
-from ..substitutions import LaunchConfiguration
 
 ARGUMENTS = (
     ("bundle", "occle-nano-synthetic", "Engine bundle: a folder, or the name of one that comes with the package."),
