@@ -2,4 +2,33 @@
 
 
 class MessageError(ValueError):
-    """A message that cannot be used; the text names the field, what it held and what was expected."""
+    """A message that cannot be used; the text names the field, what it held and what was expected.
+
+    source : which of the node's inputs the message came in on
+    """
+
+    source: str
+
+
+class ImageError(MessageError):
+    """An Image or CompressedImage that cannot be used."""
+
+    source = "image"
+
+
+class CloudError(MessageError):
+    """A PointCloud2 that cannot be used."""
+
+    source = "points"
+
+
+class CameraInfoError(MessageError):
+    """A CameraInfo that cannot be used."""
+
+    source = "camera_info"
+
+
+class TransformError(MessageError):
+    """A Transform that cannot be used."""
+
+    source = "tf"
