@@ -10,7 +10,7 @@ from .measure import machine, machine_name
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGE = ROOT / "docs" / "results.md"
+RESULTS_PAGE = ROOT / "docs" / "results.md"
 
 
 def publish(section: str, result: dict, tables: dict[str, str], kept: bool) -> None:
@@ -19,7 +19,7 @@ def publish(section: str, result: dict, tables: dict[str, str], kept: bool) -> N
     print("\n" + "\n\n".join(captioned.values()) + "\n", flush=True)
     if kept:
         print(f"kept in {keep(section, result)}")
-        write_text(PAGE, fill(PAGE.read_text(), captioned))
+        write_text(RESULTS_PAGE, fill(RESULTS_PAGE.read_text(), captioned))
 
 
 def keep(section: str, result: dict) -> Path:

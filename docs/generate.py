@@ -56,10 +56,11 @@ def option_tables(parser: argparse.ArgumentParser) -> list[str]:
 
 def usage(action: argparse.Action) -> str:
     """`--points TOPIC`, or the name of a positional argument."""
-    value = action.metavar or ("{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest)
     if not action.option_strings:
-        return value
-    return ", ".join(action.option_strings) + ("" if action.nargs == 0 else f" {value.upper() if value == action.dest else value}")
+        return action.metavar or action.dest
+    choices = "{" + ",".join(map(str, action.choices)) + "}" if action.choices else action.dest.upper()
+    value = "" if action.nargs == 0 else f" {action.metavar or choices}"
+    return ", ".join(action.option_strings) + value
 
 
 def cell(action: argparse.Action) -> str:

@@ -3,7 +3,7 @@ import re
 import pytest
 
 from benchmarks.measure import machine_name, markdown, medians
-from benchmarks.report import PAGE, fill
+from benchmarks.report import RESULTS_PAGE, fill
 
 PAGE = (
     "before\n<!-- bench:speed -->\nold\n<!-- /bench -->\nbetween\n<!-- bench:size -->\nkept\n<!-- /bench -->\nafter\n"
@@ -32,7 +32,7 @@ def test_marks_of_another_kind_have_their_own_name():
 
 
 def test_the_page_of_results_has_a_place_for_every_table():
-    marks = re.findall(r"<!-- bench:(\w+) -->\n.*?<!-- /bench -->", PAGE.read_text(), re.DOTALL)
+    marks = re.findall(r"<!-- bench:(\w+) -->\n.*?<!-- /bench -->", RESULTS_PAGE.read_text(), re.DOTALL)
     occle = ["geometry", "modules", "pseudo", "share", "synergy", "variants"]
     monoocc = ["ablation", "depth", "groups", "step", "variants"]
     measured = [
