@@ -14,6 +14,21 @@ from occ_node.counters import DROP_REASONS
 from occ_node.parameters import parameter_table
 
 FOLDER = Path(__file__).parent
+DROPS = {
+    "no_partner.image": "an image without a cloud within `sync_tolerance`",
+    "no_partner.points": "a cloud without an image within `sync_tolerance`",
+    "superseded": "a newer pair came before this one was processed",
+    "stale.image": "an image that is not newer than the one before",
+    "stale.points": "a cloud that is not newer than the one before",
+    "clock_jumped_back": "stamps went back by more than 0.5 s, as when a bag loops; counts jumps",
+    "malformed.image": "an image that cannot be decoded",
+    "malformed.points": "a cloud that cannot be decoded",
+    "malformed.camera_info": "intrinsics that cannot be used",
+    "malformed.tf": "a transform that cannot be used",
+    "no_calibration": "intrinsics or extrinsics are not known yet, or do not fit the image",
+    "failed": "the frame could not be processed or published",
+}
+"""What each reason of a drop means."""
 
 
 def pages() -> dict[Path, str]:
@@ -26,8 +41,8 @@ def pages() -> dict[Path, str]:
 
 
 def drop_table() -> str:
-    """Why the node drops frames."""
-    rows = [f"| `{reason}` | {text} |" for reason, text in DROP_REASONS.items()]
+    """Why the node drops frames. Raises KeyError for a reason that is not explained here."""
+    rows = [f"| `{reason}` | {DROPS[reason]} |" for reason in DROP_REASONS]
     return "\n".join(["| reason | |", "| --- | --- |", *rows])
 
 

@@ -4,21 +4,10 @@ import threading
 from collections import Counter
 from typing import NamedTuple
 
-DROP_REASONS = {
-    "no_partner.image": "an image without a cloud within `sync_tolerance`",
-    "no_partner.points": "a cloud without an image within `sync_tolerance`",
-    "superseded": "a newer pair came before this one was processed",
-    "stale.image": "an image not newer than the one before",
-    "stale.points": "a cloud not newer than the one before",
-    "clock_jumped_back": "stamps went back by more than 0.5 s, as when a bag loops; counts jumps",
-    "malformed.image": "an image that cannot be decoded",
-    "malformed.points": "a cloud that cannot be decoded",
-    "malformed.camera_info": "intrinsics that cannot be used",
-    "malformed.tf": "a transform that cannot be used",
-    "no_calibration": "intrinsics or extrinsics are not known yet, or do not fit the image",
-    "failed": "the frame could not be processed or published",
-}
-"""Why frames and messages are dropped, in the order of the diagnostics."""
+DROP_REASONS = (
+    "no_partner.image", "no_partner.points", "superseded", "stale.image", "stale.points", "clock_jumped_back",
+    "malformed.image", "malformed.points", "malformed.camera_info", "malformed.tf", "no_calibration", "failed",
+)  # fmt: skip
 
 
 class Counts(NamedTuple):
