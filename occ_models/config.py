@@ -10,12 +10,13 @@ from typing import ClassVar
 import yaml
 
 from occ_core import PreprocessConfig
+from occ_core.errors import InputError
 
 INTERN_SIZES = ("tiny", "small", "base", "large", "xlarge")
 CONFIGS = Path(__file__).parent / "configs"
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError):
     """A configuration that cannot be used; names the key and what was expected."""
 
 

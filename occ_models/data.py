@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from torch.utils.data import Dataset
 
 from occ_core import CLOUD_TENSORS, KITTI_GRID, Calibration, FramePreprocessor
+from occ_core.errors import InputError
 from occ_core.taxonomy import IGNORE, points_from_raw
 from occ_data.kitti import DataError, Sequence, read_classes
 
@@ -249,7 +250,7 @@ class FrameDataset(Dataset):
         grid = self.preprocess.grid
         factor = KITTI_GRID.shape[0] // grid.shape[0]
         if grid != KITTI_GRID.coarsen(factor):
-            raise ValueError(
+            raise InputError(
                 f"grid: SemanticKITTI's labels are for {KITTI_GRID} or a coarser form of it, not for {grid}"
             )
         labels = frame.sequence.voxel_labels(frame.id)

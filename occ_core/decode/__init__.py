@@ -1,7 +1,9 @@
 """ROS messages -> arrays, for live messages and bags alike: any object with the message's fields will do."""
 
+from ..errors import InputError
 
-class MessageError(ValueError):
+
+class MessageError(InputError):
     """A message that cannot be used; the text names the field, what it held and what was expected.
 
     source : which of the node's inputs the message came in on
