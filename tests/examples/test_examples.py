@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from occ_data.bags import sequence_to_bag
+from occ_data.bags import write_bag
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -35,9 +35,9 @@ def test_one_frame(tiny_sequence, tmp_path):
 
 
 def test_a_bag_to_predictions(tiny_sequence, tmp_path):
-    sequence_to_bag(tiny_sequence, tmp_path / "bag")
+    write_bag(tiny_sequence, tmp_path / "bag")
     printed = run("bag_to_predictions.py", tmp_path / "bag", tmp_path / "out", folder=tmp_path)
-    written = sorted((tmp_path / "out" / "sequences" / "00" / "predictions").glob("*.label"))
+    written = sorted((tmp_path / "out").glob("*.label"))
     assert [file.name for file in written] == ["000000.label", "000001.label", "000002.label"]
     assert all(file.stat().st_size == 2 * 256 * 256 * 32 for file in written)
     assert "inference: median" in printed
