@@ -213,7 +213,7 @@ def cpu_latency(of: Bundle) -> dict[str, float]:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For docs/results.md."""
+    """For the README."""
     limits = ["H200 f16", "RTX 4090 f16", "AGX Orin 64GB f16", "Orin NX 16GB f16", "this CPU f32"]
     runs = [" ".join(run) for run in CPU_RUNS]
     rows = [
@@ -238,7 +238,7 @@ def main(argv: list[str] | None = None) -> int:
     """Count, print; kept with the other figures on demand."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__.partition("\n")[0])
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=SIZES, help="default: all")
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
     arguments = parser.parse_args(argv)
     try:
         result = measure(arguments.sizes)

@@ -44,7 +44,7 @@ def measure_size(size: str, sequence: Path | None, repeats: int) -> dict:
 
 
 def table(results: list[dict]) -> str:
-    """For docs/results.md."""
+    """For the README."""
     rows = []
     for result in results:
         for phase, measured in result["phases"].items():
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--sequence", type=Path, help="sequence folder with voxels/*.label (default: a synthetic frame)"
     )
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
     arguments = parser.parse_args(argv)
     results = []
     try:

@@ -137,7 +137,7 @@ def hours(flop: float, steps: int, device: Device, devices: int) -> float:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For docs/results.md: what was measured, and what the paper's recipe would cost."""
+    """For the README: what was measured, and what the paper's recipe would cost."""
     steps, rows, estimates = paper_steps(), [], []
     for phase, measured in result["phases"].items():
         seconds = measured["seconds"]
@@ -183,7 +183,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--sequence", type=Path, help="sequence folder with voxels/*.label (default: a synthetic frame)"
     )
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
     arguments = parser.parse_args(argv)
     if arguments.batch < 1:
         parser.error(f"--batch: expected at least 1, got {arguments.batch}")
