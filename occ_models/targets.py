@@ -80,7 +80,7 @@ def vote_labels(points: np.ndarray, classes: np.ndarray, grid: Grid) -> np.ndarr
     """The most frequent known class among a voxel's points (the smaller id where they tie), (X, Y, Z) uint8.
 
     points : (N, >=3) metres; classes : (N,) uint8. IGNORE where at most one point lies (OccLE section 3.5.1) or none
-    has a class. On voxels that are large against surfaces this says what eq. 2 at the voxel's centre is meant to say.
+    has a class. For voxels larger than surface details it replaces eq. 2, which samples at the voxel's centre.
     """
     return _vote(points, classes, np.array(grid.origin), grid.voxel_size, grid.shape)
 
@@ -111,7 +111,7 @@ def _vote(points, classes, origin, size, shape):
 
 
 def read_geometry(path: Path, shape: tuple[int, int, int], thresholds: tuple[float, float]) -> np.ndarray:
-    """A frame's teacher labels (X, Y, Z) uint8: 0 free, 1 occupied, IGNORE where the teacher is not certain enough."""
+    """A frame's teacher labels (X, Y, Z) uint8: 0 free, 1 occupied, IGNORE where it is not certain."""
     pixels = read_gray(path)
     if pixels.dtype != np.uint8 or pixels.size != np.prod(shape):
         raise DataError(f"{path}: {pixels.shape} {pixels.dtype}; expected the probabilities of a grid of {shape}")
