@@ -7,6 +7,7 @@ import numpy as np
 import yaml
 
 from occ_core import CLOUD_TENSORS, FramePreprocessor
+from occ_core.errors import InputError
 from occ_data.kitti import Sequence
 from occ_models.layers.head import OccupancyNetwork
 from occ_runtime import Bundle, input_specs, output_specs, write_bundle
@@ -18,7 +19,7 @@ from .parity import Parity, check_parity, random_inputs
 TRAINING = "training.yaml"
 
 
-class ExportError(ValueError):
+class ExportError(InputError):
     """A checkpoint or graph that cannot become a bundle."""
 
 

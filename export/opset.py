@@ -9,6 +9,8 @@ anything else that is not in opset 17.
 import onnx
 from onnx import helper, numpy_helper
 
+from occ_core.errors import InputError
+
 EXPORTED, LOWERED = 18, 17
 
 
@@ -32,7 +34,7 @@ def lower_opset(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(lowered, full_check=True)
     except onnx.checker.ValidationError as error:
-        raise ValueError(f"the graph cannot be written in opset {LOWERED}: {error}") from None
+        raise InputError(f"the graph cannot be written in opset {LOWERED}: {error}") from None
     return lowered
 
 
@@ -55,4 +57,4 @@ def _drop(node: onnx.NodeProto, **defaults) -> None:
 
 
 def _refuse(node: onnx.NodeProto, what: str) -> None:
-    raise ValueError(f"{node.op_type} {node.name}: opset {LOWERED} has no {what}")
+    raise InputError(f"{node.op_type} {node.name}: opset {LOWERED} has no {what}")

@@ -9,6 +9,7 @@ import onnxruntime
 import openvino
 
 from occ_core import Calibration, FramePreprocessor, PreprocessConfig
+from occ_core.errors import ReportedError
 from occ_models.layers.head import OccupancyNetwork
 
 from .onnx import LOGITS, run_torch
@@ -19,7 +20,7 @@ LOGIT_TOLERANCE = 5e-3
 """Largest deviation of a logit, as a share of the logits' standard deviation (or of 1 where that is larger)."""
 
 
-class ParityError(ValueError):
+class ParityError(ReportedError):
     """A runtime that does not compute what torch does."""
 
 

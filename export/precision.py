@@ -10,6 +10,7 @@ import onnx
 from tqdm import tqdm
 
 from occ_core import CompletionMetrics, FramePreprocessor
+from occ_core.errors import InputError
 from occ_data.kitti import Sequence as Drive
 from occ_runtime import BackendError, Bundle, load_backend, with_typed_models
 from occ_runtime.predictor import LABELS_ALLOWED, golden_test
@@ -54,17 +55,17 @@ def add_precisions(
     evaluation : KITTI sequence folders with voxel ground truth, not among those trained on
 
     Returns the table, and the reason by precision for each that was refused (and is not in the bundle now).
-    Raises BundleError, DataError; ValueError where there is no frame to calibrate with or to measure on.
+    Raises BundleError, DataError; InputError where there is no frame to calibrate with or to measure on.
     """
     calibrating = [(drive, frame) for drive in map(Drive, calibration) for frame in _frames(bundle, drive)]
     measuring = [(drive, f) for drive in map(Drive, evaluation) for f in _frames(bundle, drive) if drive.has_voxels(f)]
     if not measuring:
-        raise ValueError(f"{', '.join(map(str, evaluation))}: no voxels/*.label; expected ground truth to measure on")
+        raise InputError(f"{', '.join(map(str, evaluation))}: no voxels/*.label; expected ground truth to measure on")
     preprocess = _Preprocessor(bundle)
     graph = onnx.load(bundle.model_file)
     if findings := check_operators(graph):
         first, number = findings[0], len(findings)
-        raise ValueError(f"{bundle.model_file}: does not fit TensorRT, export it again: {first} ({number} findings)")
+        raise InputError(f"{bundle.model_file}: does not fit TensorRT, export it again: {first} ({number} findings)")
     inputs = (preprocess(drive, frame) for drive, frame in calibrating)
     bar = tqdm(inputs, "calibrate int8", len(calibrating), unit="frame", disable=not progress)
     typed = {"f16": to_f16(graph), "int8": to_int8(graph, bar)}

@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+from occ_core.errors import InputError
+
 Frame = dict[str, np.ndarray]
 
 PERCENTILE = 99.95
@@ -24,10 +26,10 @@ def to_int8(model: onnx.ModelProto, frames: Collection[Frame]) -> onnx.ModelProt
     """The graph with its convolutions quantised (see `quantised_convolutions`), ranges from `frames` of input tensors.
 
     In TensorRT's form: symmetric, a scale for each output channel of the weights, weights and biases kept in float
-    with the quantisation beside them. Raises ValueError where there is no frame.
+    with the quantisation beside them. Raises InputError where there is no frame.
     """
     if not len(frames):
-        raise ValueError("int8 needs frames to calibrate with, there are none")
+        raise InputError("int8 needs frames to calibrate with, there are none")
     graph = onnx.ModelProto()  # a copy: it is changed while its weights are written to files and read again
     graph.CopyFrom(model)
     with tempfile.TemporaryDirectory() as folder, _quiet():

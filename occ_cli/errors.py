@@ -1,9 +1,11 @@
-"""What a verb tells its user in one line."""
+"""Errors of the verbs themselves; a command line prints each as one line."""
+
+from occ_core.errors import InputError, ReportedError
 
 
-class CommandError(ValueError):
-    """Input that a verb cannot work with; the message says what was wrong and what was expected. Exit code 2."""
+class CommandError(InputError):
+    """Arguments or input that a verb cannot work with; the message says what was wrong and what was expected."""
 
 
-class RunFailed(RuntimeError):
-    """Something that the input is not to blame for: a process died, a condition was not met in time. Exit code 1."""
+class RunFailed(ReportedError, RuntimeError):
+    """A run that failed though its input is usable: a process died, a condition was not met in time."""

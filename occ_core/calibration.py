@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
+from .errors import InputError
+
 CANONICAL_FOCAL = 0.577
 """Focal length of KITTI's cameras as a share of the image's width."""
 
 
-class CalibrationError(ValueError):
+class CalibrationError(InputError):
     """A calibration that cannot be used; the message names the field and what was expected."""
 
 

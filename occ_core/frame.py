@@ -7,6 +7,7 @@ import numba
 import numpy as np
 
 from .calibration import Calibration, CalibrationError
+from .errors import InputError
 from .grid import KITTI_GRID, Grid
 from .lifting import LiftingTable, lifting_table
 from .voxelizer import VoxelizerConfig, occupancy_grid, voxelize
@@ -40,7 +41,7 @@ class PreprocessConfig:
         self.grid.coarsen(self.lifting_factor)
         self.grid.coarsen(self.voxelizer.factor)
         if len(self.image_size) != 2 or min(self.image_size) < 1:
-            raise ValueError(f"image_size: expected positive (width, height), got {self.image_size!r}")
+            raise InputError(f"image_size: expected positive (width, height), got {self.image_size!r}")
 
     @property
     def depth_shape(self) -> tuple[int, int]:

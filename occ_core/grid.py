@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .errors import InputError
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -18,16 +20,16 @@ class Grid:
 
     def __post_init__(self):
         if len(self.shape) != 3 or min(self.shape) < 1:
-            raise ValueError(f"grid.shape: expected three positive integers, got {self.shape!r}")
+            raise InputError(f"grid.shape: expected three positive integers, got {self.shape!r}")
         if len(self.origin) != 3 or not np.all(np.isfinite(self.origin)):
-            raise ValueError(f"grid.origin: expected three finite metres, got {self.origin!r}")
+            raise InputError(f"grid.origin: expected three finite metres, got {self.origin!r}")
         if not self.voxel_size > 0:
-            raise ValueError(f"grid.voxel_size: expected a positive length in metres, got {self.voxel_size!r}")
+            raise InputError(f"grid.voxel_size: expected a positive length in metres, got {self.voxel_size!r}")
 
     def coarsen(self, factor: int) -> "Grid":
         """The same box with voxels `factor` times as long."""
         if factor < 1 or any(n % factor for n in self.shape):
-            raise ValueError(f"grid {self.shape} cannot be coarsened by {factor}")
+            raise InputError(f"grid {self.shape} cannot be coarsened by {factor}")
         return Grid(tuple(n // factor for n in self.shape), self.voxel_size * factor, self.origin)
 
     def centers(self) -> np.ndarray:

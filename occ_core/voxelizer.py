@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from .errors import InputError
 from .grid import Grid
 
 POINT_FEATURES = 7
@@ -26,7 +27,7 @@ class VoxelizerConfig:
     def __post_init__(self):
         for name in ("factor", "max_points", "max_voxels"):
             if not getattr(self, name) >= 1:
-                raise ValueError(f"voxelizer.{name}: expected a positive integer, got {getattr(self, name)!r}")
+                raise InputError(f"voxelizer.{name}: expected a positive integer, got {getattr(self, name)!r}")
 
 
 class Voxels(NamedTuple):

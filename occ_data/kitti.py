@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from occ_core.calibration import Calibration, read_kitti_calib
+from occ_core.errors import InputError
 from occ_core.grid import KITTI_GRID
 from occ_core.taxonomy import IGNORE, NUM_CLASSES, voxels_from_raw
 
@@ -27,7 +28,7 @@ VOXELS = int(np.prod(KITTI_GRID.shape))
 _PNG_END = b"IEND\xaeB`\x82"
 
 
-class DataError(ValueError):
+class DataError(InputError):
     """A data set that cannot be used; the message names the file, what was found and what was expected."""
 
 

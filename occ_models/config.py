@@ -7,10 +7,11 @@ from pathlib import Path
 
 import yaml
 
+from occ_core.errors import InputError
 from occ_core.files import write_yaml
 
 
-class ConfigError(ValueError):
+class ConfigError(InputError):
     """A configuration that cannot be used; names the key and what was expected."""
 
 

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from torch.utils.data import Dataset
 
 from occ_core import CLOUD_TENSORS, KITTI_GRID, Calibration, FramePreprocessor, Grid
+from occ_core.errors import InputError
 from occ_core.taxonomy import IGNORE, points_from_raw
 from occ_data.kitti import DataError, Sequence, read_classes
 
@@ -242,7 +243,7 @@ def voxel_labels_on(grid: Grid, frame: Frame) -> np.ndarray:
     own = getattr(frame.sequence, "grid", KITTI_GRID)
     factor = max(round(grid.voxel_size / own.voxel_size), 1)
     if any(n % factor for n in own.shape) or own.coarsen(factor) != grid:
-        raise ValueError(
+        raise InputError(
             f"grid: the voxel labels of {frame.sequence.name} are for {own} or a coarser form of it, not for {grid}"
         )
     labels = frame.sequence.voxel_labels(frame.id)

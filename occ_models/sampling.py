@@ -6,19 +6,21 @@ from typing import NamedTuple
 import numpy as np
 from torch.utils.data import Sampler
 
+from occ_core.errors import InputError
+
 
 def labelled_frames(count: int, share: float, seed: int = 0) -> np.ndarray:
     """Interval sampling (OccLE section 4.1.1): which of `count` frames in a row keep their labels, (count,) bool.
 
     The seed moves the first of them within its interval. A share of 0 keeps none on purpose; one that is meant to keep
-    some and does not is a ValueError.
+    some and does not is an InputError.
     """
     if not 0 <= share <= 1:
-        raise ValueError(f"label share: expected a number from 0 to 1, got {share}")
+        raise InputError(f"label share: expected a number from 0 to 1, got {share}")
     kept = np.zeros(count, bool)
     number = round(share * count)
     if share > 0 and not number:
-        raise ValueError(f"label share: {share} of {count} frames selects none; expected at least {1 / count:.2g}")
+        raise InputError(f"label share: {share} of {count} frames selects none; expected at least {1 / count:.2g}")
     offset = np.random.default_rng(seed).random()
     kept[((np.arange(number) + offset) * count / max(number, 1)).astype(int)] = True
     return kept

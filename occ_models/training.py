@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
 from occ_core import CompletionMetrics
+from occ_core.errors import ReportedError
 from occ_core.files import replacing
 from occ_data.kitti import DataError
 
@@ -32,8 +33,10 @@ logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
 
 
-class NotFinite(ArithmeticError):
+class NotFinite(ReportedError, ArithmeticError):
     """A loss or gradient that is not a number; names the step, the losses and the frames of the batch."""
+
+    exit_code = 3
 
 
 class Task(lightning.LightningModule):

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from occ_core import CLASS_NAMES
+from occ_core.errors import InputError
 
 
-class ParameterError(ValueError):
+class ParameterError(InputError):
     """A parameter that cannot be used; the message names it and what was expected."""
 
 

@@ -16,6 +16,8 @@ from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 
+from occ_core.errors import InputError
+
 _LATE = 0.05
 _LEAD = 0.3  # the first messages are read from disk before the clock starts
 _CLOCK_PERIOD = 0.01
@@ -51,9 +53,9 @@ class PlayOptions:
 
     def __post_init__(self):
         if not self.rate > 0:
-            raise ValueError(f"rate: expected a positive number, got {self.rate:g}")
+            raise InputError(f"rate: expected a positive number, got {self.rate:g}")
         if self.loops < 0:
-            raise ValueError(f"loop: expected the number of times to play, or 0 for no end; got {self.loops}")
+            raise InputError(f"loop: expected the number of times to play, or 0 for no end; got {self.loops}")
 
 
 class NobodyListens(RuntimeError):

@@ -5,6 +5,8 @@ from typing import Protocol
 
 import numpy as np
 
+from occ_core.errors import ReportedError
+
 from .bundle import Bundle
 from .manifest import BundleError, TensorSpec
 
@@ -12,8 +14,10 @@ BACKENDS = ("auto", "tensorrt", "openvino", "onnxruntime", "fake")
 PRECISIONS = ("auto", "f32", "bf16", "f16", "int8")
 
 
-class BackendError(RuntimeError):
+class BackendError(ReportedError, RuntimeError):
     """A backend that cannot run here; the message says what is missing."""
+
+    exit_code = 2
 
 
 class Backend(Protocol):

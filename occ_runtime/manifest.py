@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from occ_core import CLASS_NAMES, Grid, PreprocessConfig, VoxelizerConfig
+from occ_core.errors import InputError
 from occ_core.voxelizer import POINT_FEATURES
 
 FORMAT_VERSION = 1
@@ -15,7 +16,7 @@ MODELS = {"f32": "model.onnx", "f16": "model.f16.onnx", "int8": "model.int8.onnx
 """ONNX files by the precision of what is inside; a bundle holds the f32 one and may hold the others."""
 
 
-class BundleError(ValueError):
+class BundleError(InputError):
     """A bundle that must not be run; the message names the file or key and what was expected."""
 
 

@@ -14,6 +14,8 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from ..arguments import add_traceback
+
 _COLUMNS = ("bundle", "precision", "gpu", "capability", "tensorrt", "onnx", "MiB", "built in", "created", "flags")
 
 
@@ -26,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("clean", "remove all engines and say which"),
     ):
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        add_traceback(action)
         action.add_argument("--engine-cache", default="", metavar="DIR", help="folder of built engines")
         if name in ("build", "verify"):
             action.add_argument("--bundle", default="occle-nano", help="a folder or a name (default occle-nano)")

@@ -1,45 +1,38 @@
-"""The verbs of `occ-train` that make bundles."""
+"""Write a trained network as an engine bundle.
+
+examples:
+  occ-train export out/nano engines/occle-nano --golden-sequence DATA/sequences/07 --frame 000000 \\
+      --data 'SemanticKITTI 00 01 02' 'synthetic drives' --license CC-BY-NC-SA-4.0
+
+Refused where ONNX Runtime or OpenVINO disagree with torch."""
 
 import argparse
 import json
-import os
-import sys
-from dataclasses import asdict
 from pathlib import Path
 
-from occ_core import CalibrationError
-from occ_models.config import ConfigError
-from occ_runtime import BackendError, Bundle, BundleError, find_bundle
 
-ERRORS = (BackendError, BundleError, CalibrationError, ConfigError, OSError, ValueError)
-"""What bad input raises: one line each."""
-
-
-def add_export_arguments(p: argparse.ArgumentParser) -> None:
-    """For the parser of `export`."""
-    p.description = "Checkpoint to engine bundle; refuses where ONNX Runtime or OpenVINO disagree with torch."
-    p.epilog = (
-        "example: occ-train export out/nano engines/occle-nano --golden-sequence DATA/sequences/07 "
-        "--frame 000000 --data 'SemanticKITTI 00 01 02' 'synthetic drives' --license CC-BY-NC-SA-4.0"
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "checkpoint", type=Path, help="folder with model.safetensors and config.yaml (and training.yaml)"
     )
-    p.add_argument("checkpoint", type=Path, help="folder with model.safetensors and config.yaml (and training.yaml)")
-    p.add_argument("bundle", type=Path, help="folder to write; an older bundle there is replaced")
-    p.add_argument("--golden-sequence", type=Path, required=True, help="KITTI sequence folder of the golden frame")
-    p.add_argument("--frame", help="golden frame's id (default: the first)")
-    p.add_argument("--data", nargs="+", required=True, help="what the weights were trained on, one phrase a data set")
-    p.add_argument("--license", required=True, help="SPDX name of the weights' licence")
-    p.add_argument("--name", help="bundle's name (default: the folder's)")
-    p.add_argument("--version", default="1", help="version of the weights (default: %(default)s)")
-    p.add_argument("--metrics", type=Path, help="JSON file: figures under the name of their data set")
-    p.set_defaults(run=_bundle)
+    parser.add_argument("bundle", type=Path, help="folder to write; an older bundle there is replaced")
+    parser.add_argument("--golden-sequence", type=Path, required=True, help="KITTI sequence folder of the golden frame")
+    parser.add_argument("--frame", help="golden frame's id (default: the first)")
+    parser.add_argument(
+        "--data", nargs="+", required=True, help="what the weights were trained on, one phrase a data set"
+    )
+    parser.add_argument("--license", required=True, help="SPDX name of the weights' licence")
+    parser.add_argument("--name", help="bundle's name (default: the folder's)")
+    parser.add_argument("--version", default="1", help="version of the weights (default: %(default)s)")
+    parser.add_argument("--metrics", type=Path, help="JSON file: figures under the name of their data set")
 
 
-def _bundle(arguments: argparse.Namespace) -> int:
+def command(arguments: argparse.Namespace) -> int:
     from export.bundle import export_bundle, golden_inputs, training_recipe
     from occ_data.kitti import Sequence
     from occ_models.checkpoint import load_checkpoint
 
-    metrics = json.loads(arguments.metrics.read_text(encoding="utf-8")) if arguments.metrics else {}
+    metrics = _read_metrics(arguments.metrics) if arguments.metrics else {}
     model = load_checkpoint(arguments.checkpoint).eval()
     sequence = Sequence(arguments.golden_sequence)
     frame = arguments.frame or sequence.frames[0]
@@ -60,35 +53,13 @@ def _bundle(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def add_precision_arguments(p: argparse.ArgumentParser) -> None:
-    """For the parser of `precision`."""
-    p.description = (
-        "Make the f16 and int8 models of a bundle, measure what each costs in quality, and put those into the bundle "
-        "that cost at most a point of mIoU. Exit code 1 where one was refused."
-    )
-    p.epilog = (
-        "example: occ-train precision engines/occle-nano --calibration DATA/sequences/0[0-5] "
-        "--evaluate DATA/sequences/08 --json out/precision.json"
-    )
-    p.add_argument("bundle", help="folder of the bundle, or the name of one in engines/")
-    p.add_argument("--calibration", nargs="+", required=True, metavar="SEQ", help="sequence folders for int8's ranges")
-    p.add_argument("--evaluate", nargs="+", required=True, metavar="SEQ", help="sequence folders with voxels/*.label")
-    p.add_argument("--json", type=Path, metavar="FILE", help="write the table there too")
-    p.set_defaults(run=_precision)
+def _read_metrics(path: Path) -> dict:
+    from ..errors import CommandError
 
-
-def _precision(arguments: argparse.Namespace) -> int:
-    from export.precision import add_precisions, table_text
-
-    bundle = Bundle.load(find_bundle(arguments.bundle))
-    table, refused = add_precisions(bundle, arguments.calibration, arguments.evaluate, progress=True)
-    print(table_text(table))
-    if arguments.json:
-        part = arguments.json.with_name(f"{arguments.json.name}.tmp")
-        content = {"bundle": bundle.name, "precisions": [asdict(row) for row in table], "refused": refused}
-        part.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        os.replace(part, arguments.json)
-    for precision, reason in refused.items():
-        print(f"occ-train precision: {precision} is not shipped: {reason}", file=sys.stderr)
-    print(f"{bundle.path}: {', '.join(Bundle.load(bundle.path).precisions)}")
-    return 1 if refused else 0
+    try:
+        metrics = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise CommandError(f"--metrics {path}: not JSON: {error}") from None
+    if not isinstance(metrics, dict):
+        raise CommandError(f"--metrics {path}: expected an object, figures under the name of their data set")
+    return metrics

@@ -1,4 +1,16 @@
-"""`occ-data pseudo-labels`: its arguments and what it prints."""
+"""Make class maps of the camera images with segmenters and rules.
+
+examples:
+  occ-data pseudo-labels ~/kitti/dataset --segmenter files --maps ~/mseg --sequences 00 01
+  occ-data pseudo-labels ~/kitti/dataset --segmenter transformers --device cuda --overlays 500 \\
+      --model facebook/mask2former-swin-large-mapillary-vistas-semantic
+  occ-data pseudo-labels data/synthetic --segmenter synthetic --table none --output data/unaligned
+
+Writes pseudo_labels/NNNNNN.png (8 bit: 1..19, 255 unknown). A run that was stopped continues where it was.
+--segmenter files          MAPS/sequences/SS/mseg/NNNNNN.png (MSeg ids), masks/PROMPT/NNNNNN.png (score * 255);
+                           or mseg/NNNNNN.npz: ids; a prompt's 'mask PROMPT' (n, H, W), 'score PROMPT' (n,)
+--segmenter transformers   a semantic segmenter, and Grounding DINO + Segment Anything for the table's prompts
+--segmenter synthetic      exact labels of a synthetic drive (occ-data synth --pixel-labels) with typical errors"""
 
 import argparse
 import sys
@@ -7,21 +19,6 @@ from pathlib import Path
 from occ_data.kitti import DataError, Sequence, read_classes, sequences
 from occ_data.pseudo_labels.rules import TABLES, Aligner, Table, load_table
 from occ_data.pseudo_labels.segmenters import FileSegmenter, Segmenter
-
-DESCRIPTION = (
-    "Class maps of the camera images by segmenters and rules.\n\n"
-    "Writes pseudo_labels/NNNNNN.png (8 bit: 1..19, 255 unknown). A run that was stopped goes on where it was.\n"
-    "--segmenter files          MAPS/sequences/SS/mseg/NNNNNN.png (MSeg ids), masks/PROMPT/NNNNNN.png (score * 255);\n"
-    "                           or mseg/NNNNNN.npz: ids; a prompt's 'mask PROMPT' (n, H, W), 'score PROMPT' (n,)\n"
-    "--segmenter transformers   a semantic segmenter, and Grounding DINO + Segment Anything for the table's prompts\n"
-    "--segmenter synthetic      exact labels of a synthetic drive (occ-data synth --pixel-labels) with typical faults"
-)
-EXAMPLES = (
-    "  occ-data pseudo-labels ~/kitti/dataset --segmenter files --maps ~/mseg --sequences 00 01\n"
-    "  occ-data pseudo-labels ~/kitti/dataset --segmenter transformers --device cuda --overlays 500 \\\n"
-    "      --model facebook/mask2former-swin-large-mapillary-vistas-semantic\n"
-    "  occ-data pseudo-labels data/synthetic --segmenter synthetic --table none --output data/unaligned\n"
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

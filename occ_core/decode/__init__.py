@@ -1,5 +1,36 @@
 """ROS messages -> arrays, for live messages and bags alike: any object with the message's fields will do."""
 
+from ..errors import InputError
 
-class MessageError(ValueError):
-    """A message that cannot be used; the text names the field, what it held and what was expected."""
+
+class MessageError(InputError):
+    """A message that cannot be used; the text names the field, what it held and what was expected.
+
+    source : which of the node's inputs the message came in on
+    """
+
+    source: str
+
+
+class ImageError(MessageError):
+    """An Image or CompressedImage that cannot be used."""
+
+    source = "image"
+
+
+class CloudError(MessageError):
+    """A PointCloud2 that cannot be used."""
+
+    source = "points"
+
+
+class CameraInfoError(MessageError):
+    """A CameraInfo that cannot be used."""
+
+    source = "camera_info"
+
+
+class TransformError(MessageError):
+    """A Transform that cannot be used."""
+
+    source = "tf"

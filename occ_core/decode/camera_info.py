@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..calibration import Calibration, CalibrationError
-from . import MessageError
+from . import CameraInfoError
 
 
 class Intrinsics(NamedTuple):
@@ -23,11 +23,11 @@ class Intrinsics(NamedTuple):
 
 
 def decode_camera_info(message) -> Intrinsics:
-    """Raises MessageError for an uncalibrated camera (focal length zero) or an empty image size."""
+    """Raises CameraInfoError for an uncalibrated camera (focal length zero) or an empty image size."""
     P, K = (np.asarray(values, np.float64) for values in (message.p, message.k))
     try:
         checked = Calibration.from_camera_info(message.width, message.height, K, P, np.eye(4))
     except CalibrationError as error:
-        raise MessageError(f"camera_info: {error}") from None
+        raise CameraInfoError(f"camera_info: {error}") from None
     distorted = bool(np.any(np.asarray(message.d)))
     return Intrinsics(tuple(checked.P[:, :3].reshape(-1)), checked.image_size, distorted)

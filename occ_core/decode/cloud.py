@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import MessageError
+from . import CloudError
 
 INTENSITY_NAMES = ("intensity", "i", "reflectivity", "remission")
 # sensor_msgs/PointField datatypes
@@ -23,21 +23,21 @@ class Cloud(NamedTuple):
 def decode_cloud(message) -> Cloud:
     """Any layout with x, y and z of float32 or float64; organised or not, padded, either byte order.
 
-    Intensity is 0 where no field is called one of INTENSITY_NAMES. Raises MessageError.
+    Intensity is 0 where no field is called one of INTENSITY_NAMES. Raises CloudError.
     """
     fields = {field.name: field for field in reversed(message.fields)}
     for axis in "xyz":
         if axis not in fields:
             found = ", ".join(field.name for field in message.fields) or "none"
-            raise MessageError(f"points: no field {axis!r}; expected x, y and z, found {found}")
+            raise CloudError(f"points: no field {axis!r}; expected x, y and z, found {found}")
         if fields[axis].datatype not in (7, 8):
             kind = _DATATYPES.get(fields[axis].datatype, fields[axis].datatype)
-            raise MessageError(f"points: field {axis!r} is of type {kind}; expected float32 or float64")
+            raise CloudError(f"points: field {axis!r} is of type {kind}; expected float32 or float64")
     if not message.width * message.height:
-        raise MessageError(f"points: cloud holds no points ({message.width}x{message.height})")
+        raise CloudError(f"points: cloud holds no points ({message.width}x{message.height})")
     intensity = next((fields[name] for name in INTENSITY_NAMES if name in fields), None)
     if intensity is not None and intensity.datatype not in _DATATYPES:
-        raise MessageError(f"points: field {intensity.name!r} is of unknown type {intensity.datatype}")
+        raise CloudError(f"points: field {intensity.name!r} is of unknown type {intensity.datatype}")
     used = [fields[axis] for axis in "xyz"] + ([intensity] if intensity is not None else [])
     _check_layout(message, used)
 
@@ -49,7 +49,7 @@ def decode_cloud(message) -> Cloud:
         points[:, 3] = _unit_intensity(points[:, 3], _DATATYPES[intensity.datatype])
     kept = points if np.isfinite(points).all() else points[np.isfinite(points[:, :3]).all(1)]
     if not len(kept):
-        raise MessageError(f"points: cloud holds no finite point ({len(points)} are NaN or infinite)")
+        raise CloudError(f"points: cloud holds no finite point ({len(points)} are NaN or infinite)")
     return Cloud(kept, len(points) - len(kept))
 
 
@@ -59,16 +59,16 @@ def _check_layout(message, used) -> None:
         end = field.offset + np.dtype(_DATATYPES[field.datatype]).itemsize
         if end > message.point_step:
             ends = f"field {field.name!r} ends at byte {end}"
-            raise MessageError(f"points: point_step {message.point_step} is too small; {ends}")
+            raise CloudError(f"points: point_step {message.point_step} is too small; {ends}")
     row = message.width * message.point_step
     if message.height > 1 and message.row_step < row:
-        raise MessageError(
+        raise CloudError(
             f"points: row_step {message.row_step} is too small; "
             f"{message.width} points of {message.point_step} bytes take {row}"
         )
     needed = (message.height - 1) * message.row_step + row
     if len(message.data) < needed:
-        raise MessageError(
+        raise CloudError(
             f"points: data holds {len(message.data)} bytes; "
             f"{message.height}x{message.width} points of {message.point_step} bytes need {needed}"
         )

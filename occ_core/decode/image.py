@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from . import MessageError
+from . import ImageError
 
 _LAYOUTS = {
     "rgb": (3, None), "bgr": (3, cv2.COLOR_BGR2RGB), "rgba": (4, cv2.COLOR_RGBA2RGB), "bgra": (4, cv2.COLOR_BGRA2RGB),
@@ -24,21 +24,21 @@ ENCODINGS = {
 
 
 def decode_image(message) -> np.ndarray:
-    """sensor_msgs/Image -> (H, W, 3) uint8 RGB, contiguous. Raises MessageError."""
+    """sensor_msgs/Image -> (H, W, 3) uint8 RGB, contiguous. Raises ImageError."""
     if message.encoding not in ENCODINGS:
         known = "rgb, bgr, rgba, bgra, mono and bayer of 8 or 16 bits"
-        raise MessageError(f"image: encoding {message.encoding!r} is not supported; expected {known}")
+        raise ImageError(f"image: encoding {message.encoding!r} is not supported; expected {known}")
     channels, size, conversion = ENCODINGS[message.encoding]
     height, width, step = message.height, message.width, message.step
     if not (height and width):
-        raise MessageError(f"image: empty ({width}x{height})")
+        raise ImageError(f"image: empty ({width}x{height})")
     row = width * channels * size
     if step < row:
-        raise MessageError(f"image: step {step} is too small; {width} pixels of {message.encoding} take {row} bytes")
+        raise ImageError(f"image: step {step} is too small; {width} pixels of {message.encoding} take {row} bytes")
     needed = step * (height - 1) + row
     data = np.frombuffer(message.data, np.uint8)
     if len(data) < needed:
-        raise MessageError(f"image: data holds {len(data)} bytes, {height} rows of step {step} need {needed}")
+        raise ImageError(f"image: data holds {len(data)} bytes, {height} rows of step {step} need {needed}")
     # Of 16-bit samples only the high byte is looked at, wherever the byte order put it.
     high = size - 1 if size == 2 and not message.is_bigendian else 0
     pixels = np.ndarray((height, width, channels), np.uint8, data, offset=high, strides=(step, channels * size, size))
@@ -48,13 +48,13 @@ def decode_image(message) -> np.ndarray:
 
 
 def decode_compressed_image(message) -> np.ndarray:
-    """sensor_msgs/CompressedImage (JPEG, PNG) -> (H, W, 3) uint8 RGB, contiguous. Raises MessageError."""
+    """sensor_msgs/CompressedImage (JPEG, PNG) -> (H, W, 3) uint8 RGB, contiguous. Raises ImageError."""
     data = np.frombuffer(message.data, np.uint8)
     if not len(data):
-        raise MessageError("image: empty (compressed data of 0 bytes)")
+        raise ImageError("image: empty (compressed data of 0 bytes)")
     # EXIF orientation is ignored: CameraInfo speaks of the sensor's own rows and columns.
     image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         what = f"{len(data)} bytes of format {message.format!r}"
-        raise MessageError(f"image: {what} cannot be decoded; expected JPEG or PNG")
+        raise ImageError(f"image: {what} cannot be decoded; expected JPEG or PNG")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -8,16 +8,16 @@ import yaml
 
 from ..calibration import Calibration, CalibrationError, read_kitti_calib
 from ..transforms import matrix_of
-from . import MessageError
+from . import TransformError
 
 
 def matrix_from_transform(transform) -> np.ndarray:
-    """geometry_msgs/Transform -> (4, 4) T_parent_child. Raises MessageError for a quaternion that is no rotation."""
+    """geometry_msgs/Transform -> (4, 4) T_parent_child. Raises TransformError for a quaternion that is no rotation."""
     t, q = transform.translation, transform.rotation
     quaternion = np.array([q.x, q.y, q.z, q.w])
     norm = np.linalg.norm(quaternion)
     if not (np.isfinite([t.x, t.y, t.z]).all() and abs(norm - 1) < 0.01):
-        raise MessageError(f"tf: expected a finite translation and a unit quaternion, got norm {norm:g}")
+        raise TransformError(f"tf: expected a finite translation and a unit quaternion, got norm {norm:g}")
     return matrix_of((t.x, t.y, t.z), quaternion)
 
 

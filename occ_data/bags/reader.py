@@ -9,8 +9,10 @@ from rosbags.rosbag1 import Reader as Reader1
 from rosbags.rosbag2 import Reader as Reader2
 from rosbags.typesys import Stores, get_typestore
 
+from occ_core.errors import InputError
 
-class BagError(ValueError):
+
+class BagError(InputError):
     """A bag that cannot be used; the message names it, what was found and what was expected."""
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from occ_core.errors import InputError
 from occ_core.taxonomy import points_from_raw
 
 from ..kitti import SequenceWriter, write_png
@@ -128,9 +129,9 @@ def generate(
     """
     for label, value, least in (("frames", frames, 1), ("voxels_every", voxels_every, 0), ("processes", processes, 1)):
         if value < least:
-            raise ValueError(f"{label}: expected at least {least}, got {value}")
+            raise InputError(f"{label}: expected at least {least}, got {value}")
     if not 0 < step <= 20:
-        raise ValueError(f"step: expected metres in (0, 20], got {step}")
+        raise InputError(f"step: expected metres in (0, 20], got {step}")
     drive = Drive(seed, frames, step)
     writer = SequenceWriter(output, name)
     writer.write_calibration(drive.rig.projections, drive.rig.Tr)

@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from occ_core.errors import InputError
+
 from .deformable import deformable_attention
 
 
@@ -73,7 +75,7 @@ class DCNv3(nn.Module):
     def __init__(self, channels: int, groups: int, offset_scale: float = 1.0):
         super().__init__()
         if channels % groups:
-            raise ValueError(f"DCNv3: {groups} groups do not divide {channels} channels")
+            raise InputError(f"DCNv3: {groups} groups do not divide {channels} channels")
         self.groups, self.offset_scale = groups, offset_scale
         self.dw_conv = nn.Sequential(
             nn.Conv2d(channels, channels, 3, 1, 1, groups=channels),

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from occ_core.errors import InputError
+
 
 def ssd_ref(x: Tensor, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """The recurrence h_t = exp(a_t) h_{t-1} + x_t b_t^T, y_t = h_t c_t, step by step.
@@ -77,7 +79,7 @@ class Mamba2(nn.Module):
         self.inner, self.state, self.chunk = expand * channels, state, chunk
         self.scan = scan  # `occ_models.kernels` puts mamba_ssm's in its place
         if self.inner % head:
-            raise ValueError(f"Mamba2: head width {head} does not divide the inner width {self.inner}")
+            raise InputError(f"Mamba2: head width {head} does not divide the inner width {self.inner}")
         self.heads = self.inner // head
         self.in_proj = nn.Linear(channels, 2 * self.inner + 2 * state + self.heads, bias=False)
         self.conv = nn.Conv1d(self.inner + 2 * state, self.inner + 2 * state, 4, groups=self.inner + 2 * state)

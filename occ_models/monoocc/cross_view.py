@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from occ_core.errors import InputError
+
 
 class CrossViewTransformer(nn.Module):
     """Features (B, V, C, h, w) of V views in temporal order -> the same shape; a single view is returned unchanged."""
@@ -23,7 +25,7 @@ class CrossViewTransformer(nn.Module):
     def __init__(self, channels: int, blocks: int = 6):
         super().__init__()
         if channels % 4:
-            raise ValueError(f"CrossViewTransformer: {channels} channels; expected a multiple of 4")
+            raise InputError(f"CrossViewTransformer: {channels} channels; expected a multiple of 4")
         self.blocks = nn.ModuleList(CrossViewBlock(channels) for _ in range(blocks))
 
     def forward(self, features: Tensor) -> Tensor:

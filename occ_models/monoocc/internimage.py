@@ -10,6 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from occ_core.errors import InputError
+
 from ..layers.dcnv3 import DCNv3, Permute
 
 
@@ -182,7 +184,7 @@ def load_public(model: nn.Module, path: str | Path) -> LoadReport:
     """Load what fits from a public checkpoint (.pth or .safetensors) and say what did not.
 
     Reads the tensors alone, at the top of the file or under "state_dict" or "model", with the names that training
-    wrappers put in front taken off. Raises ValueError where the file cannot be read so, or nothing in it fits.
+    wrappers put in front taken off. Raises InputError where the file cannot be read so, or nothing in it fits.
     """
     values = _read(Path(path))
     values = next((values[key] for key in ("state_dict", "model") if isinstance(values.get(key), dict)), values)
@@ -192,7 +194,7 @@ def load_public(model: nn.Module, path: str | Path) -> LoadReport:
     fitting = {name: found[name] for name in known if found[name].shape == own[name].shape}
     if not fitting:
         names = _listed(list(found), 3)
-        raise ValueError(f"{path}: nothing in it fits {type(model).__name__}; it holds {names}, not {next(iter(own))}")
+        raise InputError(f"{path}: nothing in it fits {type(model).__name__}; it holds {names}, not {next(iter(own))}")
     model.load_state_dict(fitting, strict=False)
     return LoadReport(
         loaded=list(fitting),
@@ -211,18 +213,18 @@ def _read(path: Path) -> dict:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise ValueError(f"{path}: not a safetensors file: {error}") from None
+            raise InputError(f"{path}: not a safetensors file: {error}") from None
     try:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
     except Exception as error:  # torch raises many kinds, and the unpickler's own among them
-        raise ValueError(
+        raise InputError(
             f"{path}: damaged, or needs code to be read, which is never run; save its tensors as .safetensors "
             f"({str(error).partition(chr(10))[0]})"
         ) from None
     if not isinstance(values, dict):
-        raise ValueError(f"{path}: expected a dictionary of tensors, got {type(values).__name__}")
+        raise InputError(f"{path}: expected a dictionary of tensors, got {type(values).__name__}")
     return values
 
 

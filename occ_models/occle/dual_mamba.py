@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from occ_core.errors import InputError
+
 from ..layers.conv import conv_bn_relu, grid_from_heights, heights_as_channels, upsample_to
 from ..layers.hilbert import hilbert_order
 from ..layers.ssd import Mamba2
@@ -81,9 +83,9 @@ class DualMambaFusion(nn.Module):
         super().__init__()
         levels = len(config.encoder)
         if len(config.decoder) != levels or config.encoder[-1] == "none" or levels < 1:
-            raise ValueError("fusion: encoder and decoder must name a block for the same levels, the coarsest included")
+            raise InputError("fusion: encoder and decoder must name a block for the same levels, the coarsest included")
         if any(n % (1 << (levels - 1)) for n in shape):
-            raise ValueError(f"fusion: a grid of {shape} cannot be halved {levels - 1} times")
+            raise InputError(f"fusion: a grid of {shape} cannot be halved {levels - 1} times")
         shapes = [tuple(n >> level for n in shape) for level in range(levels)]
 
         def blocks(kinds):
@@ -93,7 +95,7 @@ class DualMambaFusion(nn.Module):
             }
             unknown = set(kinds) - {*made, "none"}
             if unknown:
-                raise ValueError(f"fusion: unknown block {unknown.pop()!r}; known are mamba, local, none")
+                raise InputError(f"fusion: unknown block {unknown.pop()!r}; known are mamba, local, none")
             return nn.ModuleList(
                 made[k](s) if k != "none" else PassThrough() for k, s in zip(kinds, shapes, strict=True)
             )

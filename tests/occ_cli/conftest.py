@@ -14,6 +14,8 @@ from occ_data.kitti import Sequence, SequenceWriter
 from occ_runtime import Bundle
 from occ_runtime.fake_backend import write_fake_bundle
 
+from ..occ_models.conftest import sequence  # noqa: F401  the drive that trainings are tested with
+
 FRAMES = 15
 BUILDING = 50
 K = np.array([[60.0, 0, 48], [0, 60, 16], [0, 0, 1]])

@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from occ_core.decode import MessageError
+from occ_core.decode import CameraInfoError
 from occ_core.decode.camera_info import decode_camera_info
 
 K = (60.0, 0.0, 48.0, 0.0, 60.0, 16.0, 0.0, 0.0, 1.0)
@@ -38,5 +38,5 @@ def test_distortion_is_noticed(d, distorted):
     ],
 )
 def test_refusals(changes, text):
-    with pytest.raises(MessageError, match=text):
+    with pytest.raises(CameraInfoError, match=text):
         decode_camera_info(info(**changes))

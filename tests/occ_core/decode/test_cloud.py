@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from occ_core.decode import MessageError
+from occ_core.decode import CloudError
 from occ_core.decode.cloud import decode_cloud
 
 CODES = {"i1": 1, "u1": 2, "i2": 3, "u2": 4, "i4": 5, "u4": 6, "f4": 7, "f8": 8}
@@ -113,7 +113,7 @@ def _changed(**changes):
     ],
 )
 def test_refusals(built, text):
-    with pytest.raises(MessageError, match=f"^points: .*{text}"):
+    with pytest.raises(CloudError, match=f"^points: .*{text}"):
         decode_cloud(built)
 
 
@@ -128,5 +128,5 @@ def test_any_header_is_decoded_or_refused(width, height, point_step, row_step, o
         width=width, height=height, point_step=point_step, row_step=row_step, fields=fields, is_bigendian=False,
         data=bytes(length),
     )  # fmt: skip
-    with contextlib.suppress(MessageError):
+    with contextlib.suppress(CloudError):
         assert decode_cloud(built).points.shape == (width * height, 4)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from occ_core.decode import MessageError
+from occ_core.decode import ImageError
 from occ_core.decode.image import ENCODINGS, decode_compressed_image, decode_image
 
 # Smooth, so that an interpolated Bayer picture comes out close to it.
@@ -93,13 +93,13 @@ def test_compressed(extension):
     ],
 )
 def test_refusals(changes, text):
-    with pytest.raises(MessageError, match=text):
+    with pytest.raises(ImageError, match=text):
         decode_image(SimpleNamespace(**vars(message(COLOR, "rgb8")) | changes))
 
 
 @pytest.mark.parametrize("data", [b"", b"no picture at all"])
 def test_compressed_refusals(data):
-    with pytest.raises(MessageError, match=r"^image: "):
+    with pytest.raises(ImageError, match=r"^image: "):
         decode_compressed_image(SimpleNamespace(format="jpeg", data=data))
 
 
@@ -115,6 +115,6 @@ def test_any_header_is_decoded_or_refused(encoding, height, width, step, length,
     )
     try:
         image = decode_image(built)
-    except MessageError:
+    except ImageError:
         return
     assert image.shape == (height, width, 3) and not image.any()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occ_core import CalibrationError
-from occ_core.decode import MessageError
+from occ_core.decode import TransformError
 from occ_core.decode.transforms import matrix_from_transform, read_calibration_file
 from occ_core.transforms import TransformTree
 
@@ -32,7 +32,7 @@ def test_quaternion_turns_vectors_as_its_definition_says(quaternion):
 
 @pytest.mark.parametrize("quaternion", [(0, 0, 0, 0), (0, 0, 0, 2), (np.nan, 0, 0, 1)])
 def test_no_rotation(quaternion):
-    with pytest.raises(MessageError, match="tf: expected a finite translation and a unit quaternion"):
+    with pytest.raises(TransformError, match="tf: expected a finite translation and a unit quaternion"):
         matrix_from_transform(transform(quaternion))
 
 
