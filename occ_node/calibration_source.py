@@ -3,8 +3,8 @@
 import numpy as np
 
 from occ_core import Calibration
+from occ_core.calibration_file import RigCalibration
 from occ_core.decode.camera_info import Intrinsics
-from occ_core.decode.transforms import RigCalibration
 from occ_core.transforms import TransformTree
 
 

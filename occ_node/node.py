@@ -21,11 +21,12 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from occ_core import Calibration, CalibrationError, image_doubts
+from occ_core.calibration_file import read_calibration_file
 from occ_core.decode import MessageError
 from occ_core.decode.camera_info import decode_camera_info
 from occ_core.decode.cloud import decode_cloud
 from occ_core.decode.image import decode_compressed_image, decode_image
-from occ_core.decode.transforms import matrix_from_transform, read_calibration_file
+from occ_core.decode.transforms import matrix_from_transform
 from occ_runtime import BackendError, Bundle, BundleError, Predictor, Profiler, find_bundle, load_backend
 
 from .calibration_source import CalibrationSource, NoCalibration
