@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 from occ_core import IGNORE, KITTI_GRID, Calibration, Grid  # noqa: E402
+from occ_core.labels import downscale_labels  # noqa: E402
 from occ_core.lifting import lifting_table  # noqa: E402
 from occ_data.kitti import DataError, Sequence, write_png  # noqa: E402
 from occ_models.augmentation import LEVELS, AugmentationConfig, transform_labels  # noqa: E402
@@ -23,7 +24,7 @@ from occ_models.data import (  # noqa: E402
     resized,
 )
 from occ_models.occle.config import OccLEConfig  # noqa: E402
-from occ_models.targets import CERTAIN, downscale_labels  # noqa: E402
+from occ_models.targets import CERTAIN  # noqa: E402
 
 from .conftest import P2, PICO, ROAD, TR, UNKNOWN, WALL  # noqa: E402
 
