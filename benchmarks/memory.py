@@ -17,7 +17,7 @@ from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import UInt8MultiArray
 from visualization_msgs.msg import MarkerArray
 
-from occ_data.bags import sequence_to_bag
+from occ_data.bags import write_bag
 from occ_data.kitti import Sequence
 from occ_data.synthetic import generate
 
@@ -42,7 +42,7 @@ def measure(options: Options) -> dict:
         print(f"making a drive of {drive} frames, then playing it {loops} times at 10 Hz", flush=True)
         sequence = Sequence(generate(folder, "90", drive, seed=1, voxels_every=0, progress=False))
         bag = Path(folder) / "drive"
-        sequence_to_bag(sequence, bag)
+        write_bag(sequence, bag)
         topics = [part for pair in TOPICS.items() for part in pair]
         calibration = str(sequence.path / "calib.txt")
         run = [*COMMAND, "run", "--loopback", "--bundle", options.bundle, "--calibration", calibration, *topics]

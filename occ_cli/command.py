@@ -85,7 +85,7 @@ def _report(error: Exception) -> tuple[str | None, int]:
     if isinstance(error, ReportedError):
         return " ".join(str(error).split()), error.exit_code
     if isinstance(error, OSError):
-        return " ".join(str(error).split()), InputError.exit_code
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error), InputError.exit_code
     if isinstance(error, ModuleNotFoundError) and error.name and (package := error.name.partition(".")[0]) in _EXTRAS:
         return f"needs {package}; install it with: pip install 'occ_node[{_EXTRAS[package]}]'", InputError.exit_code
     return None, 1

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
@@ -25,7 +24,7 @@ class Calibration:
     ----------
     P : (3, 4) projection of rectified camera coordinates (x right, y down, z forward, metres) to pixels
     T_cam_lidar : (4, 4) LiDAR frame -> camera frame
-    image_size : (width, height) in pixels of the images that P speaks of
+    image_size : (width, height) in pixels of the images that P is for
     """
 
     P: np.ndarray
@@ -77,15 +76,6 @@ class Calibration:
             return np.all((uv >= 0) & (uv < self.image_size), axis=-1)
 
     @classmethod
-    def from_kitti(cls, path: str | Path, image_size: Sequence[int], camera: int = 2) -> "Calibration":
-        """Read an odometry `calib.txt` (rows P0..P3 and Tr, velodyne -> rectified camera 0)."""
-        rows = read_kitti_calib(path)
-        for name in (f"P{camera}", "Tr"):
-            if name not in rows:
-                raise CalibrationError(f"{path}: no row {name!r}; expected P0..P3 and Tr")
-        return cls(rows[f"P{camera}"], np.vstack([rows["Tr"], (0, 0, 0, 1)]), tuple(image_size))
-
-    @classmethod
     def from_camera_info(
         cls, width: int, height: int, K: Sequence[float], P: Sequence[float], T_cam_lidar: np.ndarray
     ) -> "Calibration":
@@ -98,21 +88,3 @@ class Calibration:
         if intrinsics[0, 0] == 0:
             intrinsics = np.asarray(K, np.float64).reshape(3, 3)
         return cls(np.hstack([intrinsics, np.zeros((3, 1))]), T_cam_lidar, (int(width), int(height)))
-
-
-def read_kitti_calib(path: str | Path) -> dict[str, np.ndarray]:
-    """All rows of a KITTI `calib.txt` by name, (3, 4) each."""
-    rows = {}
-    try:
-        lines = Path(path).read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path}: cannot be read: {error}") from None
-    for line in lines:
-        name, _, values = line.partition(":")
-        if not values.strip():
-            continue
-        try:
-            rows[name.strip()] = np.array(values.split(), np.float64).reshape(3, 4)
-        except ValueError:
-            raise CalibrationError(f"{path}: row {name!r}: expected 12 numbers") from None
-    return rows

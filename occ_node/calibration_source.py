@@ -3,9 +3,10 @@
 import numpy as np
 
 from occ_core import Calibration
+from occ_core.calibration_file import RigCalibration
 from occ_core.decode import TransformError
 from occ_core.decode.camera_info import Intrinsics
-from occ_core.decode.transforms import RigCalibration, matrix_from_transform
+from occ_core.decode.transforms import matrix_from_transform
 from occ_core.transforms import TransformTree
 
 

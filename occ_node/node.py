@@ -16,7 +16,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
 from occ_core import CalibrationError
-from occ_core.decode.transforms import RigCalibration, read_calibration_file
+from occ_core.calibration_file import RigCalibration, read_calibration_file
 from occ_runtime import BackendError, Bundle, BundleError, Predictor, Profiler, find_bundle, load_backend
 
 from .calibration_source import CalibrationSource

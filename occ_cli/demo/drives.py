@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from occ_core import Calibration
-from occ_data.bags import BagError, read_bag, sequence_to_bag
+from occ_data.bags import BagError, read_bag, write_bag
 from occ_data.bags.reader import decode_cdr
 from occ_data.kitti import Sequence
 
@@ -76,7 +76,7 @@ def synthetic_drive(output: Path, frames: int, seed: int, lidar_frame: str | Non
                 )
         shutil.rmtree(folder, ignore_errors=True)
         _generate(folder, name, frames, seed)
-        sequence_to_bag(Sequence(folder / "sequences" / name), bag, progress=True)
+        write_bag(Sequence(folder / "sequences" / name), bag, progress=True)
     sequence = Sequence(folder / "sequences" / name)
     inputs = bag_inputs(bag, lidar_frame=lidar_frame)
     calibration = bag_calibration(bag, inputs)

@@ -20,14 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    from ..errors import CommandError
-
-    try:
-        from occ_data.synthetic import generate
-    except ModuleNotFoundError as error:
-        raise CommandError(
-            f"the synthetic world needs {error.name}; install it with: pip install 'occ_node[synth]'"
-        ) from None
+    from occ_data.synthetic import generate
 
     for n, name in enumerate(arguments.sequences):
         generate(

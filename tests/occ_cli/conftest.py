@@ -8,11 +8,13 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from occ_core import KITTI_GRID
 from occ_core.voxelizer import occupancy_grid
-from occ_data.bags import bag_topics, read_bag, sequence_to_bag
+from occ_data.bags import bag_topics, read_bag, write_bag
 from occ_data.bags.reader import jazzy
 from occ_data.kitti import Sequence, SequenceWriter
 from occ_runtime import Bundle
 from occ_runtime.fake_backend import write_fake_bundle
+
+from ..occ_models.conftest import sequence  # noqa: F401  the drive that trainings are tested with
 
 FRAMES = 15
 BUILDING = 50
@@ -44,7 +46,7 @@ def drive(tmp_path_factory) -> Sequence:
 def bag(drive, tmp_path_factory) -> Path:
     """The drive as a rosbag2 folder."""
     path = tmp_path_factory.mktemp("bag") / "drive"
-    sequence_to_bag(drive, path)
+    write_bag(drive, path)
     return path
 
 

@@ -19,11 +19,11 @@ pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 from safetensors.torch import load_file  # noqa: E402
 
 from occ_models.checkpoint import load_checkpoint  # noqa: E402
-from occ_models.monoocc import MonoOcc  # noqa: E402
+from occ_models.monoocc.model import MonoOcc  # noqa: E402
 from occ_models.occle.tasks import SemanticTask  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
-PICO, MONO, MONO_L = (Path(__file__).parent / f"{name}.yaml" for name in ("pico", "mono_pico", "mono_pico_l"))
+PICO, MONO, MONO_L = (ROOT / "tests/occ_models" / f"{name}.yaml" for name in ("pico", "mono_pico", "mono_pico_l"))
 QUICK = ["--batch", "1", "--warmup", "1", "--workers", "0", "--accelerator", "cpu", "--share", "0.5"]
 
 
@@ -273,7 +273,7 @@ def test_weights_of_the_other_network_are_no_start(killed, sequence, tmp_path, c
     assert "occle/config.yaml: model: a configuration of occle; expected one of monoocc" in said
 
 
-@pytest.mark.parametrize("verb", ([], ["occle"], ["monoocc"], ["weights"], ["export"]))
+@pytest.mark.parametrize("verb", ([], ["occle"], ["monoocc"], ["weights"], ["export"], ["precision"]))
 def test_help_needs_no_torch(verb):
     code = (
         "import sys\n"

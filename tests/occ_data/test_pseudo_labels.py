@@ -167,7 +167,7 @@ def test_bad_input_is_one_line_that_names_it(root, maps, capsys, harm, message):
     harm(root, maps)
     assert run(root, "--segmenter", "files", "--maps", maps) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("occ-data: error: ") and message in error
+    assert error.startswith("occ-data pseudo-labels: ") and message in error
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from occ_core.calibration_file import RigCalibration
 from occ_core.decode import TransformError
 from occ_core.decode.camera_info import Intrinsics
-from occ_core.decode.transforms import RigCalibration
 from occ_node.calibration_source import CalibrationSource, NoCalibration
 
 K = (60.0, 0.0, 48.0, 0.0, 60.0, 16.0, 0.0, 0.0, 1.0)

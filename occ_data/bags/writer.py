@@ -1,6 +1,5 @@
-"""Sequence -> rosbag2, with the topics and frames that users of kitti2bag know."""
+"""Drive -> rosbag2, with the topics and frames that users of kitti2bag know."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence as SequenceOf
@@ -13,14 +12,12 @@ from tqdm import tqdm
 
 from occ_core.transforms import nearest_rotation, quaternion_of
 
-from ..kitti import Sequence
+from ..drive import Drive
 from .reader import BagError, jazzy
+from .topics import IMAGE_TOPIC, INFO_TOPIC, POINTS_TOPIC
 
 EPOCH_NS = 1_317_000_000_000_000_000
 """Stamp of `times.txt`'s zero, ns: 26 September 2011, when KITTI was recorded; fixed, so that bags are reproducible."""
-IMAGE_TOPIC = "/kitti/camera_color_left/image_raw"
-INFO_TOPIC = "/kitti/camera_color_left/camera_info"
-POINTS_TOPIC = "/kitti/velo/pointcloud"
 CAMERA_FRAME, LIDAR_FRAME, WORLD_FRAME = "camera_color_left", "velo_link", "world"
 
 _ZERO = QosTime(0, 0)
@@ -30,8 +27,8 @@ LATCHED = Qos(
 )  # fmt: skip
 
 
-def sequence_to_bag(
-    sequence: Sequence,
+def write_bag(
+    drive: Drive,
     path: str | Path,
     frames: SequenceOf[str] | None = None,
     force: bool = False,
@@ -40,14 +37,14 @@ def sequence_to_bag(
     """Write a rosbag2 folder (mcap).
 
     Topics: Image (rgb8), CameraInfo (K and P of camera 2), PointCloud2 (x y z intensity), /tf_static (the LiDAR's
-    frame to the camera's, latched) and, where the sequence has poses, /tf (world to LiDAR). The camera frame is where
+    frame to the camera's, latched) and, where the drive has poses, /tf (world to LiDAR). The camera frame is where
     camera 2 really is, so that K @ T_cam_lidar equals KITTI's P2 @ Tr; P keeps KITTI's fourth column. A transform
     message holds a proper rotation: KITTI's printed Tr is one but for 5e-8, which is lost.
 
     Parameters
     ----------
     frames : ids to write, all by default
-    force : replace a bag that lies there
+    force : replace a bag that exists
 
     Returns the number of frames. Raises BagError where `path` exists, DataError for unusable files.
     """
@@ -55,24 +52,24 @@ def sequence_to_bag(
     if path.exists() and not (force and (path / "metadata.yaml").is_file()):
         raise BagError(f"{path}: exists already; expected a new folder" + ("" if force else " (or a bag to replace)"))
     path.parent.mkdir(parents=True, exist_ok=True)
-    frames = sequence.frames if frames is None else list(frames)
+    frames = drive.frames if frames is None else list(frames)
     with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
         unfinished = Path(folder) / path.name
         with Writer(unfinished, version=8, storage_plugin=StoragePlugin.MCAP) as writer:  # 8: Humble reads it too
-            _write(writer, sequence, frames, progress)
+            _write(writer, drive, frames, progress)
         if path.exists():
             shutil.rmtree(path)
-        os.replace(unfinished, path)
+        unfinished.rename(path)
     return len(frames)
 
 
-def _write(writer: Writer, sequence: Sequence, frames: list[str], progress: bool) -> None:
+def _write(writer: Writer, drive: Drive, frames: list[str], progress: bool) -> None:
     topics = {
         "/tf_static": "tf2_msgs/msg/TFMessage", "/tf": "tf2_msgs/msg/TFMessage",
         INFO_TOPIC: "sensor_msgs/msg/CameraInfo", IMAGE_TOPIC: "sensor_msgs/msg/Image",
         POINTS_TOPIC: "sensor_msgs/msg/PointCloud2",
     }  # fmt: skip
-    has_poses = (sequence.path / "poses.txt").is_file()
+    has_poses = drive.has_poses
     if not has_poses:
         del topics["/tf"]
     connections = {
@@ -85,21 +82,21 @@ def _write(writer: Writer, sequence: Sequence, frames: list[str], progress: bool
     def write(topic: str, stamp: int, message) -> None:
         writer.write(connections[topic], stamp, jazzy().serialize_cdr(message, topics[topic]))
 
-    calibration = sequence.calibration
+    calibration = drive.calibration
     K = calibration.P[:, :3]
     T_cam_lidar = calibration.T_cam_lidar.copy()
     T_cam_lidar[:3, 3] += np.linalg.solve(K, calibration.P[:, 3])  # from camera 0 to where camera 2 is
-    stamps = EPOCH_NS + np.rint(sequence.times * 1e9).astype(np.int64)
-    for n, frame in enumerate(tqdm(frames, desc=f"{sequence.name} -> bag", unit="frame", disable=not progress)):
+    stamps = EPOCH_NS + np.rint(drive.times * 1e9).astype(np.int64)
+    for n, frame in enumerate(tqdm(frames, desc=f"{drive.name} -> bag", unit="frame", disable=not progress)):
         stamp = int(stamps[int(frame)])
         if n == 0:
             static = _transforms(LIDAR_FRAME, CAMERA_FRAME, np.linalg.inv(T_cam_lidar), stamp)
             write("/tf_static", stamp, static)
         if has_poses:
-            write("/tf", stamp, _transforms(WORLD_FRAME, LIDAR_FRAME, sequence.poses[int(frame)], stamp))
+            write("/tf", stamp, _transforms(WORLD_FRAME, LIDAR_FRAME, drive.poses[int(frame)], stamp))
         write(INFO_TOPIC, stamp, _camera_info(calibration, stamp))
-        write(IMAGE_TOPIC, stamp, _image(sequence.image(frame), stamp))
-        write(POINTS_TOPIC, stamp, _cloud(sequence.scan(frame), stamp))
+        write(IMAGE_TOPIC, stamp, _image(drive.image(frame), stamp))
+        write(POINTS_TOPIC, stamp, _cloud(drive.scan(frame), stamp))
 
 
 def _header(stamp: int, frame: str):
