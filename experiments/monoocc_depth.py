@@ -1,4 +1,4 @@
-"""What a MonoOcc checkpoint sees: depth, proposals and labels on sequences that it was not trained on.
+"""Quality of a MonoOcc checkpoint's depth, proposals and labels on sequences that it was not trained on.
 
     python -m experiments.monoocc_depth CHECKPOINT --synthetic ROOT/sequences/20[0-5] --real DATA/sequences/07 --keep
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.measure import markdown
 from benchmarks.report import publish
-from occ_data.kitti import DataError
+from occ_data.kitti import DataError, Sequence
 from occ_models.config import ConfigError
 
 from .monoocc_runs import measure
@@ -43,9 +43,10 @@ def main(argv: list[str] | None = None) -> int:
     sets = {"synthetic streets": arguments.synthetic, "KITTI": arguments.real}
     result = {"sets": {}}
     try:
-        for title, sequences in sets.items():
-            if sequences:
-                names = ", ".join(Path(sequence).name for sequence in sequences)
+        for title, folders in sets.items():
+            if folders:
+                names = ", ".join(Path(folder).name for folder in folders)
+                sequences = [Sequence(folder) for folder in folders]
                 result["sets"][f"{title} ({names})"] = measure(arguments.checkpoint, sequences)
     except (ConfigError, DataError) as error:
         print(f"monoocc_depth: {error}", file=sys.stderr)

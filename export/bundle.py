@@ -9,7 +9,7 @@ import yaml
 from occ_core import CLOUD_TENSORS, FramePreprocessor
 from occ_core.errors import InputError
 from occ_data.kitti import Sequence
-from occ_models.checkpoint import Network
+from occ_models.layers.head import OccupancyNetwork
 from occ_runtime import Bundle, BundleInfo, input_specs, output_specs, write_bundle
 
 from .onnx import LOGITS, run_torch, to_onnx, without_outputs
@@ -24,19 +24,19 @@ class ExportError(InputError):
 
 
 def training_recipe(folder: str | Path) -> dict[str, Any]:
-    """The effective training configuration that lies in a checkpoint folder; empty where there is none."""
+    """The effective training configuration in a checkpoint folder; empty where there is none."""
     path = Path(folder) / TRAINING
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def golden_inputs(model: Network, sequence: Sequence, frame: str) -> dict[str, np.ndarray]:
+def golden_inputs(model: OccupancyNetwork, sequence: Sequence, frame: str) -> dict[str, np.ndarray]:
     """Input tensors of one frame of a KITTI sequence."""
     scan = sequence.scan(frame) if any(name in CLOUD_TENSORS for name in model.config.inputs) else None
     return FramePreprocessor(model.config.preprocess)(sequence.image(frame), scan, sequence.calibration)
 
 
 def export_bundle(
-    model: Network,
+    model: OccupancyNetwork,
     folder: str | Path,
     golden: dict[str, np.ndarray],
     *,

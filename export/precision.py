@@ -1,4 +1,4 @@
-"""A bundle in more than one precision: what each costs in quality, measured, and which of them may ship."""
+"""A bundle in several precisions: the measured quality of each, and which of them may ship."""
 
 import tempfile
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ RUNS = (
     ("f32", "onnxruntime"), ("f32", "openvino"), ("bf16", "openvino"), ("f16", "onnxruntime"), ("f16", "openvino"),
     ("int8", "onnxruntime"), ("int8", "openvino"),
 )  # fmt: skip
-"""Precision and runtime; the first is what the others are compared with."""
+"""Precision and runtime; the first is the reference."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class _Preprocessor:
 
 
 def measure(bundle: Bundle, frames: list[tuple[Drive, str]], progress: bool = False) -> list[Quality]:
-    """The bundle's precisions on frames with ground truth, in the order of `RUNS`, less those this CPU cannot run."""
+    """The bundle's precisions on frames with ground truth, in the order of `RUNS`, where this CPU can run them."""
     preprocess = _Preprocessor(bundle)
     table, reference = [], []
     with tqdm(total=len(RUNS) * len(frames), desc="measure", unit="frame", disable=not progress) as bar:
@@ -132,7 +132,7 @@ def measure(bundle: Bundle, frames: list[tuple[Drive, str]], progress: bool = Fa
 
 
 def _agreement(labels: np.ndarray, reference: np.ndarray) -> tuple[int, int, int, int]:
-    """Voxels alike, all; those alike and occupied by either, all occupied by either."""
+    """Numbers of voxels: equal, all, equal and occupied in either, occupied in either."""
     same, occupied = labels == reference, (labels > 0) | (reference > 0)
     return same.sum(), same.size, (same & occupied).sum(), occupied.sum()
 
@@ -154,7 +154,7 @@ def _refusal(bundle: Bundle, precision: str, table: list[Quality]) -> str:
 
 
 def table_text(table: list[Quality]) -> str:
-    """The table for people."""
+    """The table as text."""
     head = f"{'precision':10}{'runtime':13}{'MB':>7}{'IoU':>8}{'mIoU':>8}{'labels as f32':>15}{'where occupied':>16}"
     return "\n".join(
         [head]

@@ -4,9 +4,7 @@ import ctypes
 import importlib.util
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -34,24 +32,10 @@ def need_rclpy(loopback: bool = False) -> None:
 
 def own_environment() -> dict[str, str]:
     """The environment for processes that talk among themselves only: loopback, a domain of their own."""
-    from occ_node.dds import use_loopback_profile
+    from occ_node.dds import free_domain, use_loopback_profile
 
     use_loopback_profile()
-    return {**os.environ, "ROS_DOMAIN_ID": str(_free_domain()), "PYTHONUNBUFFERED": "1"}
-
-
-def _free_domain() -> int:
-    """A ROS domain whose first discovery port nobody on this machine holds; 1..101 lie below the ephemeral ports."""
-    domains = list(range(1, 102))
-    random.shuffle(domains)
-    for domain in domains:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("127.0.0.1", 7400 + 250 * domain + 10))
-            except OSError:
-                continue
-            return domain
-    raise RunFailed("every ROS domain from 1 to 101 is in use on this machine")
+    return {**os.environ, "ROS_DOMAIN_ID": str(free_domain()), "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager

@@ -57,7 +57,7 @@ class Engine:
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise EngineUnusable(f"tensorrt {trt.__version__} does not take the plan: {self._log.reason()}")
-        sides = {trt.TensorIOMode.INPUT: [], trt.TensorIOMode.OUTPUT: []}
+        sides: dict[Any, list[TensorSpec]] = {trt.TensorIOMode.INPUT: [], trt.TensorIOMode.OUTPUT: []}
         for n in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(n)
             dtype = self._engine.get_tensor_dtype(name).name

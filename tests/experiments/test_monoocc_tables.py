@@ -17,7 +17,8 @@ from experiments.monoocc_runs import RECIPE, ROWS, SHARED, SIZE, TEACHER, depth_
 from experiments.monoocc_tables import GROUPS, tables
 from experiments.table_runs import folder_of
 from occ_core import CLASS_NAMES
-from occ_models.config import MonoOccConfig, load_config
+from occ_models.config import load_config
+from occ_models.monoocc.config import MonoOccConfig
 from occ_models.monoocc.depth import shares
 
 KEYS = ("iou", "miou", *GROUPS)

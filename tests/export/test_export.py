@@ -15,8 +15,8 @@ from export.parity import ParityError, check_parity, onnxruntime_runner, random_
 from occ_cli.train import main
 from occ_models.checkpoint import load_checkpoint
 from occ_models.config import ConfigError
-from occ_models.occle import OccLE
 from occ_models.occle.geometric import occupancy_logit
+from occ_models.occle.model import OccLE
 from occ_runtime import Bundle, Predictor, input_specs, load_backend
 
 from .conftest import CONFIG

@@ -18,7 +18,7 @@ from export.torch_engine import random_model  # noqa: E402
 from occ_core import Calibration, FramePreprocessor  # noqa: E402
 from occ_models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from occ_models.config import MonoOccConfig  # noqa: E402
-from occ_models.monoocc import MonoOcc  # noqa: E402
+from occ_models.monoocc.model import MonoOcc  # noqa: E402
 from occ_runtime import Bundle, Predictor, load_backend  # noqa: E402
 
 

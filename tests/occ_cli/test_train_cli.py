@@ -19,7 +19,7 @@ pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 from safetensors.torch import load_file  # noqa: E402
 
 from occ_models.checkpoint import load_checkpoint  # noqa: E402
-from occ_models.monoocc import MonoOcc  # noqa: E402
+from occ_models.monoocc.model import MonoOcc  # noqa: E402
 from occ_models.occle.tasks import SemanticTask  # noqa: E402
 
 ROOT = Path(__file__).parents[2]

@@ -9,6 +9,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 from occ_core import IGNORE, KITTI_GRID, Calibration, Grid  # noqa: E402
+from occ_core.labels import downscale_labels  # noqa: E402
 from occ_core.lifting import lifting_table  # noqa: E402
 from occ_data.kitti import DataError, Sequence, write_png  # noqa: E402
 from occ_models.augmentation import LEVELS, AugmentationConfig, transform_labels  # noqa: E402
@@ -22,11 +23,12 @@ from occ_models.data import (  # noqa: E402
     frames_of,
     resized,
 )
-from occ_models.targets import CERTAIN, downscale_labels  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
+from occ_models.targets import CERTAIN  # noqa: E402
 
 from .conftest import P2, PICO, ROAD, TR, UNKNOWN, WALL  # noqa: E402
 
-CONFIG = load_config(PICO)
+CONFIG = load_config(PICO, OccLEConfig)
 COARSE = CONFIG.preprocess.grid.coarsen(CONFIG.preprocess.lifting_factor)
 
 
@@ -51,7 +53,7 @@ def test_a_share_of_the_frames_keeps_its_labels_and_the_others_stay(sequence):
     frames = frames_of([sequence], 0.5)
     assert len(ids(frames, True)) == len(ids(frames, False)) == 2
     assert [str(frame) for frame in frames] == ["00/000000", "00/000001", "00/000002", "00/000003"]
-    assert ids(frames_of([sequence], 0.0), True) == []
+    assert ids(frames_of([Sequence(sequence)], 0.0), True) == []
 
 
 def test_every_nth_frame_without_voxels_takes_part(copy):
@@ -182,7 +184,7 @@ def test_an_image_that_cannot_be_read_is_named(copy):
 
 
 def test_a_coarser_grid_has_coarser_labels(sequence):
-    config = load_config("pico")
+    config = load_config("pico", OccLEConfig)
     assert config.preprocess.grid == KITTI_GRID.coarsen(2)
     sample = data_set(sequence, config)[0]
     labels = downscale_labels(Sequence(sequence).voxel_labels("000000"), 2)
@@ -356,7 +358,7 @@ def test_teacher_labels_of_a_frame_move_with_it(sequence, tmp_path):
     probabilities[0, 0] = CERTAIN // 2
     path = tmp_path / "000000.png"
     write_png(path, probabilities.reshape(len(probabilities), -1))
-    frames = [frame._replace(occupied=path) for frame in frames_of([sequence], 0.0)]
+    frames = [frame._replace(occupied=path) for frame in frames_of([Sequence(sequence)], 0.0)]
     plain = FrameDataset(frames, CONFIG)[0]["geometry"][0]
     assert (plain[1:, :16] == 1).all() and (plain[:, 16:] == 0).all() and (plain[0, 0] == IGNORE).all()
     mirrored = FrameDataset(frames, CONFIG, AugmentationConfig(mirror_p=1.0))[0]

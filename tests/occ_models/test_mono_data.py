@@ -15,9 +15,11 @@ from occ_core import CLOUD_TENSORS, IGNORE, Calibration  # noqa: E402
 from occ_core.lifting import OUT_OF_VIEW, lifting_table  # noqa: E402
 from occ_data.kitti import Sequence  # noqa: E402
 from occ_models.augmentation import LEVELS, AugmentationConfig  # noqa: E402
-from occ_models.config import MonoOccConfig, load_config  # noqa: E402
-from occ_models.data import FrameCache, FrameDataset, collate, frames_of, inputs_of, resized  # noqa: E402
-from occ_models.monoocc import MonoOcc  # noqa: E402
+from occ_models.config import load_config  # noqa: E402
+from occ_models.data import FrameCache, FrameDataset, collate, inputs_of, resized  # noqa: E402
+from occ_models.frames import frames_of  # noqa: E402
+from occ_models.monoocc.config import MonoOccConfig  # noqa: E402
+from occ_models.monoocc.model import MonoOcc  # noqa: E402
 
 from .conftest import ROAD, WALL  # noqa: E402
 

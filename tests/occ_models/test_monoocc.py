@@ -14,6 +14,7 @@ from occ_core import Calibration, FramePreprocessor  # noqa: E402
 from occ_core.lifting import OUT_OF_VIEW  # noqa: E402
 from occ_models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from occ_models.config import (  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
     CONFIGS,
     ConfigError,
     MonoOccConfig,
@@ -24,9 +25,9 @@ from occ_models.config import (  # noqa: E402
     to_dict,
 )
 from occ_models.layers.head import decide, grid_of_cells  # noqa: E402
-from occ_models.monoocc import MonoOcc  # noqa: E402
+from occ_models.monoocc.model import MonoOcc  # noqa: E402
 from occ_models.monoocc.model import VoxelEmbedding  # noqa: E402
-from occ_models.occle import OccLE  # noqa: E402
+from occ_models.occle.model import OccLE  # noqa: E402
 
 from .conftest import PICO  # noqa: E402
 
@@ -283,16 +284,16 @@ def test_a_configuration_of_the_other_network_is_refused(written, wanted, tmp_pa
 
 def test_a_checkpoint_of_either_network_is_that_network(pico, tmp_path):
     save_checkpoint(pico, tmp_path / "mono")
-    save_checkpoint(OccLE(load_config(PICO)), tmp_path / "occle")
+    save_checkpoint(OccLE(load_config(PICO, OccLEConfig)), tmp_path / "occle")
     mono, occle = load_checkpoint(tmp_path / "mono"), load_checkpoint(tmp_path / "occle")
     assert isinstance(mono, MonoOcc) and isinstance(occle, OccLE)
-    assert mono.config == pico.config and occle.config == load_config(PICO)
+    assert mono.config == pico.config and occle.config == load_config(PICO, OccLEConfig)
     for name, value in mono.state_dict().items():
         assert torch.equal(value, pico.state_dict()[name]), name
 
 
 def test_a_checkpoint_that_names_no_network_is_occles(tmp_path):
-    save_checkpoint(OccLE(load_config(PICO)), tmp_path)
+    save_checkpoint(OccLE(load_config(PICO, OccLEConfig)), tmp_path)
     path = tmp_path / "config.yaml"
     values = yaml.safe_load(path.read_text())
     assert values.pop("model") == "occle"
@@ -311,7 +312,7 @@ def test_a_checkpoint_of_an_unknown_network_lists_the_known_ones(pico, tmp_path)
 def test_weights_of_the_other_network_or_of_another_size_are_refused_in_one_line(pico, tmp_path):
     save_checkpoint(pico, tmp_path / "mono")
     with pytest.raises(ConfigError, match=r"config\.yaml: model: a configuration of monoocc; expected one of occle"):
-        load_checkpoint(tmp_path / "mono", load_config(PICO))
+        load_checkpoint(tmp_path / "mono", load_config(PICO, OccLEConfig))
     with pytest.raises(ConfigError, match=r"model\.safetensors: does not fit the configuration pico") as caught:
         load_checkpoint(tmp_path / "mono", replace(pico.config, channels=16))
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500

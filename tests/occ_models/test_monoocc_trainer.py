@@ -18,12 +18,13 @@ from occ_data.kitti import DataError  # noqa: E402
 from occ_models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from occ_models.config import ConfigError, MonoOccConfig, load_config, save_config, write_yaml  # noqa: E402
 from occ_models.data import FrameCache, collate, inputs_of  # noqa: E402
-from occ_models.monoocc import MonoOcc  # noqa: E402
 from occ_models.monoocc.depth import depth_loss  # noqa: E402
 from occ_models.monoocc.internimage import SIZES, InternImage, InternImageSize  # noqa: E402
+from occ_models.monoocc.model import MonoOcc  # noqa: E402
 from occ_models.monoocc.tasks import OccupancyTask  # noqa: E402
 from occ_models.monoocc.trainer import Trainer  # noqa: E402
-from occ_models.occle import OccLE  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
+from occ_models.occle.model import OccLE  # noqa: E402
 from occ_models.recipe import MonoOccRecipe, TrainingConfig, load_recipe  # noqa: E402
 from occ_models.training import Task  # noqa: E402
 
@@ -340,7 +341,7 @@ def test_phases_that_the_recipe_lacks_and_phases_before_are_named(sequence, tmp_
 
 
 def test_initial_weights_that_do_not_fit_are_refused_before_anything_is_trained(sequence, tmp_path):
-    save_checkpoint(OccLE(load_config(PICO)), tmp_path / "occle")
+    save_checkpoint(OccLE(load_config(PICO, OccLEConfig)), tmp_path / "occle")
     with pytest.raises(ConfigError, match=r"model: a configuration of occle; expected one of monoocc"):
         trainer(sequence, tmp_path / "a", TAUGHT, tmp_path / "occle")
     save_checkpoint(MonoOcc(load_config(MONO_L, MonoOccConfig)), tmp_path / "larger")

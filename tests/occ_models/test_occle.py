@@ -11,9 +11,9 @@ from occ_core.voxelizer import VoxelizerConfig, voxelize  # noqa: E402
 from occ_models.config import ConfigError, OccLEConfig, from_dict, load_config, to_dict  # noqa: E402
 from occ_models.layers.head import columns_of_cells, decide, gate, grid_of_cells  # noqa: E402
 from occ_models.layers.image import lift  # noqa: E402
-from occ_models.occle import OccLE  # noqa: E402
 from occ_models.occle.geometric import occupancy_logit  # noqa: E402
 from occ_models.occle.lidar import VoxelFeatureEncoder, spread  # noqa: E402
+from occ_models.occle.model import OccLE  # noqa: E402
 
 from .conftest import PICO  # noqa: E402
 
@@ -45,7 +45,7 @@ def moments(config, seeds):
 @pytest.fixture(scope="module")
 def pico():
     torch.manual_seed(0)
-    return OccLE(load_config(PICO)).eval()
+    return OccLE(load_config(PICO, OccLEConfig)).eval()
 
 
 def test_outputs_have_the_promised_shapes(pico):
@@ -83,7 +83,7 @@ def test_shipped_sizes_build_and_run_on_meta_tensors(name):
 @pytest.mark.parametrize("frames", [1, 3])
 def test_each_branch_alone_gives_what_it_gives_within_the_whole(frames):
     torch.manual_seed(1)
-    config = replace(load_config(PICO), frames=frames)
+    config = replace(load_config(PICO, OccLEConfig), frames=frames)
     model = OccLE(config).eval()
     inputs = moments(config, range(frames))
     with torch.no_grad():
@@ -97,7 +97,7 @@ def test_each_branch_alone_gives_what_it_gives_within_the_whole(frames):
 
 def test_several_frames_become_one_grid_and_earlier_ones_reach_its_geometry_alone():
     torch.manual_seed(1)
-    config = replace(load_config(PICO), frames=3)
+    config = replace(load_config(PICO, OccLEConfig), frames=3)
     model = OccLE(config).eval()
     with torch.no_grad():
         output, other = (model(*moments(config, seeds)) for seeds in ((0, 1, 2), (0, 1, 3)))
@@ -134,7 +134,7 @@ def test_a_gated_voxel_is_occupied_only_where_both_say_so(factor):
 
 def test_the_gate_holds_down_the_whole_networks_decision():
     torch.manual_seed(2)
-    config = load_config(PICO)
+    config = load_config(PICO, OccLEConfig)
     free, gated = OccLE(config).eval(), OccLE(replace(config, gate=True)).eval()
     gated.load_state_dict(free.state_dict())
     inputs = tensors(frame(config))
@@ -208,4 +208,4 @@ def test_wrong_configuration_is_refused_by_name(values, words):
 
 def test_unknown_size_lists_the_shipped_ones():
     with pytest.raises(ConfigError, match="base, nano, pico, small"):
-        load_config("huge")
+        load_config("huge", OccLEConfig)

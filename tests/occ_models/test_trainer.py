@@ -17,7 +17,8 @@ from occ_data.kitti import DataError  # noqa: E402
 from occ_models.checkpoint import load_checkpoint  # noqa: E402
 from occ_models.config import ConfigError, load_config  # noqa: E402
 from occ_models.data import collate  # noqa: E402
-from occ_models.occle import OccLE  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
+from occ_models.occle.model import OccLE  # noqa: E402
 from occ_models.occle.trainer import Trainer  # noqa: E402
 from occ_models.recipe import Recipe, TrainingConfig, load_recipe  # noqa: E402
 from occ_models.training import Task  # noqa: E402
@@ -36,7 +37,7 @@ def trainer(sequence, output, recipe=RECIPE, **network) -> Trainer:
         shutil.copytree(sequence, held_out)
         for n in range(1, 4):
             (held_out / "voxels" / f"{n:06d}.label").unlink(missing_ok=True)
-    return Trainer(replace(load_config(PICO), **network), recipe, [str(sequence)], [str(held_out)], output)
+    return Trainer(replace(load_config(PICO, OccLEConfig), **network), recipe, [str(sequence)], [str(held_out)], output)
 
 
 def drop_voxels(sequence: Path, folder: Path, *frames: int) -> Path:
@@ -68,7 +69,7 @@ def test_every_phase_leaves_weights_and_what_it_measured(trained):
         "joint": {"iou", "precision", "recall", "miou", "miou_present"},
     }
     for phase, names in figures.items():
-        assert load_checkpoint(trained / phase).config == load_config(PICO)
+        assert load_checkpoint(trained / phase).config == load_config(PICO, OccLEConfig)
         with (trained / phase / "logs" / "metrics.csv").open() as lines:
             (row,) = csv.DictReader(lines)
         assert set(row) == names | {"epoch", "step"} and row["step"] == "1"
@@ -263,5 +264,5 @@ def test_withheld_label_file_is_never_opened(sequence, tmp_path):
     for path in (copy / "voxels").glob("*.label"):
         if path.stem not in kept:
             path.write_bytes(b"")
-    run = Trainer(load_config(PICO), RECIPE, [str(copy)], [str(sequence)], tmp_path / "second")
+    run = Trainer(load_config(PICO, OccLEConfig), RECIPE, [str(copy)], [str(sequence)], tmp_path / "second")
     assert run.run() == tmp_path / "second"

@@ -15,8 +15,10 @@ from safetensors.torch import load_file  # noqa: E402
 from occ_data.kitti import DataError  # noqa: E402
 from occ_models.checkpoint import average_of  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
-from occ_models.data import FrameDataset, collate, frames_of  # noqa: E402
-from occ_models.occle import OccLE  # noqa: E402
+from occ_models.data import FrameDataset, collate  # noqa: E402
+from occ_models.frames import frames_of  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
+from occ_models.occle.model import OccLE  # noqa: E402
 from occ_models.occle.tasks import JointTask  # noqa: E402
 from occ_models.occle.trainer import Trainer  # noqa: E402
 from occ_models.recipe import Recipe, TrainingConfig  # noqa: E402
@@ -29,7 +31,7 @@ RECIPE = Recipe(share=0.5, semantic="joint", geometric="joint", joint_steps=5, t
 
 
 def train(sequence, output: Path, recipe: Recipe = RECIPE) -> Path:
-    return Trainer(load_config(PICO), recipe, [str(sequence)], [str(sequence)], output).run()
+    return Trainer(load_config(PICO, OccLEConfig), recipe, [str(sequence)], [str(sequence)], output).run()
 
 
 class Killed(Exception):
@@ -188,7 +190,7 @@ def test_gradient_is_clipped_to_the_norm(sequence, tmp_path, monkeypatch):
 def test_broken_image_in_the_middle_is_one_line_that_names_it(workers, sequence, tmp_path):
     copy = shutil.copytree(sequence, tmp_path / "00")
     run = Trainer(
-        load_config(PICO), replace(RECIPE, training=replace(QUICK, workers=workers)), [str(copy)], [str(sequence)],
+        load_config(PICO, OccLEConfig), replace(RECIPE, training=replace(QUICK, workers=workers)), [str(copy)], [str(sequence)],
         tmp_path / "out",
     )  # fmt: skip
     (copy / "image_2" / "000002.png").write_bytes(b"not a picture")
@@ -199,7 +201,7 @@ def test_broken_image_in_the_middle_is_one_line_that_names_it(workers, sequence,
 
 def test_loss_falls_on_one_frame(sequence):
     torch.manual_seed(0)
-    config = load_config(PICO)
+    config = load_config(PICO, OccLEConfig)
     data = FrameDataset(frames_of([sequence]), config)
     task = JointTask(OccLE(config), replace(QUICK, learning_rate=5e-3, warmup=0), 100, True, "taught", None, 1.0)
     optimizer = task.configure_optimizers()["optimizer"]
