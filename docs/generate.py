@@ -10,7 +10,7 @@ from benchmarks.report import fill
 from occ_cli import data, node, train
 from occ_cli.command import CommandLine
 from occ_core.files import write_text
-from occ_node.counters import DROP_REASONS
+from occ_node.counters import Drop
 from occ_node.parameters import parameter_table
 
 FOLDER = Path(__file__).parent
@@ -42,7 +42,7 @@ def pages() -> dict[Path, str]:
 
 def drop_table() -> str:
     """Why the node drops frames. Raises KeyError for a reason that is not explained here."""
-    rows = [f"| `{reason}` | {DROPS[reason]} |" for reason in DROP_REASONS]
+    rows = [f"| `{reason.value}` | {DROPS[reason.value]} |" for reason in Drop]
     return "\n".join(["| reason | |", "| --- | --- |", *rows])
 
 
