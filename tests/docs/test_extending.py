@@ -5,16 +5,22 @@ import textwrap
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
+from occ_core import KITTI_GRID, Grid, Occupancy
 from occ_data import open_drive
+from occ_models.config import load_config
+from occ_models.occle.config import OccLEConfig
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 
 
-def block(first: str) -> str:
-    """The page's block of Python that starts with these words."""
-    blocks = [textwrap.dedent(found) for found in re.findall(r" *```python\n(.*?) *```", PAGE.read_text(), re.DOTALL)]
+def block(first: str, language: str = "python") -> str:
+    """The page's block of code that starts with these words."""
+    found = re.findall(rf" *```{language}\n(.*?) *```", PAGE.read_text(), re.DOTALL)
+    blocks = [textwrap.dedent(code) for code in found]
     (code,) = [code for code in blocks if code.startswith(first)]
     return code
 
@@ -26,6 +32,25 @@ def module(code: str, folder: Path, name: str = "snippet"):
     made = module_from_spec(spec)
     spec.loader.exec_module(made)
     return made
+
+
+def test_an_output_topic(tmp_path):
+    pytest.importorskip("rclpy", reason="rclpy is not installed")
+    from occ_node.outputs import Frame
+    from occ_node.parameters import Settings
+
+    output = module(block('"""`~/height`'), tmp_path, "occ_node.outputs.height").OUTPUT
+    labels = np.zeros(KITTI_GRID.shape, np.uint8)
+    labels[10, 20, 4] = 9
+    frame = Frame(None, "camera", None, None, Occupancy(labels, labels, KITTI_GRID))
+    assert output.make(frame, Settings()).data == pytest.approx(-1.0)
+
+
+def test_a_grid(tmp_path):
+    pico = load_config("pico", OccLEConfig)
+    written = yaml.safe_load((pico.shipped / "pico.yaml").read_text()) | yaml.safe_load(block("name: coarse", "yaml"))
+    (tmp_path / "coarse.yaml").write_text(yaml.safe_dump(written))
+    assert load_config(tmp_path / "coarse.yaml", OccLEConfig).preprocess.grid == Grid((128, 128, 16), 0.4)
 
 
 def test_a_loss(tmp_path):
