@@ -5,7 +5,7 @@ from pathlib import Path
 from occ_cli.node import main as occ_node
 from occ_cli.verbs.evaluate import evaluate
 from occ_data.ground_truth import write_ground_truth
-from occ_data.kitti import Sequence
+from occ_data.kitti import Sequence, sequences
 from occ_data.synthetic import generate
 
 from .measure import Options, markdown
@@ -28,7 +28,7 @@ def measure(options: Options) -> dict:
             arguments = ["infer", "--bundle", bundle, "--dataset", str(root), "--output", str(predictions)]
             if occ_node([*arguments, "--sequences", *names]):
                 raise RuntimeError(f"occ-node infer failed with {bundle} on {title}")
-            result["runs"].append({"set": title, "bundle": bundle, **evaluate(root, predictions, names)})
+            result["runs"].append({"set": title, "bundle": bundle, **evaluate(sequences(root, names), predictions)})
     return result
 
 

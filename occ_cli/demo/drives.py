@@ -1,4 +1,4 @@
-"""What `occ-node demo` plays: a recording of the user's own, or a synthetic street made on the spot."""
+"""What `occ-node demo` plays: the user's own recording, or a synthetic street made on the spot."""
 
 import argparse
 import importlib.util
@@ -12,20 +12,20 @@ from pathlib import Path
 from tqdm import tqdm
 
 from occ_core import Calibration
-from occ_data.bags import BagError, read_bag, write_bag
-from occ_data.bags.reader import decode_cdr
+from occ_core.calibration_file import read_calibration_file, write_kitti_calibration
+from occ_data.bags import BagOptions, bag_calibration, write_bag
 from occ_data.kitti import Sequence
 
 from ..errors import CommandError
 from ..processes import Child, stops_like_ctrl_c
-from .inputs import BagInputs, bag_calibration, bag_inputs, write_kitti_calibration
+from .inputs import BagInputs, bag_inputs
 
 _TRUTH_EVERY = 10
 
 
 @dataclass(frozen=True)
 class Drive:
-    """What is played: the bag, its topics and calibration, and the sequence whose truth it has, frame by frame."""
+    """What is played: the bag, its topics and calibration, and the sequence with the truth of its frames."""
 
     description: str
     bag: Path
@@ -36,18 +36,17 @@ class Drive:
 
 
 def recorded_drive(arguments: argparse.Namespace, lidar_frame: str | None) -> Drive:
-    """A drive of the user's own; with a lidar_frame, for a camera alone.
+    """The user's own recording; with a lidar_frame, camera only.
 
     Raises BagError, CalibrationError, CommandError.
     """
-    inputs = bag_inputs(arguments.bag, arguments.image, arguments.camera_info, arguments.points, lidar_frame)
-    file = arguments.output / "calib.txt"
-    if arguments.calibration:
-        file = arguments.calibration
-        calibration = Calibration.from_kitti(file, bag_image_size(arguments.bag, inputs))
-    else:
-        calibration = bag_calibration(arguments.bag, inputs)
-        write_kitti_calibration(file, calibration)
+    topics = {name: getattr(arguments, name) for name in ("image", "camera_info", "points")}
+    inputs = bag_inputs(arguments.bag, BagOptions(**topics, lidar_frame=lidar_frame))
+    file = arguments.calibration
+    rig = read_calibration_file(file) if file else None
+    calibration = bag_calibration(arguments.bag, inputs.chosen, lidar_frame, rig)
+    if file is None:
+        file = _write_calibration(arguments.output, calibration)
     truth = Sequence(arguments.truth) if arguments.truth else None
     if truth and len(truth) != inputs.frames:
         raise CommandError(
@@ -56,16 +55,8 @@ def recorded_drive(arguments: argparse.Namespace, lidar_frame: str | None) -> Dr
     return Drive(f"{arguments.bag}, {inputs.frames} frames", arguments.bag, inputs, calibration, file, truth)
 
 
-def bag_image_size(bag: Path, inputs: BagInputs) -> tuple[int, int]:
-    """(width, height) that the first CameraInfo tells."""
-    for topic, kind, _, data in read_bag(bag, [inputs.camera_info]):
-        message = decode_cdr(topic, kind, data)
-        return message.width, message.height
-    raise BagError(f"{bag}: no message on {inputs.camera_info}")
-
-
 def synthetic_drive(output: Path, frames: int, seed: int, lidar_frame: str | None) -> Drive:
-    """The street of a seed, made once and kept in the output folder; with a lidar_frame, for a camera alone."""
+    """The street of a seed, made once and kept in the output folder; with a lidar_frame, camera only."""
     folder = output / f"drive-seed{seed}-{frames}"
     bag, name = folder / "bag", f"{seed:02d}"
     if not (bag / "metadata.yaml").is_file():
@@ -78,15 +69,20 @@ def synthetic_drive(output: Path, frames: int, seed: int, lidar_frame: str | Non
         _generate(folder, name, frames, seed)
         write_bag(Sequence(folder / "sequences" / name), bag, progress=True)
     sequence = Sequence(folder / "sequences" / name)
-    inputs = bag_inputs(bag, lidar_frame=lidar_frame)
-    calibration = bag_calibration(bag, inputs)
-    file = write_kitti_calibration(output / "calib.txt", calibration)
+    inputs = bag_inputs(bag, BagOptions(lidar_frame=lidar_frame))
+    calibration = bag_calibration(bag, inputs.chosen, lidar_frame)
+    file = _write_calibration(output, calibration)
     seconds = sequence.times[-1] - sequence.times[0]
     return Drive(f"synthetic street {seed}, {frames} frames, {seconds:.1f} s", bag, inputs, calibration, file, sequence)
 
 
+def _write_calibration(output: Path, calibration: Calibration) -> Path:
+    """As the node's parameter calibration_file takes it."""
+    return write_kitti_calibration(output / "calib.txt", {"P2": calibration.P}, calibration.T_cam_lidar)
+
+
 def _generate(folder: Path, name: str, frames: int, seed: int) -> None:
-    """In a process group of its own, which ends with this process; its progress is the number of files there."""
+    """In a process group of its own, which ends with this process; its progress is the number of files written."""
     command = [sys.executable, "-m", "occ_cli.data", "synth", "--output", str(folder), "--sequences", name]
     command += ["--frames", str(frames), "--seed", str(seed), "--voxels-every", str(_TRUTH_EVERY)]
     scans, done = folder / "sequences" / name / "velodyne", 0

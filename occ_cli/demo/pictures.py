@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from occ_core import KITTI_GRID, Grid
+from occ_core import Grid
+from occ_core.labels import labels_on
 
 from .. import drawing
 from ..drawing.animation import save_gif
@@ -78,8 +79,10 @@ def _draw_still(
     }
     if image is not None:
         pictures["camera_overlay.png"] = drawing.camera_overlay(image, labels, drive.calibration, grid)
-    if grid == KITTI_GRID and drive.truth and drive.truth.has_voxels(name := drive.truth.frames[frame.order]):
-        pictures["truth_beside_prediction.png"] = drawing.truth_beside(labels, drive.truth.voxel_labels(name))
+    truth = drive.truth
+    if truth and truth.has_voxels(name := truth.frames[frame.order]) and truth.grid.factor_to(grid):
+        on_grid = labels_on(grid, truth.voxel_labels(name), truth.grid)
+        pictures["truth_beside_prediction.png"] = drawing.truth_beside(labels, on_grid, grid)
     for name, picture in pictures.items():
         drawing.save_png(output / name, picture)
     return list(pictures)

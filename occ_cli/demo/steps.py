@@ -3,12 +3,13 @@
 import argparse
 from pathlib import Path
 
-from occ_core import KITTI_GRID
+from occ_core import Grid
+from occ_core.files import write_json
+from occ_core.labels import labels_on
 from occ_data.kitti import Sequence
 from occ_runtime import Bundle, find_bundle, load_backend
 
 from ..processes import need_rclpy
-from ..verbs.evaluate import write_json
 from .drives import recorded_drive, synthetic_drive
 from .live_run import LiveRun, live_run
 from .pictures import draw_pictures
@@ -43,7 +44,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
     summary = summarise(recorded, frames)
     report = {
         **{key: summary[key] for key in ("frames_in", "frames_out", "answered_percent", "drops", "latency_ms")},
-        **score_frames(recorded.outputs, frames, drive.truth if bundle.grid == KITTI_GRID else None),
+        **score_frames(recorded.outputs, frames, drive.truth, bundle.grid),
         "bundle": bundle.name,
         "mode": "camera+lidar" if bundle.needs_cloud else "camera",
         "backend": summary["node"].get("backend", arguments.backend),
@@ -75,12 +76,16 @@ def choose_bundle(wanted: str | None, backend: str, output: Path) -> Bundle:
     return bundle
 
 
-def score_frames(outputs: Path, frames: list[Played], truth: Sequence | None) -> dict:
-    """IoU and mIoU over the answered frames whose truth exists; nulls where there is none."""
+def score_frames(outputs: Path, frames: list[Played], truth: Sequence | None, grid: Grid) -> dict:
+    """IoU and mIoU over the answered frames whose truth exists, on their grid; nulls where there is none."""
+    if truth and truth.grid.factor_to(grid) is None:
+        truth = None
     frame_of_message = {
         frame.grid_message: truth.frames[frame.order]
         for frame in frames
         if truth and frame.answered and truth.has_voxels(truth.frames[frame.order])
     }
     grids = read_grids(outputs, frame_of_message) if frame_of_message else []
-    return score((labels, truth.voxel_labels(frame_of_message[place])) for place, labels in grids)
+    return score(
+        (labels, labels_on(grid, truth.voxel_labels(frame_of_message[place]), truth.grid)) for place, labels in grids
+    )

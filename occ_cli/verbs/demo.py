@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=101, help="which synthetic street (default 101)")
     parser.add_argument("--loop", type=int, default=1, metavar="N", help="times to play the drive (default 1)")
     parser.add_argument("--rate", type=float, default=1.0, help="2 plays twice as fast (default 1)")
-    parser.add_argument("--calibration", type=Path, metavar="FILE", help="KITTI calib.txt, for bags without transforms")
+    parser.add_argument(
+        "--calibration", type=Path, metavar="FILE", help="KITTI calib.txt or YAML, for bags without transforms"
+    )
     parser.add_argument(
         "--image", metavar="TOPIC", help="camera topic of the bag (default: kitti2bag's or the only one)"
     )

@@ -72,7 +72,7 @@ def picture(drive, tmp_path):
 
 def infer_picture(picture, bundle, *more, calib="calib.txt") -> int:
     folder = picture.parent
-    arguments = ["--image", str(picture), "--calib", str(folder / calib), "--output", str(folder / "out"), *more]
+    arguments = ["--image", str(picture), "--calibration", str(folder / calib), "--output", str(folder / "out"), *more]
     return main(["infer", "--bundle", str(bundle.path), "--backend", "fake", *arguments])
 
 
