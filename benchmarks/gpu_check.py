@@ -180,7 +180,7 @@ def run_all(check: Check) -> None:
 
 
 def tables(report: dict) -> dict[str, str]:
-    """For the README: one line per engine and size, beside the device's roofline."""
+    """For docs/results.md: one line per engine and size, beside the device's roofline."""
     from .graph_cost import Cost, device_named, roofline_ms
     from .measure import markdown, milliseconds
 
