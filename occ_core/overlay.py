@@ -21,7 +21,7 @@ def draw_overlay(image: np.ndarray, occupancy: Occupancy, calibration: Calibrati
 
 
 def _squares(occupancy: Occupancy, calibration: Calibration):
-    """What is to be drawn: centre (M, 2) and half width (M,) in pixels, labels (M,); from near to far."""
+    """The squares to draw: centre (M, 2) and half width (M,) in pixels, labels (M,); from near to far."""
     flat = visible_voxels(occupancy.labels)
     uv, depth = calibration.project(voxel_positions(flat, occupancy.grid))
     half = 0.5 * occupancy.grid.voxel_size * calibration.P[0, 0] / np.maximum(depth, NEAREST)

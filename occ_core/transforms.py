@@ -38,7 +38,7 @@ def nearest_rotation(matrix: np.ndarray) -> np.ndarray:
 
 
 class TransformTree:
-    """What /tf and /tf_static said: each frame's place in its parent, fixed or over time."""
+    """The transforms of /tf and /tf_static: each frame's pose in its parent, fixed or over time."""
 
     def __init__(self):
         self._static: dict[str, tuple[str, np.ndarray]] = {}
@@ -73,7 +73,7 @@ class TransformTree:
                 moves = True
             else:
                 return found, moves
-            if frame in found:  # a loop: not a tree, the rest means nothing
+            if frame in found:  # a loop: not a tree
                 return found, moves
             T = link @ T
             found[frame] = T

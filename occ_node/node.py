@@ -20,7 +20,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
-from occ_core import Calibration, CalibrationError, image_doubts
+from occ_core import Calibration, CalibrationError, image_warnings
 from occ_core.calibration_file import read_calibration_file
 from occ_core.decode import MessageError
 from occ_core.decode.camera_info import decode_camera_info
@@ -258,7 +258,7 @@ class OccupancyNode(LifecycleNode):
         if (width, height) != calibration.image_size:
             expected = "{}x{}".format(*calibration.image_size)
             raise MessageError(f"image: {width}x{height}, but its camera_info speaks of {expected}")
-        for doubt in image_doubts(image, self._predictor.bundle.preprocess):
+        for doubt in image_warnings(image, self._predictor.bundle.preprocess):
             self._warn_once(f"image: {doubt}")
         occupancy = self._predictor.predict(image, points, calibration)
         # The next frame's network runs while this one is sent; at most one waits, so that nothing piles up.

@@ -87,7 +87,7 @@ def _check_combination(arguments: argparse.Namespace) -> None:
 def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
     from tqdm import tqdm
 
-    from occ_core import image_doubts
+    from occ_core import image_warnings
     from occ_runtime import Predictor, load_backend
 
     from ..predictions import Prediction, prediction_file, write_prediction
@@ -100,7 +100,7 @@ def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
     predictor, warned = Predictor(bundle, backend), set()
     for drive, frame in tqdm(frames, desc=f"{bundle.name} on {backend.name}", unit="frame"):
         image, scan = drive.image(frame), drive.scan(frame) if bundle.needs_cloud else None
-        for doubt in image_doubts(image, bundle.preprocess):
+        for doubt in image_warnings(image, bundle.preprocess):
             if doubt not in warned:
                 tqdm.write(f"occ-node infer: warning: {drive.path}, frame {frame}: {doubt}", sys.stderr)
             warned.add(doubt)

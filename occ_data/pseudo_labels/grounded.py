@@ -1,6 +1,6 @@
 """Open-vocabulary masks: Grounding DINO finds boxes for a phrase, Segment Anything (1 or 2) fills them.
 
-SAM 2, which the paper names, takes no text: a detector stands in front of it.
+SAM 2, which the paper names, takes no text: a detector gives it boxes.
 """
 
 import numpy as np
@@ -64,6 +64,6 @@ class GroundedMasks:
         """(n, H, W) bool, one mask for each box."""
         inputs = self.sam_processor(images=image, input_boxes=[boxes], return_tensors="pt").to(self.device)
         masks = self.sam(**inputs, multimask_output=False).pred_masks.cpu()
-        # SAM pads its input and must be told how much is image; SAM 2 stretches.
+        # SAM pads its input and needs the size of the image in it; SAM 2 stretches.
         sizes = [inputs[name].tolist() for name in ("original_sizes", "reshaped_input_sizes") if name in inputs]
         return self.sam_processor.post_process_masks(masks, *sizes)[0][:, 0].numpy()
