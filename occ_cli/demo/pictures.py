@@ -43,11 +43,11 @@ def draw_pictures(output: Path, drive: Drive, outputs: Path, frames: list[Played
     still = _still(answered, drive.truth)
     shown = _around(answered, still, _RATE * _SECONDS)
     images = _read_images(drive.bag, drive.topics.image, {frame.stamp for frame in [still, *shown]})
-    frame_of_message = {frame.grid_message: frame for frame in [still, *shown]}
+    frame_of_grid = {frame.grid_message: frame for frame in [still, *shown] if frame.grid_message is not None}
     written, animated = [], []
-    grids = read_grids(outputs, frame_of_message)
-    for place, labels in tqdm(grids, total=len(frame_of_message), desc="pictures", unit="frame"):
-        frame = frame_of_message[place]
+    grids = read_grids(outputs, frame_of_grid)
+    for number, labels in tqdm(grids, total=len(frame_of_grid), desc="pictures", unit="frame"):
+        frame = frame_of_grid[number]
         image = images.get(frame.stamp)
         if frame is still:
             written += _draw_still(output, drive, frame, image, labels, grid)
