@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import CommandError
-
 if TYPE_CHECKING:
     from occ_data import Drive
     from occ_data.bags import BagOptions
@@ -24,6 +22,8 @@ def add_drive_arguments(parser: argparse.ArgumentParser) -> None:
 def chosen_drives(arguments: argparse.Namespace, bag_options: "BagOptions | None" = None) -> "list[Drive]":
     """What `add_drive_arguments` was given. Raises CommandError, DataError."""
     from occ_data import open_drive, sequences
+
+    from .errors import CommandError
 
     if (arguments.dataset is None) == (arguments.drive is None):
         raise CommandError("expected either --dataset ROOT --sequences SS, or --drive DRIVE")
