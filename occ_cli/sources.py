@@ -30,7 +30,7 @@ def chosen_drives(arguments: argparse.Namespace, bag_options: "BagOptions | None
     if (arguments.dataset is None) != (arguments.sequences is None):
         raise CommandError("--dataset and --sequences go together")
     if arguments.dataset is not None:
-        return sequences(arguments.dataset, arguments.sequences)
+        return list(sequences(arguments.dataset, arguments.sequences))
     drives = [open_drive(source, bag_options) for source in arguments.drive]
     names = [drive.name for drive in drives]
     if twice := next((name for name in names if names.count(name) > 1), None):

@@ -1,10 +1,10 @@
 """Camera-LiDAR calibration: from LiDAR metres to pixels."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .errors import InputError
 
@@ -77,7 +77,7 @@ class Calibration:
 
     @classmethod
     def from_camera_info(
-        cls, width: int, height: int, K: Sequence[float], P: Sequence[float], T_cam_lidar: np.ndarray
+        cls, width: int, height: int, K: ArrayLike, P: ArrayLike, T_cam_lidar: np.ndarray
     ) -> "Calibration":
         """From the fields of sensor_msgs/CameraInfo and the extrinsics of its own frame.
 

@@ -66,7 +66,8 @@ class FramePreprocessor:
         self._mean = np.array(config.mean, np.float32) * 255
         self._scale = 1 / (np.array(config.std, np.float32) * 255)
         self._lifting_grid = config.grid.coarsen(config.lifting_factor)
-        self._table_key, self._table = None, None
+        self._table_key: bytes | None = None
+        self._table: LiftingTable | None = None
 
     def __call__(
         self,
@@ -117,9 +118,8 @@ class FramePreprocessor:
 
     def lifting(self, calibration: Calibration) -> LiftingTable:
         """The lifting table, made once per calibration."""
-        if self._table_key != calibration.key:
-            self._table = lifting_table(self._lifting_grid, calibration)
-            self._table_key = calibration.key
+        if self._table is None or self._table_key != calibration.key:
+            self._table, self._table_key = lifting_table(self._lifting_grid, calibration), calibration.key
         return self._table
 
 

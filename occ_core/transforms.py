@@ -1,6 +1,7 @@
 """Rigid transforms as ROS sends them, and the tree they make."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def quaternion_of(rotation: np.ndarray) -> np.ndarray:
@@ -18,7 +19,7 @@ def quaternion_of(rotation: np.ndarray) -> np.ndarray:
     return q / np.linalg.norm(q)
 
 
-def matrix_of(translation: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
+def matrix_of(translation: ArrayLike, quaternion: ArrayLike) -> np.ndarray:
     """(3,) metres and (x, y, z, w), normalised here -> (4, 4)."""
     x, y, z, w = np.asarray(quaternion, np.float64) / np.linalg.norm(quaternion)
     T = np.eye(4)

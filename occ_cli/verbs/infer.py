@@ -55,10 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    from occ_runtime import Bundle, find_bundle
+    from occ_runtime import MONOOCC, OCCLE, Bundle, find_bundle
 
     _check_combination(arguments)
-    name = arguments.bundle or ("monoocc-nano" if arguments.image else "occle-nano")
+    name = arguments.bundle or (MONOOCC if arguments.image else OCCLE)
     bundle = Bundle.load(find_bundle(name))
     if arguments.image:
         from .single_image import infer_image

@@ -27,7 +27,8 @@ class Segmenter(Protocol):
     recipe : what made the maps, as plain values; kept beside the labels, and compared when a run is resumed
     """
 
-    recipe: Mapping
+    @property
+    def recipe(self) -> Mapping: ...
 
     def __call__(self, sequence: Sequence, frame: str, image: np.ndarray) -> Segmentation:
         """image : (H, W, 3) uint8 RGB, the frame's."""
