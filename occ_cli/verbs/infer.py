@@ -100,10 +100,10 @@ def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
     predictor, warned = Predictor(bundle, backend), set()
     for drive, frame in tqdm(frames, desc=f"{bundle.name} on {backend.name}", unit="frame"):
         image, scan = drive.image(frame), drive.scan(frame) if bundle.needs_cloud else None
-        for doubt in image_warnings(image, bundle.preprocess):
-            if doubt not in warned:
-                tqdm.write(f"occ-node infer: warning: {drive.path}, frame {frame}: {doubt}", sys.stderr)
-            warned.add(doubt)
+        for warning in image_warnings(image, bundle.preprocess):
+            if warning not in warned:
+                tqdm.write(f"occ-node infer: warning: {drive.path}, frame {frame}: {warning}", sys.stderr)
+            warned.add(warning)
         occupancy = predictor.predict(image, scan, drive.calibration)
         path = prediction_file(arguments.output, drive.name, frame)
         write_prediction(path, Prediction(occupancy.labels, bundle.grid))

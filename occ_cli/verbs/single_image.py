@@ -30,8 +30,8 @@ def infer_image(arguments: argparse.Namespace, bundle: Bundle) -> int:
     image = read_picture(arguments.image)
     calibration = image_calibration(arguments.calibration, image.shape[1::-1])
     depth = read_depth(arguments.depth) if arguments.depth else None
-    for doubt in image_warnings(image, bundle.preprocess):
-        print(f"occ-node infer: warning: {arguments.image}: {doubt}", file=sys.stderr)
+    for warning in image_warnings(image, bundle.preprocess):
+        print(f"occ-node infer: warning: {arguments.image}: {warning}", file=sys.stderr)
     backend = load_backend(bundle, arguments.backend, arguments.threads)
     occupancy = Predictor(bundle, backend).predict(image, None, calibration, depth)
     backend.close()
