@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from occ_data.kitti import DataError
+from occ_data import DataError
 from occ_models.config import ConfigError, load_config
 from occ_models.monoocc.config import MonoOccConfig
 from occ_models.monoocc.model import MonoOcc

@@ -22,7 +22,7 @@ import torch
 import tqdm
 from torch.utils.flop_counter import FlopCounterMode
 
-from occ_data.kitti import DataError, Sequence
+from occ_data import DataError, open_drive
 from occ_data.synthetic import generate
 from occ_models.config import ConfigError, load_config, map_shape
 from occ_models.data import FrameDataset, collate
@@ -52,7 +52,7 @@ def load_batch(config, sequence: Path | None, size: int) -> dict:
         except ModuleNotFoundError as error:
             needs = f"the synthetic world needs {error.name}; install it with: pip install 'occ_node[synth]'"
             raise DataError(f"{needs}, or give --sequence") from None
-        data = FrameDataset(frames_of([Sequence(sequence)]), config)
+        data = FrameDataset(frames_of([open_drive(sequence)]), config)
         return collate([data[n % len(data)] for n in range(size)])
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.measure import markdown
 from benchmarks.report import publish
-from occ_data.kitti import DataError, Sequence
+from occ_data import DataError, open_drive
 from occ_models.config import ConfigError
 
 from .monoocc_runs import measure
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         for title, folders in sets.items():
             if folders:
                 names = ", ".join(Path(folder).name for folder in folders)
-                sequences = [Sequence(folder) for folder in folders]
+                sequences = [open_drive(folder) for folder in folders]
                 result["sets"][f"{title} ({names})"] = measure(arguments.checkpoint, sequences)
     except (ConfigError, DataError) as error:
         print(f"monoocc_depth: {error}", file=sys.stderr)

@@ -7,6 +7,7 @@ import torch
 
 from occ_core import CompletionMetrics
 from occ_data.kitti import Sequence
+from occ_models.augmentation import APPEARANCE
 from occ_models.checkpoint import load_checkpoint
 from occ_models.config import load_config, save_config
 from occ_models.data import FrameCache, FrameDataset, collate, inputs_of
@@ -14,7 +15,7 @@ from occ_models.frames import frames_of
 from occ_models.monoocc.config import MonoOccConfig
 from occ_models.monoocc.depth import metric_depth
 from occ_models.monoocc.recipe import MonoOccRecipe
-from occ_models.monoocc.trainer import APPEARANCE, MonoOccTraining
+from occ_models.monoocc.trainer import MonoOccTraining
 from occ_models.phases import TrainingRun, train
 from occ_models.recipe import TrainingConfig
 

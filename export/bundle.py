@@ -8,7 +8,7 @@ import yaml
 
 from occ_core import CLOUD_TENSORS, FramePreprocessor
 from occ_core.errors import InputError
-from occ_data.kitti import Sequence
+from occ_data import Drive
 from occ_models.layers.head import OccupancyNetwork
 from occ_runtime import Bundle, BundleInfo, input_specs, output_specs, write_bundle
 
@@ -29,10 +29,10 @@ def training_recipe(folder: str | Path) -> dict[str, Any]:
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def golden_inputs(model: OccupancyNetwork, sequence: Sequence, frame: str) -> dict[str, np.ndarray]:
-    """Input tensors of one frame of a KITTI sequence."""
-    scan = sequence.scan(frame) if any(name in CLOUD_TENSORS for name in model.config.inputs) else None
-    return FramePreprocessor(model.config.preprocess)(sequence.image(frame), scan, sequence.calibration)
+def golden_inputs(model: OccupancyNetwork, drive: Drive, frame: str) -> dict[str, np.ndarray]:
+    """Input tensors of one frame of a drive."""
+    scan = drive.scan(frame) if any(name in CLOUD_TENSORS for name in model.config.inputs) else None
+    return FramePreprocessor(model.config.preprocess)(drive.image(frame), scan, drive.calibration)
 
 
 def export_bundle(

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from occ_core import CompletionMetrics, FramePreprocessor
 from occ_core.errors import InputError
-from occ_data.kitti import Sequence as Drive
+from occ_data import Drive, open_drive
 from occ_runtime import BackendError, Bundle, load_backend, with_typed_models
 from occ_runtime.predictor import LABELS_ALLOWED, golden_test
 
@@ -51,16 +51,18 @@ def add_precisions(
 
     Parameters
     ----------
-    calibration : KITTI sequence folders whose frames give int8 its ranges
-    evaluation : KITTI sequence folders with voxel ground truth, not among those trained on
+    calibration : drives (as `open_drive` takes them) whose frames give int8 its ranges
+    evaluation : drives with voxel ground truth, not among those trained on
 
     Returns the table, and the reason by precision for each that was refused (and is not in the bundle now).
     Raises BundleError, DataError; InputError where there is no frame to calibrate with or to measure on.
     """
-    calibrating = [(drive, frame) for drive in map(Drive, calibration) for frame in _frames(bundle, drive)]
-    measuring = [(drive, f) for drive in map(Drive, evaluation) for f in _frames(bundle, drive) if drive.has_voxels(f)]
+    calibrating = [(drive, frame) for drive in map(open_drive, calibration) for frame in _frames(bundle, drive)]
+    measuring = [
+        (drive, f) for drive in map(open_drive, evaluation) for f in _frames(bundle, drive) if drive.has_voxels(f)
+    ]
     if not measuring:
-        raise InputError(f"{', '.join(map(str, evaluation))}: no voxels/*.label; expected ground truth to measure on")
+        raise InputError(f"{', '.join(map(str, evaluation))}: no voxel labels; expected ground truth to measure on")
     preprocess = _Preprocessor(bundle)
     graph = onnx.load(bundle.model_file)
     if findings := check_operators(graph):

@@ -1,6 +1,6 @@
 """Augmentation of one frame: the scene turned and mirrored, the cloud thinned, the image's appearance changed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numba
@@ -49,6 +49,10 @@ class AugmentationConfig:
 NONE = AugmentationConfig()
 SCENE = AugmentationConfig(mirror_p=0.5, turn_p=0.5, turn_degrees=15.0, shift_z=0.15)
 """Changes of the scene, labels included: small data sets need them."""
+APPEARANCE = AugmentationConfig(brightness=0.3, contrast=0.3, saturation=0.4)
+"""Changes of the image only: features of the scene that were computed before stay valid."""
+CAMERA = replace(SCENE, brightness=0.3, contrast=0.3, saturation=0.4)
+"""Both, for camera-only networks."""
 
 
 def rigid(rng: np.random.Generator, config: AugmentationConfig) -> np.ndarray | None:

@@ -11,11 +11,11 @@ import torch
 from safetensors.numpy import load_file
 from torch.utils.data import Dataset
 
-from occ_core import CLOUD_TENSORS, KITTI_GRID, Calibration, FramePreprocessor, Grid
+from occ_core import CLOUD_TENSORS, Calibration, FramePreprocessor, Grid
 from occ_core.errors import InputError
 from occ_core.labels import downscale_labels
 from occ_core.taxonomy import IGNORE, points_from_raw
-from occ_data.kitti import DataError, Sequence, read_classes
+from occ_data import DataError, Drive
 
 from .augmentation import (
     NONE,
@@ -29,7 +29,7 @@ from .augmentation import (
 )
 from .augmentation import transform_labels as moved
 from .config import map_shape
-from .frames import Frame, source_of
+from .frames import Frame
 from .sampling import Draw
 from .targets import nearest_wins, project_labels, read_geometry, vote_labels
 
@@ -168,7 +168,7 @@ class FrameDataset(Dataset):
         """Voxel labels on the grid and binary geometry on the feature grid; IGNORE where the frame has none."""
         if frame.labelled:
             read = partial(voxel_labels_on, self.grid, frame)
-            labels = self._cache.get((source_of(frame.sequence), frame.id, self.grid), read)
+            labels = self._cache.get((frame.drive.path, frame.id, self.grid), read)
             labels = labels if T is None else moved(labels, self.grid, T)
             coarse = downscale_labels(labels, self.preprocess.lifting_factor)
             geometry = np.where(coarse == IGNORE, coarse, np.minimum(coarse, 1))
@@ -184,35 +184,37 @@ class FrameDataset(Dataset):
 
     def _view(self, frame: Frame, back: int) -> tuple[Sensors, np.ndarray]:
         """The frame `back` scans before (the first of all where there is none), and T_now_then (4, 4)."""
-        sequence = frame.sequence
+        drive = frame.drive
         if not back:
-            return self._sensors(sequence, frame.id, self.image_labels), np.eye(4)
-        then = sequence.frames[max(sequence.frames.index(frame.id) - back, 0)]
-        poses = sequence.poses
+            return self._sensors(drive, frame.id, self.image_labels), np.eye(4)
+        then = drive.frames[max(drive.frames.index(frame.id) - back, 0)]
+        poses = drive.poses
         T_now_then = np.linalg.inv(poses[int(frame.id)]) @ poses[int(then)]
-        return self._sensors(sequence, then, None), T_now_then
+        return self._sensors(drive, then, None), T_now_then
 
-    def _sensors(self, sequence: Sequence, frame: str, image_labels: str | None) -> Sensors:
-        read = partial(self._read_sensors, sequence, frame, image_labels)
+    def _sensors(self, drive: Drive, frame: str, image_labels: str | None) -> Sensors:
+        read = partial(self._read_sensors, drive, frame, image_labels)
         # A teacher may share the cache with its student and take larger images.
-        key = (source_of(sequence), frame, image_labels, self.preprocess.image_size, self.map_shape, self.grid)
+        key = (drive.path, frame, image_labels, self.preprocess.image_size, self.map_shape, self.grid)
         return self._cache.get(key, read)
 
-    def _read_sensors(self, sequence: Sequence, frame: str, image_labels: str | None) -> Sensors:
-        points, calibration, image = sequence.scan(frame), sequence.calibration, sequence.image(frame)
+    def _read_sensors(self, drive: Drive, frame: str, image_labels: str | None) -> Sensors:
+        points, calibration, image = drive.scan(frame), drive.calibration, drive.image(frame)
         uv, distance = calibration.project(points)
         metres = (distance * calibration.canonical).astype(np.float32)
         depth = nearest_wins(uv, distance, metres, 0, calibration.image_size, self.preprocess.depth_shape)
         classes = np.full(len(points), IGNORE, np.uint8)
         label_map = np.full(self.map_shape, IGNORE, np.uint8)
         if image_labels == "points":
-            classes = points_from_raw(sequence.point_labels(frame))
+            classes = points_from_raw(drive.point_labels(frame))
             label_map = project_labels(uv, distance, classes, calibration.image_size, self.map_shape)
         elif image_labels == "pseudo_labels":
-            path = sequence.file("pseudo_labels", frame, "png")
-            pixels = read_classes(path)
+            pixels = drive.pseudo_labels(frame)
             if pixels.shape != image.shape[:2]:
-                raise DataError(f"{path}: shape {pixels.shape}; expected {image.shape[:2]}, that of the image")
+                raise DataError(
+                    f"{drive.path}: pseudo labels of frame {frame} have shape {pixels.shape}; expected "
+                    f"{image.shape[:2]}, that of the image"
+                )
             classes = classes_at(pixels, uv)
             label_map = cv2.resize(pixels, self.map_shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         # A camera-only network needs no more of the cloud than the projections above.
@@ -241,13 +243,13 @@ def points_in_reach(grid: Grid) -> tuple[np.ndarray, np.ndarray]:
 
 def voxel_labels_on(grid: Grid, frame: Frame) -> np.ndarray:
     """A frame's voxel labels (X, Y, Z) on the grid of a network, which may be coarser than theirs."""
-    own = getattr(frame.sequence, "grid", KITTI_GRID)
+    own = frame.drive.grid
     factor = max(round(grid.voxel_size / own.voxel_size), 1)
     if any(n % factor for n in own.shape) or own.coarsen(factor) != grid:
         raise InputError(
             f"grid: the voxel labels of {frame.sequence.name} are for {own} or a coarser form of it, not for {grid}"
         )
-    labels = frame.sequence.voxel_labels(frame.id)
+    labels = frame.drive.voxel_labels(frame.id)
     return labels if factor == 1 else downscale_labels(labels, factor)
 
 

@@ -14,13 +14,12 @@ import yaml
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from occ_core.files import write_bytes, write_yaml
-from occ_data.kitti import DataError
-from occ_data.kitti import Sequence as Drive
+from occ_data import DataError, Drive
 
 from .augmentation import NONE, AugmentationConfig
 from .config import ConfigError, network_values, save_config, to_dict
 from .data import FrameCache, FrameDataset
-from .frames import Frame, source_of
+from .frames import Frame
 from .kernels import use_kernels
 from .layers.head import OccupancyNetwork
 from .recipe import TrainingConfig
@@ -38,7 +37,7 @@ say = rank_zero_only(print)
 class TrainingRun:
     """What a training is given.
 
-    config, recipe : of the network; train, validation : sequences to train on and to measure on
+    config, recipe : of the network; train, validation : drives to train on and to measure on
     output : folder of the results; initial : folder with weights to start from
     shared_cache : frames that several runs keep in memory together; None: the run's own
     """
@@ -138,18 +137,22 @@ def placed(model: OccupancyNetwork, training: TrainingConfig) -> OccupancyNetwor
 def keep_settings(run: TrainingRun, phases: list[Phase]) -> None:
     """Write down the settings of a run; raise ConfigError where the folder holds others that change the result."""
     used = {"train": run.train, "validation": run.validation}
-    data = {use: [str(source_of(sequence).resolve()) for sequence in sequences] for use, sequences in used.items()}
+    data = {use: [_source(drive) for drive in drives] for use, drives in used.items()}
     names = [phase.name for phase in phases]
     idle = [f"{name}_steps" for name in run.recipe.all_phases if name not in names]
     recipe = {name: value for name, value in to_dict(run.recipe).items() if name not in idle}
     for name, wanted in {CONFIG: network_values(run.config), RECIPE: recipe, DATA: data}.items():
         path = run.output / name
-        if path.is_file():
-            found = yaml.safe_load(path.read_text())
-            for key, (before, now) in differences(found, wanted).items():
-                before, now = (textwrap.shorten(repr(value), 100) for value in (before, now))
-                raise ConfigError(f"{path}: {key} was {before}, is now {now}; take another output folder")
-        write_yaml(path, wanted)
+        found = yaml.safe_load(path.read_text()) if path.is_file() else wanted
+        for key, (before, now) in differences(found, wanted).items():
+            before, now = (textwrap.shorten(repr(value), 100) for value in (before, now))
+            raise ConfigError(f"{path}: {key} was {before}, is now {now}; take another output folder")
+        if found != wanted or not path.is_file():
+            write_yaml(path, wanted)
+
+
+def _source(drive: Drive) -> str:
+    return str(drive.path.resolve() if drive.path.exists() else drive.path)  # a drive need not have files
 
 
 def differences(found: dict, wanted: dict, where: str = "") -> dict[str, tuple]:

@@ -7,7 +7,8 @@ import numpy as np
 
 from occ_core import Grid
 from occ_core.taxonomy import IGNORE, NUM_CLASSES
-from occ_data.kitti import DataError, read_gray
+from occ_data import DataError
+from occ_data.kitti import read_gray
 
 CERTAIN = 254
 """Gray value of probability 1 in the geometric teacher's files."""

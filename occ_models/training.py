@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Subset
 from occ_core import CompletionMetrics
 from occ_core.errors import ReportedError
 from occ_core.files import replacing
-from occ_data.kitti import DataError
+from occ_data import DataError
 
 from .data import FrameDataset, collate
 from .layers.head import OccupancyNetwork

@@ -1,13 +1,12 @@
 """MonoOcc's training: depth and proposals, the privileged teacher, the student (section III-C)."""
 
-from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
-from ..augmentation import NONE, SCENE, AugmentationConfig
+from ..augmentation import APPEARANCE, CAMERA, NONE, AugmentationConfig
 from ..config import ConfigError, load_config
 from ..data import FrameDataset
-from ..frames import check_files, frames_of
+from ..frames import check_frames, frames_of
 from ..phases import Phase, TrainingRun, placed, say
 from ..weights import CONFIG, load_weights
 from .config import MonoOccConfig
@@ -16,10 +15,6 @@ from .model import MonoOcc
 from .recipe import MonoOccRecipe
 from .tasks import DepthTask, OccupancyLosses, OccupancyTask
 from .teacher_features import cache_features
-
-APPEARANCE = AugmentationConfig(brightness=0.3, contrast=0.3, saturation=0.4)
-"""Changes of the image only: cached features of the scene stay valid."""
-CAMERA = replace(SCENE, brightness=0.3, contrast=0.3, saturation=0.4)
 
 
 class MonoOccTraining:
@@ -45,8 +40,8 @@ class MonoOccTraining:
         if run.initial:
             load_weights(MonoOcc(run.config), run.initial)
         past = any(config and max(config.views) > 0 for config in (run.config, self.teacher_config))
-        check_files(self.labelled, recipe.image_label_source, past)
-        check_files(held_out, None, past)
+        check_frames(self.labelled, recipe.image_label_source, past)
+        check_frames(held_out, None, past)
         self.validation = run.dataset(held_out)
         self.teacher_validation = run.dataset(held_out, config=self.teacher_config)
 

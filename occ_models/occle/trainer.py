@@ -6,7 +6,7 @@ from functools import partial
 from ..augmentation import NONE, AugmentationConfig
 from ..config import map_shape
 from ..data import FrameDataset
-from ..frames import Frame, check_files, frames_of
+from ..frames import Frame, check_frames, frames_of
 from ..phases import Phase, TrainingRun, placed
 from ..weights import load_weights
 from .augmentation import STUDENT, SUPERVISED, TEACHER
@@ -37,8 +37,8 @@ class OccLETraining:
         # The semantic branch is measured against the labels of points, whatever it is trained on.
         measured = "points" if "semantic" in self.names else None
         past = run.config.frames > 1
-        check_files(self.frames, recipe.image_label_source, past)
-        check_files(held_out, measured, past)
+        check_frames(self.frames, recipe.image_label_source, past)
+        check_frames(held_out, measured, past)
         self.validation = run.dataset(held_out, image_labels=measured)
 
     def phases(self) -> list[Phase]:

@@ -9,13 +9,10 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 import torch.nn.functional as F  # noqa: E402
 
-from occ_models.losses import (  # noqa: E402
-    class_weights,
-    distillation_loss,
-    label_loss,
-    occupancy_losses,
-    unseen_loss,
-)
+from occ_models.losses import OCCUPANCY_TERMS, class_weights, label_loss, occupancy_losses, weighted  # noqa: E402
+from occ_models.monoocc.losses import distillation_loss, unseen_loss  # noqa: E402
+from occ_models.monoocc.recipe import LOSS_WEIGHTS as MONOOCC_WEIGHTS  # noqa: E402
+from occ_models.occle.recipe import LOSS_WEIGHTS as OCCLE_WEIGHTS  # noqa: E402
 from occ_models.targets import project_labels  # noqa: E402
 
 IGNORE = 255
@@ -84,6 +81,22 @@ def test_gradients_reach_both_factors(case):
     sum(occupancy_losses(occupancy, semantics, labels, class_weights()).values()).backward()
     assert occupancy.grad.abs().sum() > 0 and semantics.grad.abs().sum() > 0
     assert (occupancy.grad[labels == IGNORE] == 0).all()
+
+
+def test_every_term_is_multiplied_by_its_weight_and_a_weight_of_zero_leaves_it_out():
+    terms = {"a": torch.tensor(2.0), "b": torch.tensor(3.0), "c": torch.tensor(5.0)}
+    assert weighted(terms, {"a": 1.0, "b": 0.5, "c": 0.0}) == {"a": 2.0, "b": 1.5}
+
+
+def test_a_term_without_a_weight_is_refused():
+    with pytest.raises(ValueError, match="no weight for the loss b; there are weights for a"):
+        weighted({"a": torch.tensor(1.0), "b": torch.tensor(0.0)}, {"a": 1.0})
+
+
+def test_both_networks_weigh_every_term_of_the_occupancy_loss(case):
+    assert tuple(occupancy_losses(*case, class_weights())) == OCCUPANCY_TERMS
+    for weights in (OCCLE_WEIGHTS, MONOOCC_WEIGHTS):
+        assert set(OCCUPANCY_TERMS) <= set(weights)
 
 
 def test_label_loss_is_the_mean_of_the_samples_weighted_means():
