@@ -1,14 +1,18 @@
-"""occ_node with a camera alone: ros2 launch occ_node monoocc.launch.py image:=/camera/image_raw lidar_frame:=lidar
+"""occ_node, camera only: ros2 launch occ_node monoocc.launch.py image:=/camera/image_raw lidar_frame:=lidar
 
-All of occle.launch.py but for the clouds, which nobody needs here.
+The same as occle.launch.py, without the clouds.
 """
 
 import runpy
 from pathlib import Path
 
 OCCLE = runpy.run_path(str(Path(__file__).with_name("occle.launch.py")))
-BUNDLE = ("bundle", "monoocc-nano", "Camera-only engine bundle: a folder, or the name of one that comes along.")
-LIDAR_FRAME = ("lidar_frame", "velo_link", "Frame of the voxels; tf, or calibration_file, says where it is.")
+BUNDLE = (
+    "bundle",
+    "monoocc-nano",
+    "Camera-only engine bundle: a folder, or the name of a shipped one.",
+)
+LIDAR_FRAME = ("lidar_frame", "velo_link", "Frame of the outputs; its position comes from tf or calibration_file.")
 
 
 def generate_launch_description():

@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import CommandError
-
 if TYPE_CHECKING:
     from occ_data import Drive
     from occ_data.bags import BagOptions
@@ -25,12 +23,14 @@ def chosen_drives(arguments: argparse.Namespace, bag_options: "BagOptions | None
     """What `add_drive_arguments` was given. Raises CommandError, DataError."""
     from occ_data import open_drive, sequences
 
+    from .errors import CommandError
+
     if (arguments.dataset is None) == (arguments.drive is None):
         raise CommandError("expected either --dataset ROOT --sequences SS, or --drive DRIVE")
     if (arguments.dataset is None) != (arguments.sequences is None):
         raise CommandError("--dataset and --sequences go together")
     if arguments.dataset is not None:
-        return sequences(arguments.dataset, arguments.sequences)
+        return list(sequences(arguments.dataset, arguments.sequences))
     drives = [open_drive(source, bag_options) for source in arguments.drive]
     names = [drive.name for drive in drives]
     if twice := next((name for name in names if names.count(name) > 1), None):

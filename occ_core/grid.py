@@ -30,7 +30,8 @@ class Grid:
         """The same box with voxels `factor` times as long."""
         if factor < 1 or any(n % factor for n in self.shape):
             raise InputError(f"grid {self.shape} cannot be coarsened by {factor}")
-        return Grid(tuple(n // factor for n in self.shape), self.voxel_size * factor, self.origin)
+        x, y, z = self.shape
+        return Grid((x // factor, y // factor, z // factor), self.voxel_size * factor, self.origin)
 
     def factor_to(self, coarse: "Grid") -> int | None:
         """The factor by which this grid is coarsened to the other one; None where it cannot be."""

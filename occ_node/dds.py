@@ -9,7 +9,7 @@ from occ_core.errors import ReportedError
 
 LOOPBACK_PROFILE = Path(__file__).parent / "config" / "fastdds_loopback.xml"
 _LAST_DOMAIN = 101
-"""The ports of higher domains are among the ephemeral ones. 0 is the domain of everyone who set none."""
+"""The ports of higher domains are among the ephemeral ones. Domain 0 is the default, used by everyone else."""
 
 
 def use_loopback_profile() -> None:
@@ -20,8 +20,8 @@ def use_loopback_profile() -> None:
 
 
 def free_domain() -> int:
-    """A ROS domain, 1 to 101, in which no process on this machine takes part; at random, so that two that look at the
-    same time rarely find the same. Raises ReportedError where all are in use.
+    """A ROS domain, 1 to 101, that no process on this machine uses; a random one, so that two processes that search at
+    the same time rarely find the same. Raises ReportedError where all are in use.
     """
     domains = list(range(1, _LAST_DOMAIN + 1))
     random.shuffle(domains)

@@ -3,7 +3,7 @@
 import numpy as np
 from std_msgs.msg import Header
 
-from occ_core import Calibration, image_doubts
+from occ_core import Calibration, image_warnings
 from occ_core.decode import ImageError
 from occ_core.decode.cloud import decode_cloud
 from occ_core.decode.image import decode_compressed_image, decode_image
@@ -38,8 +38,8 @@ class Pipeline:
         if (width, height) != calibration.image_size:
             expected = "{}x{}".format(*calibration.image_size)
             raise ImageError(f"image: {width}x{height}, but its camera_info is for {expected}")
-        for doubt in image_doubts(image, self._predictor.bundle.preprocess):
-            self._log.warn_once(f"image: {doubt}")
+        for warning in image_warnings(image, self._predictor.bundle.preprocess):
+            self._log.warn_once(f"image: {warning}")
         occupancy = self._predictor.predict(image, points, calibration)
         return Frame(header, camera_frame, image, calibration, occupancy)
 

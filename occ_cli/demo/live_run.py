@@ -14,7 +14,7 @@ from occ_node.topics import VOXELS
 
 from ..errors import RunFailed
 from ..processes import Child, JsonLines, own_environment, stops_like_ctrl_c, wait_until
-from .inputs import BagInputs
+from .drive import Drive
 
 _READY_TIMEOUT = 180.0  # the first start compiles kernels and the engine
 _SUBSCRIBER_TIMEOUT = 60.0
@@ -27,12 +27,21 @@ _WRITE_TIMEOUT = 300.0
 class LiveRun:
     """What to run. parameters: of the node; folder: gets outputs.mcap and logs/."""
 
-    bag: Path
-    inputs: BagInputs
+    drive: Drive
     parameters: dict
     folder: Path
     rate: float = 1.0
     loops: int = 1
+
+    @property
+    def topics(self) -> dict[str, str]:
+        """The bag's topics that the node subscribes to, by the names of its inputs."""
+        return {name: topic for name, topic in self.drive.topics._asdict().items() if topic is not None}
+
+    @property
+    def frame_topic(self) -> str:
+        """The topic whose messages are the frames, and whose stamps the outputs carry."""
+        return self.drive.topics.frames
 
 
 @dataclass(frozen=True)
@@ -68,11 +77,11 @@ def live_run(run: LiveRun) -> Recorded:
             return child
 
         recorder = start("recorder", "occ_node.recorder", str(outputs), "--arrivals", str(arrivals.path))
-        node = start("node", "occ_node.node", *_node_arguments(run.inputs, parameter_file))
+        node = start("node", "occ_node.node", *_node_arguments(run.topics, parameter_file))
         _wait_for_node(arrivals, [node, recorder])
         player = start("player", "occ_cli.node", *_player_arguments(run, plays.path))
         _show_progress(run, plays, arrivals, player, [node, recorder])
-        _wait_for_last_report(plays, arrivals, run.inputs.frame_topic, [node, recorder])
+        _wait_for_last_report(plays, arrivals, run.frame_topic, [node, recorder])
         codes = {"player": player.stop(), "node": node.stop(), "recorder": recorder.stop(_WRITE_TIMEOUT)}
     arrivals.update()
     if codes["recorder"]:
@@ -80,15 +89,15 @@ def live_run(run: LiveRun) -> Recorded:
     return Recorded(plays.lines, arrivals.lines, outputs, codes)
 
 
-def _node_arguments(inputs: BagInputs, parameter_file: Path) -> list[str]:
-    remaps = [item for name, topic in inputs.topics.items() for item in ("-r", f"{name}:={topic}")]
+def _node_arguments(topics: dict[str, str], parameter_file: Path) -> list[str]:
+    remaps = [item for name, topic in topics.items() for item in ("-r", f"{name}:={topic}")]
     return ["--ros-args", "--params-file", str(parameter_file), *remaps]
 
 
 def _player_arguments(run: LiveRun, log: Path) -> list[str]:
-    topics = run.inputs.topics.values()
+    topics = run.topics.values()
     return [
-        "play", str(run.bag), "--rate", str(run.rate), "--loop", str(run.loops), "--log", str(log),
+        "play", str(run.drive.bag), "--rate", str(run.rate), "--loop", str(run.loops), "--log", str(log),
         "--topics", *topics, "--need", *topics, "--wait", str(_SUBSCRIBER_TIMEOUT),
     ]  # fmt: skip
 
@@ -108,17 +117,17 @@ def _show_progress(run: LiveRun, plays: JsonLines, arrivals: JsonLines, player: 
     answered = 0
     children = [*children, player]
     wait_until(lambda: bool(plays.update()) or player.exit_code == 0, "the player to start", _PLAYER_TIMEOUT, children)
-    started = _played(plays.lines, run.inputs.frame_topic)
-    with tqdm(total=run.inputs.frames * run.loops, desc="drive", unit="frame", smoothing=0) as bar:
+    started = _played(plays.lines, run.frame_topic)
+    with tqdm(total=run.drive.frames * run.loops, desc="drive", unit="frame", smoothing=0) as bar:
         bar.update(started)
         while (code := player.exit_code) is None:
             for child in children[:-1]:
                 child.check()
             time.sleep(0.1)
             answered += sum(line.get("output") == VOXELS.name for line in arrivals.update())
-            bar.update(_played(plays.update(), run.inputs.frame_topic))
+            bar.update(_played(plays.update(), run.frame_topic))
             bar.set_postfix(answered=answered, refresh=False)
-        bar.update(_played(plays.update(), run.inputs.frame_topic))
+        bar.update(_played(plays.update(), run.frame_topic))
     if code:
         player.check()
 

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import numpy as np
 
-from occ_core import CompletionMetrics
+from occ_core import CompletionMetrics, Grid
+from occ_core.labels import labels_on
+from occ_data.kitti import Sequence
 from occ_node.counters import Drop
 from occ_node.topics import RECORDED, SEMANTIC_GRID, VOXELS
+from occ_runtime import Bundle
 
-from .live_run import Recorded
+from .live_run import LiveRun, Recorded
+from .recordings import read_grids
 
 _MODES = {
     "camera+lidar": "camera and LiDAR; a cloud with its image is a frame",
@@ -80,6 +84,41 @@ def match(recorded: Recorded, frame_topic: str) -> list[Played]:
         if after < len(sent) and sent[after] < end:
             owner[after].arrived[SEMANTIC_GRID.name], owner[after].grid_message = line["mono"], number
     return frames
+
+
+def make_report(run: LiveRun, recorded: Recorded, frames: list[Played], bundle: Bundle) -> dict:
+    """All figures of a run, with what they were measured on."""
+    summary = summarise(recorded, frames)
+    return {
+        **{key: summary[key] for key in ("frames_in", "frames_out", "answered_percent", "drops", "latency_ms")},
+        **_score_frames(recorded.outputs, frames, run.drive.truth, bundle.grid),
+        "bundle": bundle.name,
+        "mode": "camera+lidar" if bundle.needs_cloud else "camera",
+        "backend": summary["node"].get("backend", run.parameters["backend"]),
+        "machine": machine(),
+        "input": {
+            "description": run.drive.description, "bag": str(run.drive.bag), "frames": run.drive.frames,
+            "rate": run.rate, "loops": run.loops,
+        },
+        **summary,
+    }  # fmt: skip
+
+
+def _score_frames(outputs: Path, frames: list[Played], truth: Sequence | None, grid: Grid) -> dict:
+    """IoU and mIoU over the answered frames that have truth, on their grid; nulls where there are none."""
+    if truth is None or truth.grid.factor_to(grid) is None:
+        return score([])
+    frame_of_grid = {
+        frame.grid_message: truth.frames[frame.order]
+        for frame in frames
+        if frame.grid_message is not None and frame.answered and truth.has_voxels(truth.frames[frame.order])
+    }
+    if not frame_of_grid:
+        return score([])
+    return score(
+        (labels, labels_on(grid, truth.voxel_labels(frame_of_grid[number]), truth.grid))
+        for number, labels in read_grids(outputs, frame_of_grid)
+    )
 
 
 def latency(frames: list[Played]) -> dict:

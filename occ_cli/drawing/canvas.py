@@ -28,7 +28,7 @@ def text_width(text: str, size: float = 0.5, bold: bool = False) -> int:
 
 def classes_in(*grids: np.ndarray) -> list[int]:
     """The occupied classes 1..19 that occur, the most frequent first."""
-    counts = sum(np.bincount(labels.reshape(-1), minlength=256) for labels in grids)
+    counts = np.sum([np.bincount(labels.reshape(-1), minlength=256) for labels in grids], axis=0)
     counts[[0, IGNORE]] = 0
     return [int(c) for c in np.argsort(-counts, kind="stable") if counts[c]]
 

@@ -55,10 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    from occ_runtime import Bundle, find_bundle
+    from occ_runtime import MONOOCC, OCCLE, Bundle, find_bundle
 
     _check_combination(arguments)
-    name = arguments.bundle or ("monoocc-nano" if arguments.image else "occle-nano")
+    name = arguments.bundle or (MONOOCC if arguments.image else OCCLE)
     bundle = Bundle.load(find_bundle(name))
     if arguments.image:
         from .single_image import infer_image
@@ -87,7 +87,7 @@ def _check_combination(arguments: argparse.Namespace) -> None:
 def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
     from tqdm import tqdm
 
-    from occ_core import image_doubts
+    from occ_core import image_warnings
     from occ_runtime import Predictor, load_backend
 
     from ..predictions import Prediction, prediction_file, write_prediction
@@ -100,10 +100,10 @@ def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
     predictor, warned = Predictor(bundle, backend), set()
     for drive, frame in tqdm(frames, desc=f"{bundle.name} on {backend.name}", unit="frame"):
         image, scan = drive.image(frame), drive.scan(frame) if bundle.needs_cloud else None
-        for doubt in image_doubts(image, bundle.preprocess):
-            if doubt not in warned:
-                tqdm.write(f"occ-node infer: warning: {drive.path}, frame {frame}: {doubt}", sys.stderr)
-            warned.add(doubt)
+        for warning in image_warnings(image, bundle.preprocess):
+            if warning not in warned:
+                tqdm.write(f"occ-node infer: warning: {drive.path}, frame {frame}: {warning}", sys.stderr)
+            warned.add(warning)
         occupancy = predictor.predict(image, scan, drive.calibration)
         path = prediction_file(arguments.output, drive.name, frame)
         write_prediction(path, Prediction(occupancy.labels, bundle.grid))

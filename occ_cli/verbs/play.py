@@ -41,7 +41,7 @@ def command(arguments: argparse.Namespace) -> int:
     topics = bag_topics(arguments.bag)
     wanted = arguments.topics or list(topics)
     if unknown := [t for t in [*wanted, *remap, *arguments.need] if t not in topics]:
-        raise CommandError(f"{arguments.bag}: no topic {unknown[0]!r}; it has: {', '.join(topics) or 'none'}")
+        raise CommandError(f"{arguments.bag}: no topic {unknown[0]!r}; there are: {', '.join(topics) or 'none'}")
     need_rclpy(arguments.loopback)
     from occ_node.player import PlayOptions, Recording, play
 

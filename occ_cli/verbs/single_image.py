@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from occ_core import image_doubts
+from occ_core import image_warnings
 from occ_core.calibration_file import image_calibration
 from occ_data.kitti import DataError, read_gray
 from occ_runtime import Bundle, Predictor, known_bundles, load_backend
@@ -30,8 +30,8 @@ def infer_image(arguments: argparse.Namespace, bundle: Bundle) -> int:
     image = read_picture(arguments.image)
     calibration = image_calibration(arguments.calibration, image.shape[1::-1])
     depth = read_depth(arguments.depth) if arguments.depth else None
-    for doubt in image_doubts(image, bundle.preprocess):
-        print(f"occ-node infer: warning: {arguments.image}: {doubt}", file=sys.stderr)
+    for warning in image_warnings(image, bundle.preprocess):
+        print(f"occ-node infer: warning: {arguments.image}: {warning}", file=sys.stderr)
     backend = load_backend(bundle, arguments.backend, arguments.threads)
     occupancy = Predictor(bundle, backend).predict(image, None, calibration, depth)
     backend.close()

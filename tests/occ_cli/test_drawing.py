@@ -4,13 +4,15 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 from occ_cli import drawing
 from occ_cli.drawing import ViewPoint, voxel_view
 from occ_cli.drawing.animation import MAX_BYTES, save_gif
 from occ_cli.drawing.birds_eye import top_labels
 from occ_cli.node import main
-from occ_core import CLASS_NAMES, COLORS, IGNORE, KITTI_GRID, Calibration
+from occ_core import CLASS_NAMES, COLORS, IGNORE, KITTI_GRID, Calibration, Grid
+from occ_data.bags.reader import jazzy
 
 ROAD, CAR, BUILDING = (CLASS_NAMES.index(name) for name in ("road", "car", "building"))
 CALIBRATION = Calibration(
@@ -129,3 +131,29 @@ def test_render_draws_a_frame_of_a_data_set(drive, tmp_path, capsys):
 def test_render_draws_a_label_file(drive, tmp_path):
     assert main(["render", str(drive.path / "voxels/000005.label"), "-o", str(tmp_path)]) == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["000005_birds_eye.png", "000005_voxels.png"]
+
+
+def test_render_draws_a_recording_on_the_grid_beside_it(tmp_path, capsys):
+    types = jazzy().types
+    labels = np.zeros((64, 64, 8), np.uint8)
+    labels[20:40, 20:40, 1:4] = BUILDING
+    dimension = types["std_msgs/msg/MultiArrayDimension"]
+    layout = types["std_msgs/msg/MultiArrayLayout"](
+        [dimension(n, size, 0) for n, size in zip("xyz", labels.shape, strict=True)], 0
+    )
+    zero, turn = types["builtin_interfaces/msg/Time"](0, 0), types["geometry_msgs/msg/Quaternion"](0, 0, 0, 1)
+    pose = types["geometry_msgs/msg/Pose"](types["geometry_msgs/msg/Point"](0.0, -12.8, -2.0), turn)
+    info = types["nav_msgs/msg/MapMetaData"](zero, 0.4, 64, 64, pose)
+    header = types["std_msgs/msg/Header"](zero, "velo_link")
+    recorded = {
+        "semantic_grid": types["std_msgs/msg/UInt8MultiArray"](layout, labels.reshape(-1)),
+        "grid": types["nav_msgs/msg/OccupancyGrid"](header, info, np.zeros(64 * 64, np.int8)),
+    }
+    with Writer(tmp_path / "outputs", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        for name, message in recorded.items():
+            connection = writer.add_connection(f"/occ_node/{name}", message.__msgtype__, typestore=jazzy())
+            writer.write(connection, 1, jazzy().serialize_cdr(message, message.__msgtype__))
+    assert main(["render", str(tmp_path / "outputs"), "-o", str(tmp_path)]) == 0
+    drawn = cv2.imread(capsys.readouterr().out.split()[0])[..., ::-1]
+    expected = drawing.voxel_picture(labels, Grid((64, 64, 8), 0.4, (0.0, -12.8, -2.0)))
+    assert np.array_equal(drawn, expected)

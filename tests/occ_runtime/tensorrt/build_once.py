@@ -13,7 +13,7 @@ from .conftest import install
 
 
 def wait_for(file: Path) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not file.exists():
         assert time.monotonic() < end, f"no {file}"
         time.sleep(0.01)

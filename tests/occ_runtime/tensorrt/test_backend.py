@@ -169,7 +169,7 @@ def test_progress_is_said_while_it_builds(gpu, load, version, monkeypatch):
     monkeypatch.setattr("occ_runtime.tensorrt.builder._REPORT_EVERY", 0.01)
     expected = r"engine: building model\.onnx, \d+ s" if version == "8.6" else r".*, Building Engine 0 %, \d+ s"
     heard = threading.Event()
-    gpu.build = lambda: heard.wait(20)
+    gpu.build = lambda: heard.wait(120)
     load(report=lambda text: heard.set() if re.fullmatch(expected, text) else None)
     assert heard.is_set()
 

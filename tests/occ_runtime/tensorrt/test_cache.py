@@ -207,7 +207,7 @@ def test_two_processes_build_once(tmp_path, bundle, cache):
         )
         for role in ("first", "second")
     )  # fmt: skip
-    outputs = [process.communicate(timeout=120)[0] for process in (first, second)]
+    outputs = [process.communicate(timeout=300)[0] for process in (first, second)]
     assert [process.returncode for process in (first, second)] == [0, 0]
     assert "built 1" in outputs[0] and "built 0" in outputs[1]
     assert f"engine: another process builds in {cache}; waiting for it" in outputs[1]

@@ -1,6 +1,5 @@
 """What `occ-node demo` plays: the user's own recording, or a synthetic street made on the spot."""
 
-import argparse
 import importlib.util
 import os
 import shutil
@@ -13,46 +12,54 @@ from tqdm import tqdm
 
 from occ_core import Calibration
 from occ_core.calibration_file import read_calibration_file, write_kitti_calibration
-from occ_data.bags import BagOptions, bag_calibration, write_bag
+from occ_data.bags import BagOptions, Topics, bag_calibration, bag_topics, choose_topics, write_bag
 from occ_data.kitti import Sequence
 
 from ..errors import CommandError
 from ..processes import Child, stops_like_ctrl_c
-from .inputs import BagInputs, bag_inputs
 
 _TRUTH_EVERY = 10
 
 
 @dataclass(frozen=True)
 class Drive:
-    """What is played: the bag, its topics and calibration, and the sequence with the truth of its frames."""
+    """What is played.
 
-    description: str
+    topics : of one camera and one LiDAR; compressed : whether the images are
+    frames : number of clouds, or of images where no cloud is needed
+    calibration_file : for the node; truth : the sequence that the bag was made from, where its truth is known
+    """
+
+    name: str
     bag: Path
-    inputs: BagInputs
+    topics: Topics
+    compressed: bool
+    frames: int
     calibration: Calibration
     calibration_file: Path
     truth: Sequence | None
 
+    @property
+    def description(self) -> str:
+        """One line for the report."""
+        return f"{self.name}, {self.frames} frames"
 
-def recorded_drive(arguments: argparse.Namespace, lidar_frame: str | None) -> Drive:
-    """The user's own recording; with a lidar_frame, camera only.
+
+def recorded_drive(bag: Path, options: BagOptions, truth: Path | None, output: Path) -> Drive:
+    """The user's own recording.
+
+    options : a lidar_frame means camera only; truth : sequence folder that the bag was made from
+    output : folder for the calibration found in the bag
 
     Raises BagError, CalibrationError, CommandError.
     """
-    topics = {name: getattr(arguments, name) for name in ("image", "camera_info", "points")}
-    inputs = bag_inputs(arguments.bag, BagOptions(**topics, lidar_frame=lidar_frame))
-    file = arguments.calibration
-    rig = read_calibration_file(file) if file else None
-    calibration = bag_calibration(arguments.bag, inputs.chosen, lidar_frame, rig)
-    if file is None:
-        file = _write_calibration(arguments.output, calibration)
-    truth = Sequence(arguments.truth) if arguments.truth else None
-    if truth and len(truth) != inputs.frames:
+    sequence = Sequence(truth) if truth else None
+    drive = _drive(str(bag), bag, options, sequence, output)
+    if sequence and len(sequence) != drive.frames:
         raise CommandError(
-            f"--truth {truth.path}: {len(truth)} scans, the bag has {inputs.frames}; expected the one it was made from"
+            f"--truth {truth}: {len(sequence)} scans, the bag has {drive.frames}; expected the one it was made from"
         )
-    return Drive(f"{arguments.bag}, {inputs.frames} frames", arguments.bag, inputs, calibration, file, truth)
+    return drive
 
 
 def synthetic_drive(output: Path, frames: int, seed: int, lidar_frame: str | None) -> Drive:
@@ -69,20 +76,26 @@ def synthetic_drive(output: Path, frames: int, seed: int, lidar_frame: str | Non
         _generate(folder, name, frames, seed)
         write_bag(Sequence(folder / "sequences" / name), bag, progress=True)
     sequence = Sequence(folder / "sequences" / name)
-    inputs = bag_inputs(bag, BagOptions(lidar_frame=lidar_frame))
-    calibration = bag_calibration(bag, inputs.chosen, lidar_frame)
-    file = _write_calibration(output, calibration)
     seconds = sequence.times[-1] - sequence.times[0]
-    return Drive(f"synthetic street {seed}, {frames} frames, {seconds:.1f} s", bag, inputs, calibration, file, sequence)
+    return _drive(
+        f"synthetic street {seed}, {seconds:.1f} s", bag, BagOptions(lidar_frame=lidar_frame), sequence, output
+    )
 
 
-def _write_calibration(output: Path, calibration: Calibration) -> Path:
-    """As the node's parameter calibration_file takes it."""
-    return write_kitti_calibration(output / "calib.txt", {"P2": calibration.P}, calibration.T_cam_lidar)
+def _drive(name: str, bag: Path, options: BagOptions, truth: Sequence | None, output: Path) -> Drive:
+    topics = choose_topics(bag, options.image, options.camera_info, options.points, options.lidar_frame is None)
+    in_bag = bag_topics(bag)
+    file = options.calibration_file
+    rig = read_calibration_file(file) if file else None
+    calibration = bag_calibration(bag, topics, options.lidar_frame, rig)
+    if file is None:
+        file = write_kitti_calibration(output / "calib.txt", {"P2": calibration.P}, calibration.T_cam_lidar)
+    compressed, frames = "Compressed" in in_bag[topics.image][0], in_bag[topics.frames][1]
+    return Drive(name, bag, topics, compressed, frames, calibration, file, truth)
 
 
 def _generate(folder: Path, name: str, frames: int, seed: int) -> None:
-    """In a process group of its own, which ends with this process; its progress is the number of files written."""
+    """Run `occ-data synth` in a child process, which ends with this one; the files written show its progress."""
     command = [sys.executable, "-m", "occ_cli.data", "synth", "--output", str(folder), "--sequences", name]
     command += ["--frames", str(frames), "--seed", str(seed), "--voxels-every", str(_TRUTH_EVERY)]
     scans, done = folder / "sequences" / name / "velodyne", 0
