@@ -71,7 +71,7 @@ class Calibration:
         return q[..., :2] / in_front[..., None], depth
 
     def in_view(self, uv: np.ndarray) -> np.ndarray:
-        """Which pixels (..., 2) lie in the image: 0 <= u < W and 0 <= v < H; NaN does not."""
+        """Which pixels (..., 2) are in the image: 0 <= u < W and 0 <= v < H; NaN does not."""
         with np.errstate(invalid="ignore"):
             return np.all((uv >= 0) & (uv < self.image_size), axis=-1)
 

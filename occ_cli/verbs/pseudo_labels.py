@@ -82,7 +82,7 @@ def command(arguments: argparse.Namespace) -> int:
             skipped += step.ids is None
     print("\n".join(report.lines()))
     if skipped:
-        print(f"occ-data: {skipped} frames were labelled already and were left alone", file=sys.stderr)
+        print(f"occ-data pseudo-labels: {skipped} frames were labelled already and were skipped", file=sys.stderr)
     return 0
 
 
