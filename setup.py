@@ -29,7 +29,7 @@ setup(
     package_data={
         "occ_node": ["config/*"],
         "occ_data": ["pseudo_labels/*.yaml", "pseudo_labels/tables/*.yaml"],
-        "occ_models": ["configs/*/*.yaml"],
+        "occ_models": ["*/configs/*.yaml", "*/recipes/*.yaml"],
     },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/occ_node"]),

@@ -1,4 +1,4 @@
-"""What gpu-check measures on: a frame, bundles of every size with weights of no training, and those that ship."""
+"""What gpu-check measures: a frame, bundles of every size with random weights, and those that ship."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from occ_core import Calibration, FramePreprocessor
-from occ_runtime import BackendError, Bundle, BundleError, input_specs, load_backend, write_bundle
+from occ_runtime import BackendError, Bundle, BundleError, BundleInfo, input_specs, load_backend, write_bundle
 from occ_runtime.backend import last_line
 from occ_runtime.predictor import golden_test
 from occ_runtime.tensorrt.cache import EngineUnusable
@@ -18,7 +18,7 @@ FRAME = "frame.npz"
 
 
 def frame(folder: Path) -> dict:
-    """The frame that everything is measured on, left in the folder."""
+    """Write the frame that everything is measured on into the folder."""
     try:
         made, note = frames(None)[0], ""
     except ImportError as error:
@@ -31,21 +31,21 @@ def frame(folder: Path) -> dict:
 
 
 def load_frame(folder: Path) -> Frame:
-    """What `frame` left."""
+    """The frame that `frame` wrote."""
     with np.load(folder / FRAME, allow_pickle=False) as kept:
         rig = Calibration(kept["P"], kept["T"], tuple(int(n) for n in kept["size"]))
         return Frame("frame", kept["image"], kept["points"], rig)
 
 
 def bundle(folder: Path, size: str, typed: str) -> dict:
-    """A bundle of this size with weights of no training; its golden outputs are torch's in f32 on the CPU.
+    """A bundle of OccLE in this size with random weights; its golden outputs are torch's in f32 on the CPU.
 
     typed: "typed" also writes the f16 and int8 models, "f32" does not.
     """
     from export.onnx import LOGITS, run_torch, to_onnx, without_outputs
     from export.torch_engine import random_model
 
-    from .cost import cost_of
+    from .graph_cost import cost_of
 
     model, at = random_model(size), load_frame(folder)
     config = model.config.preprocess
@@ -55,10 +55,9 @@ def bundle(folder: Path, size: str, typed: str) -> dict:
     shipped = without_outputs(to_onnx(model), LOGITS)
     cost, serialised = cost_of(shipped), shipped.SerializeToString(deterministic=True)
     models, missing = _typed_models(shipped, inputs) if typed == "typed" else ({}, {})
-    write_bundle(
-        folder / size,
+    info = BundleInfo(
         name=f"occle-{size}-random",
-        model="occle",
+        model=model.config.model,
         size=size,
         version="0",
         preprocess=config,
@@ -66,10 +65,9 @@ def bundle(folder: Path, size: str, typed: str) -> dict:
         training={"data": "none"},
         license="Apache-2.0",
         metrics={},
-        onnx=serialised,
-        golden=(inputs, {name: outputs[name] for name in ("labels", "confidence")}),
-        typed=models,
     )
+    golden = (inputs, {name: outputs[name] for name in ("labels", "confidence")})
+    write_bundle(folder / size, info, serialised, golden, models)
     parameters = sum(p.numel() for p in model.parameters())
     return {"size": size, "parameters": parameters, **asdict(cost), "missing": missing}
 
@@ -97,7 +95,7 @@ def _typed_models(model, inputs: dict) -> tuple[dict[str, bytes], dict[str, str]
 
 
 def parity(folder: Path, backend: str) -> list[dict]:
-    """The golden samples of the bundles that ship, on one backend in each precision that they hold."""
+    """The golden samples of the bundles that ship, on one backend in each of their precisions."""
     results = []
     for path in sorted(p.parent for p in ENGINES.glob("*/bundle.yaml")):
         shipped = Bundle.load(path)
@@ -107,7 +105,7 @@ def parity(folder: Path, backend: str) -> list[dict]:
                 loaded = load_backend(shipped, backend, precision=precision)
                 entry |= {"runs_on": loaded.description, **golden_figures(shipped, loaded)}
                 loaded.close()
-            except EngineUnusable as error:  # built, and refused for its deviation
+            except EngineUnusable as error:  # built, and refused because it deviates
                 entry |= {"failed": last_line(error), "passed": False}
             except (BackendError, BundleError) as error:
                 entry["skipped"] = last_line(error)

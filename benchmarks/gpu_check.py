@@ -1,8 +1,8 @@
-"""Everything that only a GPU can show, in one command: `make gpu-check`, or `python -m benchmarks.gpu_check`.
+"""Every check that needs a GPU, in one command: `make gpu-check`, or `python -m benchmarks.gpu_check`.
 
 Tests that need a GPU, the golden samples on every backend, latency at every size, preprocessing on both sides, a
 training step. Each part runs in a process of its own and within its time: one that fails, hangs or ends its process is
-one line. Needs no network. What was found is kept, after every part, in benchmarks/results/<gpu>.json.
+one line. Needs no network. Results are written after every part to benchmarks/results/<gpu>.json.
 """
 
 import json
@@ -21,13 +21,13 @@ from . import gpu_machine
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 TOTAL = 510.0
-"""Seconds after which no further part begins; those under way then end within it."""
+"""Seconds in all: no part begins or runs after them."""
 LEAST = 5.0
 """Seconds that a part must have left to begin."""
 SIZES = ("base", "small", "nano")
 SHIPPED = "occle-nano"
 BACKENDS = ("tensorrt", "onnxruntime", "openvino")
-# What is compared, the most telling first: time may run out. With the module that must be there.
+# What is compared, the most useful first, as time may run out; with the modules that it needs.
 ENGINES = (
     ("torch", "f32", "torch"),
     ("torch graph", "f32", "torch"),
@@ -44,7 +44,7 @@ ENGINES = (
 
 
 class Check:
-    """One run: starts parts, prints what they found, keeps the report."""
+    """One run: starts parts, prints their results, writes the report."""
 
     def __init__(self, report: dict, path: Path, folder: Path):
         self.report, self.path, self.folder = report, path, folder
@@ -57,7 +57,7 @@ class Check:
         output, reason = self.run(command, limit)
         result = None
         if reason is None:
-            # Libraries may have their say after it.
+            # Libraries may print after it.
             result = json.loads([line for line in output.splitlines() if line.startswith(("{", "["))][-1])
             if isinstance(result, dict):
                 reason = result.get("skipped") or result.get("failed")
@@ -70,11 +70,11 @@ class Check:
         return result
 
     def run(self, command: list[str], limit: float) -> tuple[str, str | None]:
-        """Output of a process, and why there is none to be used."""
+        """Output of a process, and the reason where it has no usable one."""
         limit = min(limit, TOTAL - (time.monotonic() - self.begin))
         if limit < LEAST:
             return "", f"no time left of {TOTAL:.0f} s; run again: engines once built are kept"
-        # A session of its own, so that a part that hangs ends with all that it started.
+        # A session of its own: a part that hangs is killed with all its children.
         process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
         )
@@ -125,7 +125,7 @@ def _agreement(entry: dict) -> str:
 
 
 def gpu_tests(check: Check) -> None:
-    """`pytest -m gpu` over the files that hold such tests: others may need what is not here even to be read."""
+    """`pytest -m gpu` over the files that hold such tests: others may not even import here."""
     files = sorted(str(p.relative_to(ROOT)) for p in (ROOT / "tests").rglob("test_*.py") if "mark.gpu" in p.read_text())
     command = [sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cacheprovider", "-rfEs", *files]
     output, reason = check.run(command, 120)
@@ -144,7 +144,7 @@ def gpu_tests(check: Check) -> None:
 def make_bundles(check: Check) -> list[str]:
     """A bundle for each size, side by side on the CPU; the sizes that have one."""
     if find_spec("torch") is None:
-        check.skip("bundles", f"torch is not installed; measured is {SHIPPED} alone, and no training step")
+        check.skip("bundles", f"torch is not installed; only {SHIPPED} is measured, and no training step")
         return []
     # The typed models are for runtimes that read ONNX.
     typed = "typed" if find_spec("tensorrt") or find_spec("onnxruntime") else "f32"
@@ -154,9 +154,9 @@ def make_bundles(check: Check) -> list[str]:
 
 
 def run_all(check: Check) -> None:
-    """Every part, in an order in which those that come last can best be missed."""
+    """Every part, the least important last."""
     if find_spec("rclpy") is None:
-        check.skip("publication", "rclpy is not installed; end to end is preprocessing and inference alone")
+        check.skip("publication", "rclpy is not installed; end to end is preprocessing and inference only")
     check.part("frames", "frame", "frame", limit=60)
     sizes = make_bundles(check)
     gpu_tests(check)
@@ -174,14 +174,14 @@ def run_all(check: Check) -> None:
             continue
         for size in sizes or [SHIPPED]:
             check.part("speed", f"{size}, {engine} {precision}", "speed", size, engine, precision, limit=150)
-        if engine == "torch graph" and precision == "f16":  # of more interest than what follows
+        if engine == "torch graph" and precision == "f16":  # more useful than what follows
             for size in sizes:
                 check.part("training", f"training step {size}", "training", size, limit=60)
 
 
 def tables(report: dict) -> dict[str, str]:
-    """For the README: one line an engine and size, beside the device's roofline."""
-    from .cost import Cost, device_named, roofline_ms
+    """For docs/results.md: one line per engine and size, beside the device's roofline."""
+    from .graph_cost import Cost, device_named, roofline_ms
     from .measure import markdown, milliseconds
 
     device = device_named(report["machine"]["gpu"])
@@ -236,7 +236,7 @@ def main() -> int:
             print(f"gpu-check: {error}; PYTHON=... names a Python that has it, and torch with CUDA", file=sys.stderr)
             return 1
     print("\n" + tables(report)["gpu"] + "\n")
-    # In int8, weights of no training have nothing to hold on to: only bundles that ship must agree there.
+    # Random weights are not accurate enough in int8: only bundles that ship must agree there.
     disagreeing = [e for e in report["parity"] if not e.get("passed", True)]
     disagreeing += [e for e in report["speed"] if not e["passed"] and e["precision"] != "int8"]
     for entry in disagreeing:

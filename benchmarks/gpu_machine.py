@@ -1,4 +1,4 @@
-"""The GPU that is measured on: whether there is one, its name, settings and clocks. Standard library only."""
+"""The GPU of this machine: whether there is one, its name, settings and clocks. Standard library only."""
 
 import ctypes
 import platform
@@ -18,7 +18,7 @@ SETTINGS = ("driver_version", "power.limit", "clocks.max.sm", "clocks.max.mem", 
 
 
 def find_gpu() -> dict | None:
-    """Name, compute capability, memory and CUDA version of the first GPU as its driver tells them; None without one."""
+    """Name, compute capability, memory and CUDA version of the first GPU, from its driver; None without one."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -49,7 +49,7 @@ def file_name(gpu: str) -> str:
 
 
 def describe(gpu: dict) -> dict:
-    """All that a figure depends on: driver, power mode, limits of clocks and power, versions, date."""
+    """What results depend on: driver, power mode, limits of clocks and power, versions, date."""
     release = Path("/etc/nv_tegra_release")
     return {
         **gpu,
@@ -65,19 +65,19 @@ def describe(gpu: dict) -> dict:
 
 
 def clocks() -> dict[str, str] | None:
-    """Clocks, power and temperature at this moment; None where nvidia-smi does not tell (Jetson)."""
+    """Clocks, power and temperature at this moment; None where nvidia-smi does not report them (Jetson)."""
     return _nvidia_smi(CLOCKS)
 
 
 def memory_used_mb() -> int | None:
-    """Of the whole GPU, contexts included."""
+    """Memory in use on the whole GPU, contexts included."""
     found = _nvidia_smi(("memory.used",))
     number = re.match(r"\d+", found["memory.used"]) if found else None
     return int(number[0]) if number else None
 
 
 def versions() -> dict[str, str]:
-    """Installed packages that the figures depend on."""
+    """Installed packages that results depend on."""
     names = {d.metadata["Name"]: d.version for d in distributions()}
     return {name: names[name] for name in sorted(names, key=str) if name and PACKAGES.fullmatch(name)}
 

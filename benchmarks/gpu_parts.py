@@ -1,6 +1,6 @@
 """The parts of gpu-check, each run in a process of its own: `python -m benchmarks.gpu_parts PART FOLDER ...`.
 
-What a part found out is the last line that it prints, as JSON: its result, or {"skipped": why}, or {"failed": why}.
+The last line that a part prints is JSON: its result, or {"skipped": why}, or {"failed": why}.
 """
 
 import json
@@ -22,7 +22,7 @@ WARM_UP, REPEATS, SECONDS = 10, 100, 15.0
 
 
 class Skipped(Exception):
-    """What cannot be measured here, and why."""
+    """A part that cannot be measured here; the message says why."""
 
 
 def speed(folder: Path, size: str, engine: str, precision: str) -> dict:
@@ -41,7 +41,7 @@ def speed(folder: Path, size: str, engine: str, precision: str) -> dict:
         except EngineUnusable as error:
             if precision != "int8":
                 raise
-            raise Skipped(f"weights of no training do not bear int8: {last_line(error)}") from None
+            raise Skipped(f"random weights are not accurate enough in int8: {last_line(error)}") from None
         if engine == "onnxruntime" and "CUDA" not in backend.description:
             raise Skipped(f"onnxruntime has no CUDA provider here ({backend.description})")
     golden, publish = golden_figures(measured, backend), _publisher()
@@ -88,10 +88,10 @@ def _gpu_frames(of: Bundle):
 
     from export.torch_frame import TorchFramePreprocessor
 
-    twin = TorchFramePreprocessor(of.preprocess)
+    on_gpu = TorchFramePreprocessor(of.preprocess)
 
     def preprocess(*frame):
-        tensors = twin(*frame)
+        tensors = on_gpu(*frame)
         torch.cuda.synchronize()  # so that the stage's time is its own
         return tensors
 
@@ -110,7 +110,7 @@ def _publisher():
 
 
 def preprocessing(folder: Path, size: str) -> dict:
-    """The CPU's preprocessing and its torch twin, both until the tensors lie on the GPU, taking turns."""
+    """Preprocessing on the CPU and on the GPU, both until the tensors are on the GPU, taking turns."""
     import torch
 
     _need_cuda()
@@ -138,18 +138,18 @@ def training(folder: Path, size: str) -> dict:
     """Time and memory of a training step of each phase, on the labels of the golden sample."""
     import torch
 
-    from occ_models.config import load_config
+    from occ_core.labels import downscale_labels
+    from occ_models.config import load_config, map_shape
     from occ_models.data import collate
-    from occ_models.targets import downscale_labels
+    from occ_models.occle.config import OccLEConfig
 
     from .training_step import measure
 
     _need_cuda()
     inputs, outputs = Bundle.load(folder / size, verify=False).golden()
-    config = load_config(size)
-    width, height = config.preprocess.image_size
+    config = load_config(size, OccLEConfig)
     coarse = downscale_labels(outputs["labels"][0], config.preprocess.lifting_factor)[None]
-    flat = np.ones((1, -(-height // config.image_stride), -(-width // config.image_stride)), np.uint8)
+    flat = np.ones((1, *map_shape(config)), np.uint8)
     targets = {
         "labels": outputs["labels"], "geometry": np.minimum(coarse, 1), "labels_3d": coarse, "labels_2d": flat,
         "labelled": np.ones(1, bool),
@@ -174,7 +174,7 @@ PARTS = {part.__name__: part for part in (frame, bundle, parity, speed, preproce
 
 
 def main(argv: list[str]) -> int:
-    """Run one part; what it says is for gpu_check, which catches whatever else can happen to a process."""
+    """Run one part; gpu_check reads its output, and handles a process that dies."""
     name, folder, *arguments = argv
     try:
         result = PARTS[name](Path(folder), *arguments)

@@ -13,13 +13,11 @@ from pathlib import Path
 import numpy as np
 import rclpy
 import tqdm
-from sensor_msgs.msg import PointCloud2
-from std_msgs.msg import UInt8MultiArray
-from visualization_msgs.msg import MarkerArray
 
-from occ_data.bags import sequence_to_bag
+from occ_data.bags import write_bag
 from occ_data.kitti import Sequence
 from occ_data.synthetic import generate
+from occ_node.topics import MARKERS, SEMANTIC_GRID, VOXELS, message_class
 
 from .measure import Options, markdown
 
@@ -29,8 +27,8 @@ TOPICS = {
     "--camera-info": "/kitti/camera_color_left/camera_info",
     "--points": "/kitti/velo/pointcloud",
 }
-COUNTED = "/occ_node/semantic_grid"
-OUTPUTS = {COUNTED: UInt8MultiArray, "/occ_node/markers": MarkerArray, "/occ_node/voxels": PointCloud2}
+COUNTED = f"/occ_node/{SEMANTIC_GRID.name}"
+OUTPUTS = {f"/occ_node/{topic.name}": message_class(topic.type) for topic in (SEMANTIC_GRID, MARKERS, VOXELS)}
 COMMAND = [sys.executable, "-m", "occ_cli.node"]
 
 
@@ -42,7 +40,7 @@ def measure(options: Options) -> dict:
         print(f"making a drive of {drive} frames, then playing it {loops} times at 10 Hz", flush=True)
         sequence = Sequence(generate(folder, "90", drive, seed=1, voxels_every=0, progress=False))
         bag = Path(folder) / "drive"
-        sequence_to_bag(sequence, bag)
+        write_bag(sequence, bag)
         topics = [part for pair in TOPICS.items() for part in pair]
         calibration = str(sequence.path / "calib.txt")
         run = [*COMMAND, "run", "--loopback", "--bundle", options.bundle, "--calibration", calibration, *topics]
@@ -135,7 +133,7 @@ def _process(command: list[str]) -> Iterator[subprocess.Popen]:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     row = [
         f"{result['frames_answered']} of {result['frames_in']} frames answered",
         f"{result['peak_mb']:.0f}",

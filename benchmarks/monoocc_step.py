@@ -15,10 +15,11 @@ from pathlib import Path
 
 import torch
 
-from occ_data.kitti import DataError
-from occ_models.config import ConfigError, MonoOccConfig, load_config
-from occ_models.monoocc import MonoOcc
-from occ_models.monoocc.tasks import DepthTask, OccupancyTask
+from occ_data import DataError
+from occ_models.config import ConfigError, load_config
+from occ_models.monoocc.config import MonoOccConfig
+from occ_models.monoocc.model import MonoOcc
+from occ_models.monoocc.tasks import DepthTask, OccupancyLosses, OccupancyTask
 from occ_models.recipe import TrainingConfig
 
 from .measure import markdown
@@ -28,12 +29,12 @@ from .training_step import PARTS, THREADS, Phases, load_batch, measure
 SIZES = ("small-l", "base")
 
 
-def phases(config: MonoOccConfig, _: tuple[int, int]) -> Phases:
-    """The tasks of the student's phases; of L, which starts from S's first phase, the one that it has."""
+def phases(config: MonoOccConfig) -> Phases:
+    """The tasks of the student's phases; of L, which starts from S's depth phase, only the second."""
     training = TrainingConfig()
     if len(config.views) == 1:
         yield "depth", DepthTask(MonoOcc(config), training, 1)
-    yield "occupancy", OccupancyTask(MonoOcc(config), training, 1, semantic_2d=True)
+    yield "occupancy", OccupancyTask(MonoOcc(config), training, 1, OccupancyLosses())
 
 
 def measure_size(size: str, sequence: Path | None, repeats: int) -> dict:
@@ -44,7 +45,7 @@ def measure_size(size: str, sequence: Path | None, repeats: int) -> dict:
 
 
 def table(results: list[dict]) -> str:
-    """For the README."""
+    """For docs/results.md."""
     rows = []
     for result in results:
         for phase, measured in result["phases"].items():
@@ -73,12 +74,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--sequence", type=Path, help="sequence folder with voxels/*.label (default: a synthetic frame)"
     )
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
     arguments = parser.parse_args(argv)
     results = []
     try:
         for size in arguments.sizes:
-            # A process each: the largest size that a process ever had is what there is to ask it for.
+            # A process each: the memory that a process reports is the largest that it ever had.
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 results.append(pool.submit(measure_size, size, arguments.sequence, arguments.repeats).result())
     except BrokenProcessPool:

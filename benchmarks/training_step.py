@@ -22,17 +22,20 @@ import torch
 import tqdm
 from torch.utils.flop_counter import FlopCounterMode
 
-from occ_data.kitti import DataError
+from occ_data import DataError, open_drive
 from occ_data.synthetic import generate
-from occ_models.config import ConfigError, MonoOccConfig, OccLEConfig, load_config
-from occ_models.data import FrameDataset, collate, frames_of
-from occ_models.occle import OccLE
+from occ_models.config import ConfigError, load_config, map_shape
+from occ_models.data import FrameDataset, collate
+from occ_models.frames import frames_of
+from occ_models.occle.config import OccLEConfig
+from occ_models.occle.model import OccLE
 from occ_models.occle.projection import Projection
-from occ_models.occle.tasks import GeometricTask, JointTask, SemanticTask
+from occ_models.occle.recipe import OccLERecipe
+from occ_models.occle.tasks import GeometricTask, JointLosses, JointTask, SemanticTask
 from occ_models.recipe import TrainingConfig, load_recipe
 from occ_models.training import Task
 
-from .cost import DEVICES, Device
+from .graph_cost import DEVICES, Device
 from .measure import markdown
 from .report import publish
 
@@ -41,26 +44,26 @@ PARTS = ("forward", "backward", "optimiser")
 ESTIMATED = ("RTX 4090", "H200")
 
 
-def load_batch(config: OccLEConfig | MonoOccConfig, sequence: Path | None, size: int) -> dict:
-    """`size` frames of a sequence with voxel labels, or of a synthetic drive; over again where it has fewer."""
+def load_batch(config, sequence: Path | None, size: int) -> dict:
+    """`size` frames of a sequence with voxel labels, or of a synthetic drive; repeated where it has fewer."""
     with tempfile.TemporaryDirectory() as folder:
         try:
             sequence = sequence or generate(folder, "90", frames=1, seed=1, progress=False)
         except ModuleNotFoundError as error:
             needs = f"the synthetic world needs {error.name}; install it with: pip install 'occ_node[synth]'"
             raise DataError(f"{needs}, or give --sequence") from None
-        data = FrameDataset(frames_of([sequence]), config)
+        data = FrameDataset(frames_of([open_drive(sequence)]), config)
         return collate([data[n % len(data)] for n in range(size)])
 
 
 class Stopwatch:
-    """Seconds since the last look, with the device's work done."""
+    """Seconds of each part, from lap to lap, with the device's work done."""
 
     def __init__(self, device: torch.device):
         self.device, self.seconds = device, defaultdict(list)
-        self.look()
+        self.lap()
 
-    def look(self, part: str | None = None) -> None:
+    def lap(self, part: str | None = None) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         now = time.perf_counter()
@@ -72,42 +75,43 @@ class Stopwatch:
 Phases = Iterator[tuple[str, Task]]
 
 
-def phases(config: OccLEConfig, map_shape: tuple[int, int]) -> Phases:
-    """The task of each phase as the paper has it, one after another, each with a fresh network."""
+def phases(config: OccLEConfig) -> Phases:
+    """The task of each phase of the paper, one after another, each with a fresh network."""
     training = TrainingConfig()
     yield "semantic", SemanticTask(OccLE(config), training, 1)
-    yield "geometric", GeometricTask(OccLE(config), training, 1, keep_features=True)
+    yield "geometric", GeometricTask(OccLE(config), training, 1, freeze_voxel_features=True)
     grid = config.preprocess.grid.coarsen(config.preprocess.lifting_factor)
-    projection = Projection(config.channels, grid, map_shape)
-    yield "joint", JointTask(OccLE(config), training, 1, True, "frozen", projection, labelled=1.0)
+    projection = Projection(config.channels, grid, map_shape(config))
+    used = JointLosses(projection=projection, freeze_geometric=True)
+    yield "joint", JointTask(OccLE(config), training, 1, used)
 
 
-def measure(
-    config: OccLEConfig | MonoOccConfig, batch: dict, repeats: int = REPEATS, phases: Callable[..., Phases] = phases
-) -> dict:
-    """Medians over the steps after the first, which is counted and in which the optimiser makes its state; without
-    repeats the first step's own times.
+def measure(config, batch: dict, repeats: int = REPEATS, phases: Callable[..., Phases] = phases) -> dict:
+    """Medians over the steps after the first, in which operations are counted and the optimiser makes its state; with
+    no repeats, the times of the first.
+
+    phases : configuration -> the tasks to measure
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     batch = {name: value.to(device) if torch.is_tensor(value) else value for name, value in batch.items()}
     before, result = peak_memory(device), {}
     torch.manual_seed(0)
-    for phase, task in phases(config, tuple(batch["labels_2d"].shape[1:])):
+    for phase, task in phases(config):
         task = task.to(device).train()
         optimizer, watch, flop = task.configure_optimizers()["optimizer"], Stopwatch(device), 0
         for turn in tqdm.trange(1 + repeats, desc=f"{config.name}, {phase}", unit="step", leave=False):
             with nullcontext() if turn else FlopCounterMode(display=False) as counter:
-                watch.look()
-                loss = sum(task.losses(batch).values())
-                watch.look("forward")
+                watch.lap()
+                loss = sum(task.weighted_losses(batch).values())
+                watch.lap("forward")
                 loss.backward()
-                watch.look("backward")
+                watch.lap("backward")
             flop = flop or counter.get_total_flops()
             torch.nn.utils.clip_grad_norm_(task.learning(), task.training_config.clip)
             optimizer.step()
             optimizer.zero_grad()
             task.average.update_parameters(task.model)
-            watch.look("optimiser")
+            watch.lap("optimiser")
         result[phase] = {
             "loss": loss.item(),
             "flop": flop,
@@ -124,7 +128,7 @@ def measure(
 
 
 def peak_memory(device: torch.device) -> int:
-    """The most that was held so far, bytes."""
+    """Most memory held so far, bytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated()
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -137,7 +141,7 @@ def hours(flop: float, steps: int, device: Device, devices: int) -> float:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README: what was measured, and what the paper's recipe would cost."""
+    """For docs/results.md: the measured step, and an estimate of the paper's recipe."""
     steps, rows, estimates = paper_steps(), [], []
     for phase, measured in result["phases"].items():
         seconds = measured["seconds"]
@@ -170,7 +174,7 @@ def tables(result: dict) -> dict[str, str]:
 
 def paper_steps() -> dict[str, int]:
     """Frames that each phase of the paper's recipe sees."""
-    recipe = load_recipe("paper")
+    recipe = load_recipe("paper", OccLERecipe)
     geometric = recipe.teacher_steps + recipe.student_steps
     return {"semantic": recipe.semantic_steps, "geometric": geometric, "joint": recipe.joint_steps}
 
@@ -183,13 +187,13 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--sequence", type=Path, help="sequence folder with voxels/*.label (default: a synthetic frame)"
     )
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
     arguments = parser.parse_args(argv)
     if arguments.batch < 1:
         parser.error(f"--batch: expected at least 1, got {arguments.batch}")
     torch.set_num_threads(THREADS)
     try:
-        config = load_config(arguments.size)
+        config = load_config(arguments.size, OccLEConfig)
         result = measure(config, load_batch(config, arguments.sequence, arguments.batch))
     except (ConfigError, DataError) as error:
         print(f"training_step: {error}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""What OccLE's cross-plane synergy is compared with (its table 4a, "baseline"): Conv3D and 3-D deformable attention."""
+"""The baseline for OccLE's cross-plane synergy (its table 4a): Conv3D and 3-D deformable attention."""
 
 import math
 
@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from occ_models.config import OccLEConfig
 from occ_models.layers.conv import conv_bn_relu
+from occ_models.occle.config import OccLEConfig
 from occ_models.occle.dual_mamba import PositionalEmbedding
 from occ_models.occle.geometric import GeometricEncoders
 
@@ -53,7 +53,7 @@ class DeformableAttention3d(nn.Module):
         for layer in (self.offsets, self.weights):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
-        # At first the heads look along a horizontal ring of directions, the points 1, 2, ... voxels far.
+        # Initially the heads sample along a horizontal ring of directions, the points 1, 2, ... voxels away.
         angle = torch.arange(heads) * (2 * math.pi / heads)
         ring = torch.stack([angle.cos(), angle.sin(), torch.zeros(heads)], 1)
         ring = ring / ring.abs().amax(1, keepdim=True)
@@ -72,7 +72,7 @@ class DeformableAttention3d(nn.Module):
 
 
 class DenseSynergy(GeometricEncoders):
-    """In the place of `GeometricBranch`, with its encoders, its arguments and its result.
+    """Replaces `GeometricBranch`; it has the same encoders, arguments and result.
 
     A 3-D convolution over each grid, then one layer in which the voxels of the LiDAR grid attend to the image grid.
     """

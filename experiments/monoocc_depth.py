@@ -1,4 +1,4 @@
-"""What a MonoOcc checkpoint sees: depth, proposals and labels on sequences that it was not trained on.
+"""Quality of a MonoOcc checkpoint's depth, proposals and labels on sequences that it was not trained on.
 
     python -m experiments.monoocc_depth CHECKPOINT --synthetic ROOT/sequences/20[0-5] --real DATA/sequences/07 --keep
 
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from benchmarks.measure import markdown
 from benchmarks.report import publish
-from occ_data.kitti import DataError
+from occ_data import DataError, open_drive
 from occ_models.config import ConfigError
 
 from .monoocc_runs import measure
 
 
 def table(result: dict) -> str:
-    """For the README."""
+    """For docs/results.md."""
     rows = []
     for title, (labels, proposals, depth) in result["sets"].items():
         proposed = [f"{proposals[key]:.1f}" for key in ("iou", "precision", "recall")]
@@ -38,14 +38,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, help="folder with model.safetensors and config.yaml")
     parser.add_argument("--synthetic", nargs="+", metavar="SEQ", help="sequences of the synthetic world")
     parser.add_argument("--real", nargs="+", metavar="SEQ", help="sequences of KITTI")
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
     arguments = parser.parse_args(argv)
     sets = {"synthetic streets": arguments.synthetic, "KITTI": arguments.real}
     result = {"sets": {}}
     try:
-        for title, sequences in sets.items():
-            if sequences:
-                names = ", ".join(Path(sequence).name for sequence in sequences)
+        for title, folders in sets.items():
+            if folders:
+                names = ", ".join(Path(folder).name for folder in folders)
+                sequences = [open_drive(folder) for folder in folders]
                 result["sets"][f"{title} ({names})"] = measure(arguments.checkpoint, sequences)
     except (ConfigError, DataError) as error:
         print(f"monoocc_depth: {error}", file=sys.stderr)

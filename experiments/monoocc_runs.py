@@ -6,12 +6,18 @@ from pathlib import Path
 import torch
 
 from occ_core import CompletionMetrics
+from occ_data.kitti import Sequence
+from occ_models.augmentation import APPEARANCE
 from occ_models.checkpoint import load_checkpoint
-from occ_models.config import MonoOccConfig, load_config, save_config
-from occ_models.data import FrameCache, FrameDataset, collate, frames_of, inputs_of
+from occ_models.config import load_config, save_config
+from occ_models.data import FrameCache, FrameDataset, collate, inputs_of
+from occ_models.frames import frames_of
+from occ_models.monoocc.config import MonoOccConfig
 from occ_models.monoocc.depth import metric_depth
-from occ_models.monoocc.trainer import Trainer
-from occ_models.recipe import MonoOccRecipe, TrainingConfig
+from occ_models.monoocc.recipe import MonoOccRecipe
+from occ_models.monoocc.trainer import MonoOccTraining
+from occ_models.phases import TrainingRun, train
+from occ_models.recipe import TrainingConfig
 
 from .table_runs import HELD_OUT, STREETS, folder_of, run_jobs, streets, train_row
 
@@ -20,13 +26,13 @@ SIZE, TEACHER = "pico", "pico-l"
 VIEWS = (0, 1, 2, 3, 4)
 TRAINING = TrainingConfig(learning_rate=2e-3, warmup=50, average=0.99, workers=0, checkpoint_every=250)
 RECIPE = MonoOccRecipe(
-    semantic_2d="none", teacher_features="cached", unseen=0.0, depth_steps=400, teacher_steps=600, student_steps=500
+    image_labels="none", teacher_features="cached", unseen=0.0, depth_steps=400, teacher_steps=600, student_steps=500
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One student: what its network and recipe have; distilled: the teacher's features are."""
+    """One student: the parts of the method that it uses, and changes of its network."""
 
     semantic_2d: bool = False
     distilled: bool = False
@@ -50,13 +56,6 @@ SHARED = "all"
 """The row that trains depth, proposals and teacher for every other."""
 
 
-class RowTrainer(Trainer):
-    """All rows see the same: cached features allow no turned scenes, and so none is turned in any phase."""
-
-    def data(self, frames, level, *arguments, **named) -> FrameDataset:
-        return super().data(frames, "appearance" if level == "camera" else level, *arguments, **named)
-
-
 def run_all(root: Path, seeds: list[int], processes: int, rows: list[str]) -> None:
     """Train what is missing; phases that others wait for come first."""
     teacher = replace(load_config(TEACHER, MonoOccConfig), views=VIEWS)
@@ -78,21 +77,22 @@ def _run(root: Path, name: str, seed: int, phase: str) -> None:
         config = replace(config, conditioned_layers=0)
     recipe = replace(
         RECIPE,
-        semantic_2d="points" if row.semantic_2d else "none",
+        image_labels="points" if row.semantic_2d else "none",
         teacher=str(teacher) if row.distilled else "",
         training=replace(TRAINING, seed=seed, validate_every=getattr(RECIPE, f"{phase}_steps")),
     )
 
-    def run() -> None:
-        train = streets(root, STREETS), streets(root, HELD_OUT)
-        RowTrainer(config, recipe, *train, folder, cache=_CACHE).run((phase,))
+    def train_phase() -> None:
+        run = TrainingRun(config, recipe, streets(root, STREETS), streets(root, HELD_OUT), folder, shared_cache=_CACHE)
+        # The same frames for all rows: cached features allow no turned scenes, so none is turned in any phase.
+        train(run, MonoOccTraining(run, augmentation=APPEARANCE).phases(), only=(phase,))
 
     shared = folder_of(root, SHARED, seed)
-    train_row(folder, phase, {} if name == SHARED else {"depth": shared, "teacher": shared}, run)
+    train_row(folder, phase, {} if name == SHARED else {"depth": shared, "teacher": shared}, train_phase)
 
 
-def measure(folder: Path, sequences: list[str]) -> tuple[dict, dict, dict]:
-    """Figures of a trained network on some sequences: of its labels; of its proposals; of its depth."""
+def measure(folder: Path, sequences: list[Sequence]) -> tuple[dict, dict, dict]:
+    """Figures of a trained network on some sequences: of its labels, of its proposals, of its depth."""
     model = load_checkpoint(folder).eval()
     data = FrameDataset(frames_of(sequences), model.config, image_labels=None, cache=_CACHE)
     labels, proposals, errors = CompletionMetrics(), CompletionMetrics(), []

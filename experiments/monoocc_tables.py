@@ -2,7 +2,7 @@
 
     python -m experiments.monoocc_tables --keep
 
-trains the network of size `pico` in 36 phases: two hours on two cores. What was trained before is taken as it is.
+trains the network of size `pico` in 36 phases: two hours on two cores. Complete phases are not trained again.
 """
 
 import sys
@@ -11,6 +11,7 @@ from statistics import mean
 
 from benchmarks.measure import markdown
 from benchmarks.report import publish
+from occ_data.kitti import Sequence
 
 from .monoocc_runs import RECIPE, ROWS, SHARED, SIZE, TEACHER, measure, run_all
 from .table_runs import FRAMES, HELD_OUT, STREETS, arguments_of, figures, folder_of, make_streets, spread, streets
@@ -44,7 +45,7 @@ def measured(root: Path, seeds: list[int]) -> dict:
     return result
 
 
-def row_figures(folder: Path, sequences: list[str]) -> dict[str, float]:
+def row_figures(folder: Path, sequences: list[Sequence]) -> dict[str, float]:
     """IoU, mIoU, mean IoU of each group's classes that occur, and what the first stage measures."""
     labels, proposals, depth = measure(folder, sequences)
     result = {key: labels[key] for key in ("iou", "miou")}
@@ -55,7 +56,7 @@ def row_figures(folder: Path, sequences: list[str]) -> dict[str, float]:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     rows = result["rows"]
 
     def cells(name: str, *keys: str) -> list[str]:

@@ -1,8 +1,8 @@
-"""OccLE's claims tested on the synthetic world: label share, modules, geometry, synergy, pseudo labels, gate.
+"""OccLE's claims tested on the synthetic world: label share, modules, geometry, synergy, pseudo labels.
 
     python -m experiments.occle_tables --keep
 
-trains the network of size `pico` in 75 phases: two hours on two cores. What was trained before is taken as it is.
+trains the network of size `pico` in 75 phases: two hours on two cores. Complete phases are not trained again.
 """
 
 import sys
@@ -11,13 +11,12 @@ from statistics import mean
 
 from benchmarks.measure import markdown
 from benchmarks.report import publish
-from occ_models.recipe import Recipe
+from occ_models.occle.recipe import OccLERecipe
 
-from .occle_runs import RECIPE, ROWS, SIZE, STEPS, make_data, measure_gate, run_all
+from .occle_runs import RECIPE, ROWS, SIZE, STEPS, make_data, run_all
 from .table_runs import FRAMES, HELD_OUT, STREETS, arguments_of, figures, folder_of, same, spread
 
 OUTPUT = Path("out/occle_tables")
-GATED = ("10 %", "100 %")
 SHARES = ("100 %", "10 %", "1 %", "pseudo labels only")
 MODULES = ("none", "semantic, geometric", "semantic, projection", "geometric, projection")
 
@@ -26,23 +25,18 @@ def measure(root: Path, seeds: list[int]) -> dict:
     """Figures of every phase of every row, a list over the seeds each."""
     result = {
         "size": SIZE, "seeds": seeds, "frames": [len(STREETS) * FRAMES, len(HELD_OUT) * FRAMES],
-        "steps": {phase: getattr(RECIPE, f"{phase}_steps") for phase in Recipe.all_phases},
-        "rows": {}, "gate": {},
+        "steps": {phase: getattr(RECIPE, f"{phase}_steps") for phase in OccLERecipe.all_phases},
+        "rows": {},
     }  # fmt: skip
     for name, row in ROWS.items():
         for phase in row.phases:
             found = [figures(folder_of(root, name, seed), phase) for seed in seeds]
             result["rows"].setdefault(name, {})[phase] = {key: [f[key] for f in found] for key in found[0]}
-    for name in GATED:
-        pairs = [list(measure_gate(root, name, seed)) for seed in seeds]
-        for n, state in enumerate(("off", "on")):
-            summaries = [pair[n] for pair in pairs]
-            result["gate"][f"{name}, {state}"] = {key: [s[key] for s in summaries] for key in ("iou", "miou")}
     return result
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     rows = result["rows"]
 
     def of(phase: str, *keys: str):
@@ -73,9 +67,6 @@ def tables(result: dict) -> dict[str, str]:
     def shares(name: str) -> list[str]:
         return [*joint(name), f"{100 * mean(rows[name]['joint']['miou']) / mean(rows['100 %']['joint']['miou']):.0f} %"]
 
-    def gated(name: str) -> list[str]:
-        return [spread(result["gate"][name][key]) for key in ("miou", "iou")]
-
     return {
         "occle_share": table("voxel labels", ["mIoU", "IoU", "of full mIoU"], same(SHARES), shares),
         "occle_modules": table(
@@ -91,12 +82,11 @@ def tables(result: dict) -> dict[str, str]:
             "semantic branch, pseudo labels", ["mIoU of the image", "mIoU of voxels with points"],
             {"unaligned": "unaligned", "aligned": "10 %"}, of("semantic", "miou_2d", "miou_3d"),
         ),
-        "occle_gate": table("geometry gate", ["mIoU", "IoU"], same(result["gate"]), gated),
         "occle_variants": table(
             "phase III, 10 % of the labels", ["mIoU", "IoU"],
             {
                 "as the paper has it": "10 %", "projection weighted by distance": "distance",
-                "geometric branch goes on with the teacher's labels": "teacher in phase III",
+                "geometric branch trained on with the teacher's labels": "teacher in phase III",
             },
             joint,
         ),

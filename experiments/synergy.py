@@ -1,11 +1,10 @@
-"""Cross-plane synergy beside what it is compared with, Conv3D and 3-D deformable attention: operations and time.
+"""Cross-plane synergy compared with Conv3D and 3-D deformable attention: operations and time.
 
     python -m experiments.synergy [--size base nano] [--keep]
 
-Eval mode, one frame, float32, two threads of this CPU, all taking turns in one run. Operations are those of
-convolutions and matrix products, a multiply-add counting as two; the samples of deformable attention and the products
-of eq. 4 are not among them. Weights are random: the samples lie in rows, where a cache finds them best.
-Needs torch.
+Eval mode, one frame, float32, two threads of this CPU, taking turns in one run. Operations are those of convolutions
+and matrix products, a multiply-add counting as two, without the samples of deformable attention and the products of
+eq. 4. Weights are random: the samples lie in rows, which suits the cache best. Needs torch.
 """
 
 import argparse
@@ -22,7 +21,8 @@ from benchmarks.frames import plain_street
 from benchmarks.measure import markdown, medians, milliseconds, ratio
 from benchmarks.report import publish
 from occ_core import FramePreprocessor
-from occ_models.config import ConfigError, OccLEConfig, load_config
+from occ_models.config import ConfigError, load_config
+from occ_models.occle.config import OccLEConfig
 from occ_models.occle.geometric import GeometricBranch, GeometricEncoders
 from occ_models.occle.lidar import VoxelFeatureEncoder, spread
 
@@ -35,17 +35,17 @@ TITLES = {"dense": "Conv3D + 3-D deformable attention", "cross-plane": "cross-pl
 
 
 def arguments_of_a_branch(config: OccLEConfig) -> tuple[Tensor, ...]:
-    """image, voxel_grid, active, lifting of a frame, as `OccLE` hands them to its geometric branch."""
+    """image, voxel_grid, active, lifting of a frame: the arguments of `OccLE`'s geometric branch."""
     at = plain_street()
     made = FramePreprocessor(config.preprocess)(at.image, at.points, at.calibration)
     frame = {name: torch.from_numpy(array) for name, array in made.items()}
     counts, table = frame["voxel_counts"], frame["voxel_table"]
-    features = VoxelFeatureEncoder(config.voxel_channels)(frame["voxels"], counts)
+    features = VoxelFeatureEncoder(config.voxel_channels, config.preprocess.grid)(frame["voxels"], counts)
     return frame["image"], spread(features, table), spread((counts > 0).float().unsqueeze(1), table), frame["lifting"]
 
 
 def flop(step: Callable[[], object]) -> int:
-    """Of convolutions and matrix products, attention's among them."""
+    """Operations of convolutions and matrix products, those of attention included."""
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         step()
     return counter.get_total_flops()
@@ -57,9 +57,9 @@ def parameters(module: nn.Module) -> int:
 
 @torch.no_grad()
 def measure(sizes: Sequence[str], repeats: int = REPEATS) -> dict:
-    """Of each size and synergy, alone and with its encoders: parameters, operations, median time."""
+    """Parameters, operations and median time of each size and synergy, alone and with its encoders."""
     result = {"threads": torch.get_num_threads(), "sizes": {}}
-    for config in map(load_config, sizes):
+    for config in (load_config(size, OccLEConfig) for size in sizes):
         arguments, encoders, steps = arguments_of_a_branch(config), parameters(GeometricEncoders(config)), {}
         entry = {name: {} for name in BRANCHES}
         for name, kind in BRANCHES.items():
@@ -75,7 +75,7 @@ def measure(sizes: Sequence[str], repeats: int = REPEATS) -> dict:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     rows = []
     for size, entry in result["sizes"].items():
         for name, of in entry.items():
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     """Measure, print; kept with the other figures on demand."""
     parser = argparse.ArgumentParser(prog="python -m experiments.synergy", description=__doc__.partition("\n")[0])
     parser.add_argument("--size", nargs="+", default=SIZES, help="sizes or YAML files (default: base nano)")
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(THREADS)
     try:

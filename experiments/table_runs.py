@@ -13,6 +13,7 @@ from statistics import mean, stdev
 import torch
 import tqdm
 
+from occ_data.kitti import Sequence
 from occ_data.synthetic import generate
 
 STREETS, HELD_OUT = range(300, 360), range(200, 206)
@@ -27,7 +28,7 @@ def arguments_of(argv: list[str] | None, name: str, about: str, output: Path) ->
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--processes", type=int, default=2, help="trainings side by side, one thread each")
     parser.add_argument("--output", type=Path, default=output, help=f"data and trainings (default: {output})")
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
     return parser.parse_args(argv)
 
 
@@ -39,18 +40,18 @@ def make_streets(root: Path) -> None:
                 generate(root / "data", str(n), FRAMES, n, step=(4.0, 5.0, 6.0)[n % 3], pixel_labels=labels)
 
 
-def streets(root: Path, names: Iterable[int], data: str = "data") -> list[str]:
-    """Sequence folders."""
-    return [str(root / data / "sequences" / str(n)) for n in names]
+def streets(root: Path, names: Iterable[int], data: str = "data") -> list[Sequence]:
+    """Sequences of ROOT/data."""
+    return [Sequence(root / data / "sequences" / str(n)) for n in names]
 
 
 def folder_of(root: Path, name: str, seed: int) -> Path:
-    """Where a row's training lies."""
+    """Folder of a row's training."""
     return root / f"seed{seed}" / name.replace(" %", "").replace(", ", "-").replace(" ", "-")
 
 
 def run_jobs(train: Callable, jobs: list[tuple], processes: int, title: str) -> None:
-    """`train(*job)` for each job, so many side by side, a thread each."""
+    """`train(*job)` for each job, `processes` of them at a time, each with one thread."""
     torch.set_num_threads(1)
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
         for _ in tqdm.tqdm(pool.map(train, *zip(*jobs, strict=True)), total=len(jobs), desc=title, unit="training"):
@@ -58,7 +59,7 @@ def run_jobs(train: Callable, jobs: list[tuple], processes: int, title: str) -> 
 
 
 def train_row(folder: Path, phase: str, takes: dict[str, Path], train: Callable[[], object]) -> None:
-    """One phase of one row; phases that it takes from other rows are linked, and what it prints goes to a file."""
+    """One phase of one row; phases from other rows are linked, and the output goes to a file."""
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)
     for taken, other in takes.items():

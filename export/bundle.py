@@ -8,9 +8,9 @@ import yaml
 
 from occ_core import CLOUD_TENSORS, FramePreprocessor
 from occ_core.errors import InputError
-from occ_data.kitti import Sequence
-from occ_models.checkpoint import Network
-from occ_runtime import Bundle, input_specs, output_specs, write_bundle
+from occ_data import Drive
+from occ_models.layers.head import OccupancyNetwork
+from occ_runtime import Bundle, BundleInfo, input_specs, output_specs, write_bundle
 
 from .onnx import LOGITS, run_torch, to_onnx, without_outputs
 from .operators import check_operators
@@ -24,19 +24,19 @@ class ExportError(InputError):
 
 
 def training_recipe(folder: str | Path) -> dict[str, Any]:
-    """The effective training configuration that lies in a checkpoint folder; empty where there is none."""
+    """The effective training configuration in a checkpoint folder; empty where there is none."""
     path = Path(folder) / TRAINING
     return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def golden_inputs(model: Network, sequence: Sequence, frame: str) -> dict[str, np.ndarray]:
-    """Input tensors of one frame of a KITTI sequence."""
-    scan = sequence.scan(frame) if any(name in CLOUD_TENSORS for name in model.config.inputs) else None
-    return FramePreprocessor(model.config.preprocess)(sequence.image(frame), scan, sequence.calibration)
+def golden_inputs(model: OccupancyNetwork, drive: Drive, frame: str) -> dict[str, np.ndarray]:
+    """Input tensors of one frame of a drive."""
+    scan = drive.scan(frame) if any(name in CLOUD_TENSORS for name in model.config.inputs) else None
+    return FramePreprocessor(model.config.preprocess)(drive.image(frame), scan, drive.calibration)
 
 
 def export_bundle(
-    model: Network,
+    model: OccupancyNetwork,
     folder: str | Path,
     golden: dict[str, np.ndarray],
     *,
@@ -61,8 +61,7 @@ def export_bundle(
     parity = check_parity(model, shipped, whole, samples)
     expected = run_torch(model, golden)
     inputs, outputs = input_specs(config, model.config.inputs), output_specs(config.grid)
-    bundle = write_bundle(
-        folder,
+    info = BundleInfo(
         name=name or Path(folder).name,
         model=model.config.model,
         size=model.config.name,
@@ -72,10 +71,6 @@ def export_bundle(
         training=training,
         license=license,
         metrics=metrics,
-        onnx=shipped.SerializeToString(deterministic=True),
-        golden=(
-            {spec.name: golden[spec.name] for spec in inputs},
-            {spec.name: expected[spec.name] for spec in outputs},
-        ),
     )
-    return bundle, parity
+    sample = ({spec.name: golden[spec.name] for spec in inputs}, {spec.name: expected[spec.name] for spec in outputs})
+    return write_bundle(folder, info, shipped.SerializeToString(deterministic=True), sample), parity

@@ -1,7 +1,7 @@
 """The f32 graph typed float16: what TensorRT builds its fast engines from.
 
-Each node computes in one type; a Cast stands where a tensor goes from one to the other. onnxruntime's converter would
-round what passes between two nodes kept in float32, and with that the very exponents they are kept for.
+Each node computes in one type; a Cast stands where a tensor goes from one to the other. onnxruntime's converter rounds
+tensors between two nodes that are kept in float32, and so the exponents for which they are kept.
 """
 
 import numpy as np
@@ -18,9 +18,9 @@ KEPT_F32 = (
 def to_f16(model: onnx.ModelProto) -> onnx.ModelProto:
     """The graph in float16; inputs and outputs as they are.
 
-    float32 stay `KEPT_F32`, what leads from time steps to exponents in the state-space model, what leads from products
-    to the places that are sampled, what leads from the last convolutions to the outputs, and what has constants beyond
-    float16's range.
+    In float32 stay `KEPT_F32`, the nodes between time steps and exponents in the state-space model, those between
+    products and sampling positions, those between the last convolutions and the outputs, and nodes with constants
+    beyond float16's range.
     """
     kept = _kept_f32(model)
     graph = onnx.shape_inference.infer_shapes(model).graph
@@ -31,7 +31,7 @@ def to_f16(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes, initializers = [], {t.name: t for t in graph.initializer if t.name not in weights}
 
     def typed(name: str, wide: bool) -> str:
-        """The name of a float tensor in the type wanted, with the constant or Cast behind it."""
+        """The name of a float tensor in the wanted type; adds the constant or Cast that makes it."""
         if name in weights:
             if wide:
                 initializers[name] = weights[name]
@@ -93,7 +93,7 @@ def _kept_f32(model: onnx.ModelProto) -> set[str]:
 
 
 def _upstream(model: onnx.ModelProto, tensors: set[str], until: set[str]) -> set[str]:
-    """Names of the nodes that `tensors` are made by, back to operators of `until`, which do not belong to them."""
+    """Names of the nodes that compute `tensors`, back to operators of `until`, which are left out."""
     needed, found = set(tensors), set()
     for node in reversed(model.graph.node):  # nodes stand in topological order
         if node.op_type not in until and needed.intersection(node.output):

@@ -12,22 +12,21 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from occ_models.checkpoint import Network
-from occ_models.layers.head import decide
+from occ_models.layers.head import OccupancyNetwork, decide
 from occ_runtime import input_specs
 
 from .opset import EXPORTED, lower_opset
 
 LOGITS = ("occupancy_logits", "semantics_logits")
-"""Outputs of the whole graph that the shipped one does without."""
+"""Outputs of the whole graph that the shipped one does not have."""
 
 
 class Engine(nn.Module):
-    """What runs on the robot, with the logits that its decision is made from."""
+    """The computation on the robot, with the logits from which labels and confidence are decided."""
 
     outputs = ("labels", "confidence", *LOGITS)
 
-    def __init__(self, model: Network):
+    def __init__(self, model: OccupancyNetwork):
         super().__init__()
         self.model = model
 
@@ -37,8 +36,8 @@ class Engine(nn.Module):
         return *decide(*logits), *logits
 
 
-def to_onnx(model: Network) -> onnx.ModelProto:
-    """Export with all outputs of `Engine`; the model holds its weights and no trace of the machine it was made on."""
+def to_onnx(model: OccupancyNetwork) -> onnx.ModelProto:
+    """Export with all outputs of `Engine`; the model holds its weights and no path of this machine."""
     specs = input_specs(model.config.preprocess, model.config.inputs)
     with torch.no_grad(), _quiet():
         program = torch.onnx.export(
@@ -57,7 +56,7 @@ def to_onnx(model: Network) -> onnx.ModelProto:
 
 
 def without_outputs(model: onnx.ModelProto, dropped: Collection[str]) -> onnx.ModelProto:
-    """The same graph less some outputs and all that only they need; its inputs stay."""
+    """The same graph without some outputs and what only they need; its inputs stay."""
     result = onnx.ModelProto()
     result.CopyFrom(model)
     graph = result.graph
@@ -79,7 +78,7 @@ def _retain(items: Any, wanted: Callable[[Any], Any]) -> None:
     items.extend(kept)
 
 
-def run_torch(model: Network, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def run_torch(model: OccupancyNetwork, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The reference: outputs of `Engine` by name."""
     with torch.no_grad():
         results = Engine(model).eval()(*(torch.from_numpy(inputs[name]) for name in model.config.inputs))
@@ -100,7 +99,7 @@ def _strip(model: onnx.ModelProto) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter prints its progress and warns of packages that are not needed here."""
+    """Hide the exporter's progress and its warnings about packages that are not needed here."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,7 +1,7 @@
-"""Which ONNX graphs TensorRT takes: a table of rules, and the checker that reads a graph by it.
+"""Which ONNX graphs TensorRT takes: a table of rules, and the check of a graph against it.
 
 Sources: onnx-tensorrt's docs/operators.md and parser at 8.6 and 10.1, TensorRT's support matrix and API documentation.
-What a version refuses, and what it takes and computes wrongly, is refused alike.
+Refused is what a version rejects, and also what it accepts and computes wrongly.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 Version = tuple[int, int]
 TARGETS: tuple[Version, ...] = ((8, 6), (10, 3))
-"""The oldest TensorRT that is served, and the one of today's Jetsons."""
+"""The oldest supported TensorRT, and the one of current Jetsons."""
 HIGHEST_OPSET = {(8, 6): 17, (10, 3): 20}
 NEVER: Version = (1000, 0)
 
@@ -86,7 +86,7 @@ def _bad_scale(site: Site) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """Operators ("*": all) that versions from `since` on and below `before` do not take, where `applies`, and why."""
+    """Operators ("*": all) that versions from `since` on and below `before` refuse, where `applies`, and why."""
 
     operators: str
     reason: str
@@ -95,7 +95,7 @@ class Rule:
     before: Version = NEVER
 
     def refuses(self, site: Site, version: Version) -> bool:
-        """Whether this version of TensorRT must not be given this node."""
+        """Whether this version of TensorRT refuses the node, or computes it wrongly."""
         named = self.operators == "*" or site.node.op_type in self.operators.split()
         return named and self.since <= version < self.before and self.applies(site)
 
@@ -118,10 +118,10 @@ RULES = (
     Rule("CastLike Gelu Hardmax Mish", _NO_IMPORTER, before=(10, 0)),
     Rule("DeformConv", _NO_IMPORTER, before=(10, 1)),
     Rule("GridSample", "it samples inputs of rank 4 only", lambda s: s.rank(0) not in (4, None), before=(11, 2)),
-    Rule("ScatterElements", "its reduction is ignored without a word", _reduces, before=(10, 0)),
+    Rule("ScatterElements", "its reduction is silently ignored", _reduces, before=(10, 0)),
     Rule("ScatterND", "it has no reduction", _reduces),
     Rule("ScatterND", "it stops at the attribute reduction", lambda s: "reduction" in s.attributes, (10, 1), (10, 7)),
-    Rule(_REDUCTIONS, "axes that are an input are not seen: it reduces over all", lambda s: s.has(1), before=(10, 0)),
+    Rule(_REDUCTIONS, "axes given as an input are ignored: it reduces over all", lambda s: s.has(1), before=(10, 0)),
     Rule(f"{_REDUCTIONS} ReduceSum CumSum Squeeze Unsqueeze", "axes must be an initializer", partial(_computed, 1)),
     Rule(f"{_REDUCTIONS} ReduceSum", "it does not reduce bools", partial(_touches, TensorProto.BOOL)),
     Rule("Slice", "axes must be an initializer", partial(_computed, 3)),
@@ -133,13 +133,13 @@ RULES = (
     Rule(_QUANTISERS, "the zero point must be an int8 zero: quantisation is symmetric", _asymmetric),
     Rule(_QUANTISERS, "the scale must be a positive initializer", _bad_scale),
     Rule("DequantizeLinear", "weights come as floats, through QuantizeLinear", _constant_data, before=(10, 0)),
-    Rule("*", "uint8 exists only at the engine's border, one Cast from or to float inside it", _stray_bytes),
+    Rule("*", "uint8 exists only as the engine's inputs and outputs, one Cast from or to float away", _stray_bytes),
     Rule("*", "there are no float64 tensors", partial(_touches, TensorProto.DOUBLE)),
 )
 
 
 def check_operators(model: onnx.ModelProto, versions: tuple[Version, ...] = TARGETS) -> list[str]:
-    """What TensorRT would not take of a graph: one line a finding, with version, operator, node and reason; [] is good.
+    """What TensorRT does not take: one line per finding, with version, operator, node and reason; none is good.
 
     model : functions are not looked into: a call of one is a finding
     versions : TensorRT releases the graph is for
@@ -160,12 +160,12 @@ def check_operators(model: onnx.ModelProto, versions: tuple[Version, ...] = TARG
 
 
 def operators(model: onnx.ModelProto) -> Counter[str]:
-    """How often each operator stands in the graph."""
+    """How often each operator occurs in the graph."""
     return Counter(node.op_type for node in model.graph.node)
 
 
 def _general(model: onnx.ModelProto) -> Iterator[str]:
-    """What no version takes."""
+    """Findings that hold for every version."""
     border = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT32, TensorProto.INT8, TensorProto.UINT8)
     for node in model.graph.node:
         if node.domain not in ("", "ai.onnx"):
@@ -176,7 +176,7 @@ def _general(model: onnx.ModelProto) -> Iterator[str]:
             yield f"every TensorRT: tensor {value.name}: its shape is not fixed, engines here are built for one shape"
         if kind.elem_type not in border:
             name = TensorProto.DataType.Name(kind.elem_type)
-            yield f"every TensorRT: tensor {value.name}: {name} cannot cross an engine's border"
+            yield f"every TensorRT: tensor {value.name}: {name} cannot be an engine's input or output"
 
 
 class _Graph:

@@ -1,9 +1,9 @@
 """From the opset that torch exports to the one that TensorRT 8.6 reads.
 
-TensorRT 8.6's parser knows opset 17. It takes a graph of opset 18 without complaint, does not see the axes of a
-reduction, which became an input there, and reduces over all of them. torch's exporter and ONNX's version converter
-have no way down from 18 (no adapter for Pad and Split), so the four operators that differ are rewritten here; the
-checker refuses whatever else does not belong to opset 17.
+TensorRT 8.6's parser knows opset 17. It takes a graph of opset 18 without an error, ignores the axes of a reduction,
+which became an input there, and reduces over all of them. torch's exporter and ONNX's version converter cannot lower
+opset 18 (no adapter for Pad and Split), so the four operators that differ are rewritten here; the checker refuses
+anything else that is not in opset 17.
 """
 
 import onnx
@@ -15,7 +15,7 @@ EXPORTED, LOWERED = 18, 17
 
 
 def lower_opset(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph in opset 17. Raises ValueError for a node that says what only opset 18 can."""
+    """The same graph in opset 17. Raises ValueError for a node that needs opset 18."""
     lowered = onnx.ModelProto()
     lowered.CopyFrom(model)
     constants = {tensor.name: tensor for tensor in lowered.graph.initializer}
@@ -49,7 +49,7 @@ def _axes_as_attribute(node: onnx.NodeProto, constants: dict[str, onnx.TensorPro
 
 
 def _drop(node: onnx.NodeProto, **defaults) -> None:
-    """Take away attributes that opset 17 lacks, where they say what it does anyway."""
+    """Remove attributes that opset 17 lacks, where their values are its fixed behaviour."""
     for attribute in [a for a in node.attribute if a.name in defaults]:
         if helper.get_attribute_value(attribute) != defaults[attribute.name]:
             _refuse(node, attribute.name)

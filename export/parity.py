@@ -1,4 +1,4 @@
-"""Torch against the runtimes: labels and logits, asserted before a bundle is written."""
+"""Torch against the runtimes: labels and logits, compared before a bundle is written."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import openvino
 
 from occ_core import Calibration, FramePreprocessor, PreprocessConfig
 from occ_core.errors import ReportedError
-from occ_models.checkpoint import Network
+from occ_models.layers.head import OccupancyNetwork
 
 from .onnx import LOGITS, run_torch
 
@@ -49,7 +49,7 @@ Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 
 
 def check_parity(
-    model: Network, shipped: onnx.ModelProto, whole: onnx.ModelProto, samples: dict[str, dict[str, np.ndarray]]
+    model: OccupancyNetwork, shipped: onnx.ModelProto, whole: onnx.ModelProto, samples: dict[str, dict[str, np.ndarray]]
 ) -> list[Parity]:
     """Compare torch, ONNX Runtime and OpenVINO (f32) on each sample; raises ParityError naming all that fail.
 

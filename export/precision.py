@@ -1,4 +1,4 @@
-"""A bundle in more than one precision: what each costs in quality, measured, and which of them may ship."""
+"""A bundle in several precisions: the measured quality of each, and which of them may ship."""
 
 import tempfile
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from occ_core import CompletionMetrics, FramePreprocessor
 from occ_core.errors import InputError
-from occ_data.kitti import Sequence as Drive
+from occ_data import Drive, open_drive
 from occ_runtime import BackendError, Bundle, load_backend, with_typed_models
 from occ_runtime.predictor import LABELS_ALLOWED, golden_test
 
@@ -25,7 +25,7 @@ RUNS = (
     ("f32", "onnxruntime"), ("f32", "openvino"), ("bf16", "openvino"), ("f16", "onnxruntime"), ("f16", "openvino"),
     ("int8", "onnxruntime"), ("int8", "openvino"),
 )  # fmt: skip
-"""Precision and runtime; the first is what the others are compared with."""
+"""Precision and runtime; the first is the reference."""
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,18 @@ def add_precisions(
 
     Parameters
     ----------
-    calibration : KITTI sequence folders whose frames give int8 its ranges
-    evaluation : KITTI sequence folders with voxel ground truth, not among those trained on
+    calibration : drives (as `open_drive` takes them) whose frames give int8 its ranges
+    evaluation : drives with voxel ground truth, not among those trained on
 
     Returns the table, and the reason by precision for each that was refused (and is not in the bundle now).
     Raises BundleError, DataError; InputError where there is no frame to calibrate with or to measure on.
     """
-    calibrating = [(drive, frame) for drive in map(Drive, calibration) for frame in _frames(bundle, drive)]
-    measuring = [(drive, f) for drive in map(Drive, evaluation) for f in _frames(bundle, drive) if drive.has_voxels(f)]
+    calibrating = [(drive, frame) for drive in map(open_drive, calibration) for frame in _frames(bundle, drive)]
+    measuring = [
+        (drive, f) for drive in map(open_drive, evaluation) for f in _frames(bundle, drive) if drive.has_voxels(f)
+    ]
     if not measuring:
-        raise InputError(f"{', '.join(map(str, evaluation))}: no voxels/*.label; expected ground truth to measure on")
+        raise InputError(f"{', '.join(map(str, evaluation))}: no voxel labels; expected ground truth to measure on")
     preprocess = _Preprocessor(bundle)
     graph = onnx.load(bundle.model_file)
     if findings := check_operators(graph):
@@ -95,7 +97,7 @@ class _Preprocessor:
 
 
 def measure(bundle: Bundle, frames: list[tuple[Drive, str]], progress: bool = False) -> list[Quality]:
-    """The bundle's precisions on frames with ground truth, in the order of `RUNS`, less those this CPU cannot run."""
+    """The bundle's precisions on frames with ground truth, in the order of `RUNS`, where this CPU can run them."""
     preprocess = _Preprocessor(bundle)
     table, reference = [], []
     with tqdm(total=len(RUNS) * len(frames), desc="measure", unit="frame", disable=not progress) as bar:
@@ -132,7 +134,7 @@ def measure(bundle: Bundle, frames: list[tuple[Drive, str]], progress: bool = Fa
 
 
 def _agreement(labels: np.ndarray, reference: np.ndarray) -> tuple[int, int, int, int]:
-    """Voxels alike, all; those alike and occupied by either, all occupied by either."""
+    """Numbers of voxels: equal, all, equal and occupied in either, occupied in either."""
     same, occupied = labels == reference, (labels > 0) | (reference > 0)
     return same.sum(), same.size, (same & occupied).sum(), occupied.sum()
 
@@ -154,7 +156,7 @@ def _refusal(bundle: Bundle, precision: str, table: list[Quality]) -> str:
 
 
 def table_text(table: list[Quality]) -> str:
-    """The table for people."""
+    """The table as text."""
     head = f"{'precision':10}{'runtime':13}{'MB':>7}{'IoU':>8}{'mIoU':>8}{'labels as f32':>15}{'where occupied':>16}"
     return "\n".join(
         [head]

@@ -16,10 +16,10 @@ from occ_core.errors import InputError
 Frame = dict[str, np.ndarray]
 
 PERCENTILE = 99.95
-"""Share of a tensor's values, in percent, that its range must hold. Nearly all are the zeros of empty space, so that
-rarer values are clipped than this reads; with the full range, single peaks cost the others their resolution."""
+"""Share of a tensor's values, in percent, that its range must hold. Nearly all values are the zeros of empty space, so
+a larger share of the others is clipped; with the full range, single peaks would cost the others their resolution."""
 KEPT_FLOAT = "model.head."
-"""Weights of the head: one level of its maps is as much as the distance between two classes."""
+"""Weights of the head: one quantisation level of its maps is as large as the distance between two classes."""
 
 
 def to_int8(model: onnx.ModelProto, frames: Collection[Frame]) -> onnx.ModelProto:
@@ -30,7 +30,7 @@ def to_int8(model: onnx.ModelProto, frames: Collection[Frame]) -> onnx.ModelProt
     """
     if not len(frames):
         raise InputError("int8 needs frames to calibrate with, there are none")
-    graph = onnx.ModelProto()  # a copy: it is changed while its weights go to files and back
+    graph = onnx.ModelProto()  # a copy: it is changed while its weights are written to files and read again
     graph.CopyFrom(model)
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "int8.onnx"
@@ -60,7 +60,7 @@ def to_int8(model: onnx.ModelProto, frames: Collection[Frame]) -> onnx.ModelProt
 
 
 def quantised_convolutions(model: onnx.ModelProto) -> list[str]:
-    """Names of the convolutions to quantise: 2-D and dense, neither in the head nor the first that an input meets.
+    """Names of the convolutions to quantise: 2-D and dense, neither in the head nor the first after an input.
 
     Conv3d and depthwise convolutions gain nothing in int8; the matrices of attention and state-space model are too
     small to.
@@ -79,7 +79,7 @@ def quantised_convolutions(model: onnx.ModelProto) -> list[str]:
 
 
 class _OneByOne(CalibrationDataReader):
-    """Frames as the calibration asks for them: a range at a time, None at its end."""
+    """Frames as the calibrator reads them: a range at a time, None at its end."""
 
     def __init__(self, frames: Collection[Frame], names: list[str]):
         self._count, self._frames, self._names, self._left = len(frames), iter(frames), names, 0
@@ -100,7 +100,7 @@ class _OneByOne(CalibrationDataReader):
 
 @contextlib.contextmanager
 def _quiet():
-    """The quantiser prints its progress and advises a preparation that folds what is folded already."""
+    """Hide the quantiser's progress, and its advice to fold constants, which the export has done."""
     logger = logging.getLogger()
     level = logger.level
     logger.setLevel(logging.ERROR)

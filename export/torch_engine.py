@@ -1,6 +1,6 @@
 """The second engine path: the torch model itself on the GPU, behind the runtime's `Backend` protocol.
 
-For machines with torch and CUDA, and with others' kernels where they are installed; a robot needs none of this.
+For machines with torch and CUDA, and with third-party kernels where they are installed; a robot needs none of this.
 """
 
 from collections.abc import Callable
@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from occ_models.checkpoint import Network, make_network
-from occ_models.config import OccLEConfig, load_config
+from occ_models.config import load_config
 from occ_models.kernels import use_kernels
+from occ_models.layers.head import OccupancyNetwork
+from occ_models.networks import OCCLE, Network
 from occ_runtime import BackendError, input_specs
 from occ_runtime.backend import last_line
 
@@ -24,11 +25,11 @@ class TorchBackend:
 
     Parameters
     ----------
-    model : moved to `device` and changed: give one that nothing else needs
+    model : moved to `device` and changed: pass one that is used nowhere else
     mode : "eager"; "graph", the same replayed as a CUDA graph; "compiled" by torch, or by Torch-TensorRT ("tensorrt"),
-        and replayed as well. No CUDA graph where something in the step waits for the host; `description` says so.
+        and replayed as well. There is no CUDA graph where an operator waits for the host; `description` says so.
     precision : "f32", or "f16" for weights and activations (exponents of the state-space model stay in float32)
-    kernels : take others' kernels where they are installed (`occ_models.kernels`)
+    kernels : use third-party kernels where they are installed (`occ_models.kernels`)
 
     Raises
     ------
@@ -38,7 +39,12 @@ class TorchBackend:
     name = "torch"
 
     def __init__(
-        self, model: Network, mode: str = "graph", precision: str = "f32", kernels: bool = False, device: str = "cuda"
+        self,
+        model: OccupancyNetwork,
+        mode: str = "graph",
+        precision: str = "f32",
+        kernels: bool = False,
+        device: str = "cuda",
     ):
         if mode not in MODES or precision not in PRECISIONS:
             expected = f"{', '.join(MODES)} and {', '.join(PRECISIONS)}"
@@ -47,7 +53,7 @@ class TorchBackend:
             raise BackendError(f"torch {torch.__version__} sees no CUDA device; this engine needs one")
         model = model.eval().to(device)
         notes = use_kernels(model) if kernels else []
-        network = Network(model.to(PRECISIONS[precision]))
+        network = Prediction(model.to(PRECISIONS[precision]))
         self._inputs = {
             spec.name: torch.zeros(spec.shape, dtype=getattr(torch, spec.dtype), device=device)
             for spec in input_specs(model.config.preprocess, model.config.inputs)
@@ -65,11 +71,12 @@ class TorchBackend:
             except RuntimeError as error:
                 notes.append(f"no CUDA graph: {last_line(error)}")
         where = torch.cuda.get_device_name() if device == "cuda" else device
+        self.precision = precision
         self.description = ", ".join([f"torch {torch.__version__}", where, precision, mode, *notes])
 
     @torch.no_grad()
     def infer(self, inputs: dict[str, np.ndarray | Tensor]) -> dict[str, np.ndarray]:
-        """Also takes tensors that `TorchFramePreprocessor` left on the device."""
+        """Inputs may be numpy arrays, or tensors on the device as `TorchFramePreprocessor` makes them."""
         for name, buffer in self._inputs.items():
             if name not in inputs:
                 raise ValueError(f"input tensor {name!r} is missing")
@@ -87,10 +94,10 @@ class TorchBackend:
         torch.cuda.empty_cache()
 
 
-class Network(nn.Module):
-    """A network's `predict` as a module, in whatever precision its weights have."""
+class Prediction(nn.Module):
+    """A network's `predict` as a module; inputs are converted to the precision of its weights."""
 
-    def __init__(self, model: Network):
+    def __init__(self, model: OccupancyNetwork):
         super().__init__()
         self.model = model
 
@@ -104,7 +111,7 @@ def record(step: Callable[[], tuple[Tensor, ...]]) -> Callable[[], tuple[Tensor,
     side = torch.cuda.Stream()
     with torch.no_grad():
         with torch.cuda.stream(side):
-            for _ in range(3):  # libraries choose their algorithms, allocators fill
+            for _ in range(3):  # libraries choose their algorithms, allocators reserve memory
                 step()
         side.synchronize()
         graph = torch.cuda.CUDAGraph()
@@ -121,23 +128,24 @@ def record(step: Callable[[], tuple[Tensor, ...]]) -> Callable[[], tuple[Tensor,
 def _torch_tensorrt(network: nn.Module, arguments: tuple[Tensor, ...]) -> nn.Module:
     try:
         import torch_tensorrt
-    except Exception as error:  # a library that does not fit its neighbours raises what it likes
+    except Exception as error:  # an incompatible version may raise any exception
         raise BackendError(f"torch_tensorrt cannot be imported: {last_line(error)}") from None
     try:
-        # What TensorRT has no converter for, others' kernels among it, stays in torch.
+        # Operators without a TensorRT converter, third-party kernels among them, stay in torch.
         return torch_tensorrt.compile(network, ir="dynamo", inputs=list(arguments))
     except Exception as error:
         raise BackendError(f"torch_tensorrt cannot compile the network: {last_line(error)}") from None
 
 
-def random_model(name: str, cls: type = OccLEConfig) -> Network:
-    """A configuration, by default of OccLE, with weights of no training, the same at every call.
+def random_model(size: str, network: Network = OCCLE) -> OccupancyNetwork:
+    """A network of one of its sizes, or of a YAML file, with random weights, the same at every call.
 
-    Statistics are as far off their start as training brings them; labels of many kinds fill a tenth of the grid.
+    Batch statistics are as far from their initial values as training brings them; many classes fill a tenth of the
+    grid.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = make_network(load_config(name, cls)).eval()
+        model = network.make_model(load_config(size, network.config)).eval()
         with torch.no_grad():
             for key, buffer in model.named_buffers():
                 if key.endswith("running_mean"):

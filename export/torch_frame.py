@@ -1,4 +1,4 @@
-"""The GPU twin of `occ_core.FramePreprocessor`, in torch: what goes up is the scan and the image."""
+"""`occ_core.FramePreprocessor` on the GPU, in torch: only the scan and the image are uploaded."""
 
 import cv2
 import numpy as np
@@ -10,7 +10,7 @@ from occ_core.voxelizer import POINT_FEATURES
 
 
 class TorchFramePreprocessor:
-    """See `FramePreprocessor`, whose tensors these are, by name, on `device`."""
+    """The tensors of `FramePreprocessor`, by name, on `device`."""
 
     def __init__(self, config: PreprocessConfig, device: str = "cuda"):
         self.config, self.device = config, torch.device(device)
@@ -36,7 +36,7 @@ class TorchFramePreprocessor:
     def image_tensor(self, image: np.ndarray) -> Tensor:
         """Resize by area, as OpenCV does it for a smaller image, and normalise: (1, 3, H, W) float32."""
         (height, width), (new_width, new_height) = image.shape[:2], self.config.image_size
-        if new_width > width or new_height > height:  # OpenCV interpolates then: a rare camera, left to it
+        if new_width > width or new_height > height:  # rare: OpenCV interpolates then, so it does the resizing
             image = cv2.resize(image, self.config.image_size, interpolation=cv2.INTER_AREA)
             height, width = new_height, new_width
         pixels = torch.from_numpy(image).to(self.device).permute(2, 0, 1).float()
@@ -60,7 +60,7 @@ class TorchFramePreprocessor:
 
 
 def voxelize(points: Tensor, grid: Grid, config: VoxelizerConfig) -> tuple[Tensor, Tensor, Tensor]:
-    """`perception.voxelizer.voxelize` without a step that the host must wait for; same rows, same points kept.
+    """`occ_core.voxelizer.voxelize` without a step that the host must wait for; same rows, same points kept.
 
     points : (N, 4). Returns features (V, K, 7) float32, counts (V,) int32, table (X, Y, Z) int32.
     """
@@ -68,7 +68,7 @@ def voxelize(points: Tensor, grid: Grid, config: VoxelizerConfig) -> tuple[Tenso
     scaled, flat = _cells(points, coarse)
     number, cells = len(points), int(np.prod(coarse.shape))
     rank = torch.arange(number, device=points.device)
-    # Rows in order of each voxel's first point; the last cell stands for all that is outside.
+    # Rows in order of each voxel's first point; the last cell is for points outside the grid.
     first = torch.full((cells + 1,), number, device=points.device).scatter_reduce(0, flat, rank, "amin")
     opens = (first[flat] == rank) & (flat < cells)
     row_of_opening = torch.where(opens, opens.cumsum(0), 0)
@@ -88,7 +88,7 @@ def voxelize(points: Tensor, grid: Grid, config: VoxelizerConfig) -> tuple[Tenso
     x, intensity = points[:, :3].double(), points[:, 3:]
     centers = torch.tensor(coarse.origin, dtype=torch.float64, device=points.device) + size * (scaled.floor() + 0.5)
     values = torch.cat([points[:, :3], intensity.where(intensity.isfinite(), 0), (x - centers).float()], 1)
-    # What is not kept lands in one slot beyond the end.
+    # Points that are not kept go to one slot beyond the end.
     place = torch.where(kept, row_of_point * config.max_points + slot, config.max_voxels * config.max_points)
     features = points.new_zeros(config.max_voxels * config.max_points + 1, POINT_FEATURES)
     features[place] = values
@@ -99,7 +99,7 @@ def voxelize(points: Tensor, grid: Grid, config: VoxelizerConfig) -> tuple[Tenso
 
 
 def occupancy_grid(points: Tensor, grid: Grid) -> Tensor:
-    """`perception.voxelizer.occupancy_grid`: (X, Y, Z) uint8."""
+    """`occ_core.voxelizer.occupancy_grid`: (X, Y, Z) uint8."""
     _, flat = _cells(points, grid)
     occupied = torch.zeros(int(np.prod(grid.shape)) + 1, dtype=torch.uint8, device=points.device)
     occupied[flat] = 1

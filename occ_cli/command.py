@@ -5,7 +5,7 @@ import os
 import sys
 import traceback
 from dataclasses import dataclass
-from types import ModuleType
+from typing import Protocol
 
 from .arguments import add_traceback
 
@@ -19,19 +19,29 @@ _EXTRAS = {
 """Optional packages, and the extra of pyproject.toml that installs each."""
 
 
+class Verb(Protocol):
+    """One verb, usually a module: the first line of its docstring is the summary, the rest examples and explanation."""
+
+    __doc__: str
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare its arguments."""
+
+    def command(self, arguments: argparse.Namespace) -> int:
+        """Run it; gives the exit code."""
+
+
 @dataclass(frozen=True)
 class CommandLine:
     """A program of several verbs.
 
-    A verb is a module: the first line of its docstring is the summary, the rest examples and explanation;
-    `add_arguments(parser)` declares its arguments, `command(arguments) -> int` runs it and gives the exit code. What a
-    verb needs is imported when it runs, so that `--help` answers at once.
+    What a verb needs is imported when it runs, so that `--help` answers at once.
     """
 
     name: str
     description: str
     examples: str
-    verbs: dict[str, ModuleType]
+    verbs: dict[str, Verb]
 
     def parser(self) -> argparse.ArgumentParser:
         """The parser of all verbs."""
@@ -45,7 +55,7 @@ class CommandLine:
         add_traceback(top)
         verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
         for name, module in self.verbs.items():
-            summary, _, text = module.__doc__.partition("\n")
+            summary, _, text = (module.__doc__ or "").partition("\n")
             verb = verbs.add_parser(
                 name, help=summary.rstrip("."), description=summary, epilog=text.strip() or None,
                 formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -2,8 +2,11 @@
 
 import sys
 
+from occ_models.networks import NETWORKS
+
 from .command import CommandLine
-from .verbs import export, monoocc, occle, precision, weights
+from .verbs import export, precision, weights
+from .verbs.train import TrainingVerb
 
 COMMAND_LINE = CommandLine(
     name="occ-train",
@@ -13,7 +16,12 @@ COMMAND_LINE = CommandLine(
   occ-train monoocc --train data/sequences/0[0-7] --validation data/sequences/08 --output out/mono
   occ-train export out/nano engines/occle-nano --golden-sequence data/sequences/08 --data drives --license CC-BY-4.0
   occ-train precision engines/occle-nano --calibration data/sequences/0[0-5] --evaluate data/sequences/08""",
-    verbs={"occle": occle, "monoocc": monoocc, "weights": weights, "export": export, "precision": precision},
+    verbs={
+        **{network.name: TrainingVerb(network) for network in NETWORKS},
+        "weights": weights,
+        "export": export,
+        "precision": precision,
+    },
 )
 
 

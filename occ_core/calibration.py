@@ -1,11 +1,10 @@
 """Camera-LiDAR calibration: from LiDAR metres to pixels."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .errors import InputError
 
@@ -25,7 +24,7 @@ class Calibration:
     ----------
     P : (3, 4) projection of rectified camera coordinates (x right, y down, z forward, metres) to pixels
     T_cam_lidar : (4, 4) LiDAR frame -> camera frame
-    image_size : (width, height) in pixels of the images that P speaks of
+    image_size : (width, height) in pixels of the images that P is for
     """
 
     P: np.ndarray
@@ -54,13 +53,13 @@ class Calibration:
 
     @cached_property
     def key(self) -> bytes:
-        """Equal for equal calibrations: what a table made from one is cached under."""
+        """Equal for equal calibrations: the key under which a table made from one is cached."""
         return self.P_lidar.tobytes() + np.asarray(self.image_size, np.int64).tobytes()
 
     @property
     def canonical(self) -> float:
-        """What metres are multiplied by for a depth in canonical metres: those at which KITTI's camera would see the
-        same thing as large (Metric3D's canonical camera). A network that judges depth by size then serves every lens.
+        """Factor from metres to canonical metres: the distance at which KITTI's camera would show the same thing at
+        the same size (Metric3D's canonical camera). A network that estimates depth from size then works for any lens.
         """
         return CANONICAL_FOCAL * self.image_size[0] / self.P[0, 0]
 
@@ -72,22 +71,13 @@ class Calibration:
         return q[..., :2] / in_front[..., None], depth
 
     def in_view(self, uv: np.ndarray) -> np.ndarray:
-        """Which pixels (..., 2) lie in the image: 0 <= u < W and 0 <= v < H; NaN does not."""
+        """Which pixels (..., 2) are in the image: 0 <= u < W and 0 <= v < H; NaN does not."""
         with np.errstate(invalid="ignore"):
             return np.all((uv >= 0) & (uv < self.image_size), axis=-1)
 
     @classmethod
-    def from_kitti(cls, path: str | Path, image_size: Sequence[int], camera: int = 2) -> "Calibration":
-        """Read an odometry `calib.txt` (rows P0..P3 and Tr, velodyne -> rectified camera 0)."""
-        rows = read_kitti_calib(path)
-        for name in (f"P{camera}", "Tr"):
-            if name not in rows:
-                raise CalibrationError(f"{path}: no row {name!r}; expected P0..P3 and Tr")
-        return cls(rows[f"P{camera}"], np.vstack([rows["Tr"], (0, 0, 0, 1)]), tuple(image_size))
-
-    @classmethod
     def from_camera_info(
-        cls, width: int, height: int, K: Sequence[float], P: Sequence[float], T_cam_lidar: np.ndarray
+        cls, width: int, height: int, K: ArrayLike, P: ArrayLike, T_cam_lidar: np.ndarray
     ) -> "Calibration":
         """From the fields of sensor_msgs/CameraInfo and the extrinsics of its own frame.
 
@@ -98,21 +88,3 @@ class Calibration:
         if intrinsics[0, 0] == 0:
             intrinsics = np.asarray(K, np.float64).reshape(3, 3)
         return cls(np.hstack([intrinsics, np.zeros((3, 1))]), T_cam_lidar, (int(width), int(height)))
-
-
-def read_kitti_calib(path: str | Path) -> dict[str, np.ndarray]:
-    """All rows of a KITTI `calib.txt` by name, (3, 4) each."""
-    rows = {}
-    try:
-        lines = Path(path).read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path}: cannot be read: {error}") from None
-    for line in lines:
-        name, _, values = line.partition(":")
-        if not values.strip():
-            continue
-        try:
-            rows[name.strip()] = np.array(values.split(), np.float64).reshape(3, 4)
-        except ValueError:
-            raise CalibrationError(f"{path}: row {name!r}: expected 12 numbers") from None
-    return rows

@@ -1,5 +1,8 @@
-"""Data sets without torch or ROS: SemanticKITTI files, voxel ground truth, the synthetic world, bags."""
+"""Data sets without torch or ROS: drives from SemanticKITTI's files, bags and a synthetic world; voxel truth."""
 
-from .kitti import DataError, Sequence, SequenceWriter, sequences
+from .conversion import write_sequence
+from .drive import DataError, Drive
+from .kitti import Sequence, SequenceWriter, sequences
+from .opening import open_drive
 
-__all__ = ["DataError", "Sequence", "SequenceWriter", "sequences"]
+__all__ = ["DataError", "Drive", "Sequence", "SequenceWriter", "open_drive", "sequences", "write_sequence"]

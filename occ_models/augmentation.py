@@ -1,7 +1,4 @@
-"""Augmentation of one frame: the scene turned and mirrored, the cloud thinned, the image's appearance changed.
-
-`LEVELS` holds the operations of OccLE's Table 1. The paper gives no magnitudes: they are this project's.
-"""
+"""Augmentation of one frame: the scene turned and mirrored, the cloud thinned, the image's appearance changed."""
 
 from dataclasses import dataclass, replace
 
@@ -18,12 +15,12 @@ from .weather import REFERENCE_WIDTH, change_weather, line_kernel
 class AugmentationConfig:
     """Magnitudes; probabilities where a name ends in _p. A plain magnitude m is drawn from -m..m; none set: no change.
 
-    Scene, labels follow: mirror_p, turn_p, turn_degrees, shift_z (metres, together with a turn).
+    Scene and labels: mirror_p, turn_p, turn_degrees, shift_z (metres, together with a turn).
     Cloud: dropout (largest share of points lost), jitter (metres, standard deviation), intensity_gain (logarithm of a
     factor), voxel_points (smallest share of the voxelizer's `max_points` that a voxel keeps).
-    Image, labels stay: brightness, contrast, saturation and value (shares), hue (degrees), blur (smallest and largest
+    Image only: brightness, contrast, saturation and value (shares), hue (degrees), blur (smallest and largest
     length of the motion in pixels of an image 1242 wide), cutout (smallest and largest share of the image's area),
-    cutout_boxes (most boxes that share it), no_image_p (all black: the camera is silent).
+    cutout_boxes (most boxes that share it), no_image_p (all black, as if the camera had failed).
     """
 
     mirror_p: float = 0.0
@@ -49,37 +46,13 @@ class AugmentationConfig:
     no_image_p: float = 0.0
 
 
-# Not in the paper's table: small data sets need the scene's changes at every level.
-_SCENE = AugmentationConfig(mirror_p=0.5, turn_p=0.5, turn_degrees=15.0, shift_z=0.15)
-_SUPERVISED = replace(
-    _SCENE, dropout_p=1.0, dropout=0.3, jitter=0.01, intensity_gain=0.3, brightness=0.3, contrast=0.3, saturation=0.4,
-    no_image_p=0.1,
-)  # fmt: skip
-# The teacher's voxels keep every point that the voxelizer allows.
-_TEACHER = replace(
-    _SCENE, dropout_p=0.1, dropout=0.05, brightness=0.1, contrast=0.1, hue=5.0, saturation=0.1, value=0.1
-)
-# The student's: the look of the whole image, then its clarity, then whole regions.
-_WEAK = replace(
-    _SCENE, dropout_p=0.5, dropout=0.3, voxel_points=5 / 35, brightness=0.4, contrast=0.4, hue=18.0, saturation=0.4,
-    value=0.4,
-)  # fmt: skip
-_MIDDLE = replace(_WEAK, blur_p=0.3, blur=(5.0, 15.0), weather_p=0.3)
-_STRONG = replace(_MIDDLE, cutout_p=0.5, cutout=(0.02, 0.2), cutout_boxes=4)
-
-LEVELS = {
-    "none": AugmentationConfig(),
-    "supervised": _SUPERVISED,
-    "teacher": _TEACHER,
-    "weak": _WEAK,
-    "middle": _MIDDLE,
-    "strong": _STRONG,
-    "camera": replace(_SCENE, brightness=0.3, contrast=0.3, saturation=0.4),
-    "appearance": AugmentationConfig(brightness=0.3, contrast=0.3, saturation=0.4),
-}
-"""Strengths by name; teacher and the student's weak, middle and strong are those of OccLE's Table 1. For a camera
-alone: "camera", and "appearance" where features that were computed before must stay true.
-"""
+NONE = AugmentationConfig()
+SCENE = AugmentationConfig(mirror_p=0.5, turn_p=0.5, turn_degrees=15.0, shift_z=0.15)
+"""Changes of the scene, labels included: small data sets need them."""
+APPEARANCE = AugmentationConfig(brightness=0.3, contrast=0.3, saturation=0.4)
+"""Changes of the image only: features of the scene that were computed before stay valid."""
+CAMERA = replace(SCENE, brightness=0.3, contrast=0.3, saturation=0.4)
+"""Both, for camera-only networks."""
 
 
 def rigid(rng: np.random.Generator, config: AugmentationConfig) -> np.ndarray | None:
@@ -117,18 +90,18 @@ def _resample(labels, T, origin, size):
     return moved
 
 
-def move_points(points: np.ndarray, T_new_old: np.ndarray, mirror: bool) -> np.ndarray:
-    """Points (N, 4) after the rigid move and, if so, mirrored left to right; a new array."""
-    return _move(points, T_new_old, -1.0 if mirror else 1.0)
+def move_points(points: np.ndarray, T_new_old: np.ndarray, mirror_y: float | None) -> np.ndarray:
+    """Points (N, 4) after the rigid move and, unless `mirror_y` is None, mirrored left to right at that y; a copy."""
+    return _move(points, T_new_old, *((1.0, 0.0) if mirror_y is None else (-1.0, 2 * mirror_y)))
 
 
 @numba.njit(cache=True, nogil=True)
-def _move(points, T, side):
+def _move(points, T, side, offset):
     moved = np.empty_like(points)
     for n in range(len(points)):
         x, y, z = points[n, 0], points[n, 1], points[n, 2]
         moved[n, 0] = T[0, 0] * x + T[0, 1] * y + T[0, 2] * z + T[0, 3]
-        moved[n, 1] = side * (T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3])
+        moved[n, 1] = side * (T[1, 0] * x + T[1, 1] * y + T[1, 2] * z + T[1, 3]) + offset
         moved[n, 2] = T[2, 0] * x + T[2, 1] * y + T[2, 2] * z + T[2, 3]
         moved[n, 3] = points[n, 3]
     return moved

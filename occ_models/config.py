@@ -1,19 +1,14 @@
-"""Network and training configurations: defaults here, YAML overlays, unknown keys refused."""
+"""Configurations of networks and trainings: defaults in dataclasses, YAML overlays, unknown keys refused."""
 
-import os
 import types
 import typing
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import yaml
 
-from occ_core import PreprocessConfig
 from occ_core.errors import InputError
-
-INTERN_SIZES = ("tiny", "small", "base", "large", "xlarge")
-CONFIGS = Path(__file__).parent / "configs"
+from occ_core.files import write_yaml
 
 
 class ConfigError(InputError):
@@ -22,111 +17,11 @@ class ConfigError(InputError):
 
 @dataclass(frozen=True)
 class ImageEncoderConfig:
-    """A ResNet: width of its first stage, blocks a stage (strides 4, 8, 16, 32), bottleneck blocks or basic ones."""
+    """A ResNet: width of its first stage, blocks per stage (strides 4, 8, 16, 32), bottleneck blocks or basic ones."""
 
     width: int = 64
     depths: tuple[int, ...] = (3, 4, 6)
     bottleneck: bool = False
-
-
-@dataclass(frozen=True)
-class FusionConfig:
-    """Dual Mamba U-Net: the kind of block at each level, finest first: "mamba", "local" (depthwise) or "none"."""
-
-    encoder: tuple[str, ...] = ("local", "mamba", "mamba", "mamba")
-    decoder: tuple[str, ...] = ("local", "mamba", "mamba", "mamba")
-    expand: int = 2
-    state: int = 16
-    head: int = 32
-    chunk: int = 128
-
-
-@dataclass(frozen=True)
-class OccLEConfig:
-    """OccLE at any size.
-
-    model, inputs : the network's name and what it looks at, of the tensors of `FramePreprocessor`
-
-    channels: C of the feature grid (edge: preprocess.lifting_factor grid voxels); voxel_channels: learned voxel
-    feature; lidar_widths: U-Net over heights as channels, from half resolution down; head_width: at half resolution;
-    frames: N of the geometric branch; gate: its own decision holds down the final one (`head.gate`); sparse: its
-    LiDAR convolutions compute at voxels with points alone, as the paper's do, and not at their neighbours.
-    """
-
-    model: ClassVar[str] = "occle"
-    inputs: ClassVar[tuple[str, ...]] = (
-        "image", "voxels", "voxel_counts", "voxel_table", "occupancy", "lifting",
-    )  # fmt: skip
-
-    name: str = "base"
-    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
-    channels: int = 32
-    voxel_channels: int = 16
-    semantic_image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
-    geometric_image: ImageEncoderConfig = field(default_factory=ImageEncoderConfig)
-    image_stride: int = 8
-    lidar_widths: tuple[int, ...] = (64, 128, 192, 256)
-    fusion: FusionConfig = field(default_factory=FusionConfig)
-    head_width: int = 96
-    frames: int = 1
-    gate: bool = False
-    sparse: bool = False
-
-    @property
-    def views(self) -> tuple[int, ...]:
-        """How many scans before the current one each of the frames is that the network looks at."""
-        return tuple(range(self.frames))
-
-
-@dataclass(frozen=True)
-class MonoOccConfig:
-    """MonoOcc at any size; S looks at one frame, L at several.
-
-    channels: C of image and voxel features; image_stride: of the feature map that attention looks at; depth_bins and
-    depth_width: of the depth head; proposal_widths: of the query proposal network; proposals: most that it may make in
-    each slice of equal x; heads, points: of every attention; cross_layers, self_layers, conditioned_layers: of
-    deformable cross-attention on proposals (eq. 1), deformable self-attention (eq. 3) and image-conditioned
-    cross-attention (eq. 6); self_attention: "3d", neighbours in space, or "sheet", neighbours on the voxels' flat order
-    as the released code has it; embedding: of the voxels, "factorised" or "full"; views: how many scans before the
-    current one each frame lies (eq. 2), the current one, 0, first; cross_view: blocks of the cross-view transformer
-    between neighbouring views; intern: size of an InternImage that takes the ResNet's place.
-    """
-
-    model: ClassVar[str] = "monoocc"
-    inputs: ClassVar[tuple[str, ...]] = ("image", "lifting", "voxel_depth", "depth")
-
-    name: str = "base"
-    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
-    channels: int = 128
-    image: ImageEncoderConfig = field(default_factory=lambda: ImageEncoderConfig(bottleneck=True))
-    intern: str = ""
-    image_stride: int = 16
-    depth_bins: int = 64
-    depth_width: int = 64
-    proposal_widths: tuple[int, ...] = (32, 48, 64, 80)
-    proposals: int = 256
-    heads: int = 8
-    points: int = 8
-    cross_layers: int = 3
-    self_layers: int = 2
-    conditioned_layers: int = 3
-    self_attention: str = "3d"
-    embedding: str = "factorised"
-    views: tuple[int, ...] = (0,)
-    cross_view: int = 0
-    head_width: int = 96
-    dropout: float = 0.1
-
-    def __post_init__(self):
-        for name, choices in (("self_attention", ("3d", "sheet")), ("embedding", ("factorised", "full"))):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
-        if self.intern and self.intern not in INTERN_SIZES:
-            raise ValueError(f"intern: expected one of {', '.join(INTERN_SIZES)}, or nothing, got {self.intern!r}")
-        if not self.views or self.views[0] != 0 or min(self.views) < 0:
-            raise ValueError(f"views: expected 0, the current frame, and then numbers of scans, got {self.views}")
-        if self.channels % self.heads:
-            raise ValueError(f"channels: {self.channels} cannot be shared by {self.heads} heads")
 
 
 def from_dict(cls, values: dict, where: str = ""):
@@ -176,15 +71,19 @@ def to_dict(config) -> dict:
     return plain(asdict(config))
 
 
-def load_config(name_or_path: str | Path, cls=OccLEConfig, shipped: Path | None = None):
-    """Read a YAML file, or one of those that ship by name: for networks pico, nano, small, base."""
-    shipped, path = shipped or CONFIGS / cls.model, Path(name_or_path)
+def load_config(name_or_path: str | Path, cls):
+    """Read a YAML file, or one that ships by its name.
+
+    cls : dataclass of a network or a recipe; its `shipped` is the folder of the files that ship, and its `model`, where
+        it has one, is the network that a file may name
+    """
+    path = Path(name_or_path)
     if not path.suffix:
-        path = shipped / f"{name_or_path}.yaml"
+        path = cls.shipped / f"{name_or_path}.yaml"
     try:
         values = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        names = ", ".join(sorted(p.stem for p in shipped.glob("*.yaml")))
+        names = ", ".join(shipped_names(cls))
         raise ConfigError(f"{path}: no such configuration; shipped are {names}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {error}") from None
@@ -195,28 +94,22 @@ def load_config(name_or_path: str | Path, cls=OccLEConfig, shipped: Path | None 
     return from_dict(cls, values or {})
 
 
-def load_saved(path: Path) -> OccLEConfig | MonoOccConfig:
-    """The configuration of whichever network, as `save_config` wrote it."""
-    values = yaml.safe_load(path.read_text())
-    known = {cls.model: cls for cls in (OccLEConfig, MonoOccConfig)}
-    named = values.get("model", OccLEConfig.model) if isinstance(values, dict) else None
-    if named not in known:
-        raise ConfigError(f"{path}: model: expected {' or '.join(known)}, got {named!r}")
-    return load_config(path, known[named])
+def shipped_names(cls) -> list[str]:
+    """Names of the shipped files of a configuration or recipe."""
+    return sorted(path.stem for path in cls.shipped.glob("*.yaml"))
 
 
-def network_values(config: OccLEConfig | MonoOccConfig) -> dict:
+def network_values(config) -> dict:
     """Plain values of a network's configuration, its name first."""
     return {"model": config.model, **to_dict(config)}
 
 
-def save_config(config: OccLEConfig | MonoOccConfig, path: str | Path) -> None:
+def save_config(config, path: str | Path) -> None:
     """Write a network's effective configuration."""
-    write_yaml(network_values(config), path)
+    write_yaml(path, network_values(config))
 
 
-def write_yaml(values: dict, path: str | Path) -> None:
-    """Whole or not at all; processes that write the same at once do not disturb each other."""
-    part = Path(f"{path}.{os.getpid()}.tmp")
-    part.write_text(yaml.safe_dump(values, sort_keys=False))
-    os.replace(part, path)
+def map_shape(config) -> tuple[int, int]:
+    """(h, w) of a network's image features: its image size at its stride, rounded up."""
+    width, height = config.preprocess.image_size
+    return -(-height // config.image_stride), -(-width // config.image_stride)

@@ -1,7 +1,7 @@
-"""Losses of OccLE and of the networks it follows, on factorised logits.
+"""Losses on factorised logits that networks share, and how weights make one loss of them.
 
 With o = P(occupied) at full resolution and s_c = P(c | occupied) at half of it, P_c = o s_c and P_0 = 1 - o. The sums
-that the losses need are exact without ever holding 20 channels at full resolution.
+that the losses need are exact without holding 20 channels at full resolution.
 """
 
 import torch
@@ -21,7 +21,7 @@ CLASS_FREQUENCIES = torch.tensor(
 )  # fmt: skip
 
 GEOMETRY_WEIGHTS = (1.0, 2.0)
-"""Of free and occupied where a branch tells nothing else apart: 93 % of all voxels are free."""
+"""Class weights of free and occupied in binary losses: 93 % of all voxels are free."""
 
 
 def class_weights() -> Tensor:
@@ -74,44 +74,35 @@ def occupancy_losses(occupancy: Tensor, semantics: Tensor, labels: Tensor, weigh
     }
 
 
+OCCUPANCY_TERMS = ("ce_occupied", "ce_class", "scal_geo", "iou", "scal_sem")
+"""Names of the terms of `occupancy_losses`."""
+
+
 def mean_occupancy_losses(
     occupancy: Tensor, semantics: Tensor, batch: dict, weights: Tensor, labelled: float = 1.0
 ) -> dict[str, Tensor]:
-    """`occupancy_losses` of each sample with labels, their mean; `labelled` is the share of draws that have some: their
-    number is the same in every batch, on the average.
+    """Mean of `occupancy_losses` over the samples with labels.
+
+    labelled : the share of draws with labels; dividing by it keeps the expected number of labelled samples the same in
+        every batch. Where a batch has none, every term is zero but still depends on the logits: processes that train
+        together wait for the gradients of all parameters.
     """
-    terms: dict[str, list[Tensor]] = {}
-    for n in batch["labelled"].nonzero().flatten().tolist():
-        one = slice(n, n + 1)
-        for name, value in occupancy_losses(occupancy[one], semantics[one], batch["labels"][one], weights).items():
-            terms.setdefault(name, []).append(value)
-    # One of several processes may be without labels in a step: its parameters take part all the same.
-    if not terms:
-        return {"none": 0 * (occupancy.sum() + semantics.sum())}
+    items = batch["labelled"].nonzero().flatten().tolist()
+    if not items:
+        return dict.fromkeys(OCCUPANCY_TERMS, 0 * (occupancy.sum() + semantics.sum()))
+    each = [occupancy_losses(occupancy[n, None], semantics[n, None], batch["labels"][n, None], weights) for n in items]
     scale = 1 / (labelled * len(batch["labelled"]))
-    losses = {name: scale * sum(values) for name, values in terms.items()}
-    # Occupancy decides completion and is one of twenty channels in the papers' sums: it carries more weight here.
-    losses["ce_occupied"] = 3 * losses["ce_occupied"]
-    return losses
+    return {name: scale * sum(terms[name] for terms in each) for name in OCCUPANCY_TERMS}
 
 
-def distillation_loss(student: Tensor, teacher: Tensor, geometry: Tensor, temperature: float) -> Tensor:
-    """L_distill (MonoOcc eq. 9) as a divergence proper: KL(softmax(t / T) || softmax(s / T)) T^2 over the channels,
-    mean over occupied voxels. The released code feeds raw features to a divergence of log-probabilities, which has no
-    lower bound.
+def weighted(terms: dict[str, Tensor], weights: dict[str, float]) -> dict[str, Tensor]:
+    """Each term of a loss times its weight; a weight of 0 leaves the term out.
 
-    student, teacher : (B, C, x, y, z); geometry : (B, x, y, z) uint8, 1 where occupied.
+    Raises ValueError naming the terms without a weight.
     """
-    occupied = geometry == 1
-    s, t = (f.float().permute(0, 2, 3, 4, 1)[occupied] / temperature for f in (student, teacher.detach()))
-    divergence = F.kl_div(s.log_softmax(1), t.log_softmax(1), reduction="sum", log_target=True)
-    return temperature**2 * divergence / max(len(s), 1)
-
-
-def unseen_loss(occupancy: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross entropy with "free" where nothing is known: logits (B, X, Y, Z), labels uint8 with IGNORE."""
-    unseen = labels == IGNORE
-    return (F.softplus(occupancy.float()) * unseen).sum() / unseen.sum().clamp(min=1)
+    if missing := [name for name in terms if name not in weights]:
+        raise ValueError(f"no weight for the loss {', '.join(missing)}; there are weights for {', '.join(weights)}")
+    return {name: weights[name] * value for name, value in terms.items() if weights[name]}
 
 
 def scal_geo(hit: Tensor, total: Tensor, true: Tensor, count: Tensor) -> Tensor:

@@ -2,135 +2,161 @@
 
 import os
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import lightning
 import torch
 import yaml
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from occ_data.kitti import DataError
+from occ_core.files import write_bytes, write_yaml
+from occ_data import DataError, Drive
 
-from .augmentation import LEVELS
-from .checkpoint import CONFIG, WEIGHTS, Network, load_checkpoint, save_checkpoint
-from .config import ConfigError, MonoOccConfig, OccLEConfig, network_values, save_config, to_dict, write_yaml
-from .data import Frame, FrameCache, FrameDataset, frames_of
+from .augmentation import NONE, AugmentationConfig
+from .config import ConfigError, network_values, save_config, to_dict
+from .data import FrameCache, FrameDataset
+from .frames import Frame
 from .kernels import use_kernels
-from .recipe import MonoOccRecipe, Recipe
+from .layers.head import OccupancyNetwork
+from .recipe import TrainingConfig
 from .training import Task, fit
+from .weights import CONFIG, WEIGHTS, save_weights
 
-RECIPE, DATA = "training.yaml", "data.yaml"
-# Settings that say nothing of what is learnt.
+RECIPE, DATA, LOSSES = "training.yaml", "data.yaml", "loss_weights.yaml"
+# Settings that do not change what is learned.
 _OF_THE_MACHINE = ("workers", "cache_gb", "accelerator", "devices", "nodes", "validate_every", "checkpoint_every")
 
 say = rank_zero_only(print)
 
 
-class PhaseTrainer:
-    """The phases of a recipe in a folder: each in OUTPUT/PHASE, and the final weights in OUTPUT.
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a training is given.
 
-    What is complete is left alone, what was interrupted goes on from its last checkpoint. A subclass has a method of
-    each phase's name, behind an underscore.
+    config, recipe : of the network; train, validation : drives to train on and to measure on
+    output : folder of the results; initial : folder with weights to start from
+    shared_cache : frames that several runs keep in memory together; None: the run's own
     """
 
-    validation: FrameDataset
+    config: Any
+    recipe: Any
+    train: Sequence[Drive]
+    validation: Sequence[Drive]
+    output: Path
+    initial: Path | None = None
+    shared_cache: FrameCache | None = None
 
-    def __init__(
-        self, config: OccLEConfig | MonoOccConfig, recipe: Recipe | MonoOccRecipe, train: list[str],
-        validation: list[str], output: Path, initial: Path | None = None, cache: FrameCache | None = None,
-    ):  # fmt: skip
-        self.config, self.recipe, self.output, self.initial = config, recipe, output, initial
-        self.cache = cache or FrameCache(recipe.training.cache_gb)
-        self.frames = self.choose_frames(train)
-        self.labelled = [frame for frame in self.frames if frame.labelled]
-        self.held_out = [frame for frame in frames_of(validation) if frame.labelled]
-        self.phases = self.choose_phases()
-        self.folders = {"train": train, "validation": validation}
+    @cached_property
+    def cache(self) -> FrameCache:
+        return self.shared_cache or FrameCache(self.recipe.training.cache_gb)
 
-    def choose_frames(self, folders: list[str]) -> list[Frame]:
-        """The frames to learn from."""
-        return frames_of(folders, self.recipe.share, self.recipe.training.seed)
+    def dataset(
+        self,
+        frames: list[Frame],
+        augmentation: AugmentationConfig = NONE,
+        image_labels: str | None = None,
+        config: Any = None,
+        thresholds: tuple[float, float] = (0.95, 0.95),
+    ) -> FrameDataset:
+        """Frames for the network, or for one with another configuration; arguments as those of `FrameDataset`."""
+        seed = self.recipe.training.seed
+        return FrameDataset(frames, config or self.config, augmentation, seed, image_labels, thresholds, self.cache)
 
-    def choose_phases(self) -> tuple[str, ...]:
-        """The recipe's phases on these frames."""
-        return self.recipe.phases
-
-    def run(self, phases: tuple[str, ...] = ()) -> Path:
-        """Run those of the recipe's phases, or all; returns the folder of the last."""
-        wanted = [phase for phase in self.phases if phase in phases or not phases]
-        if not wanted:
-            raise ConfigError(
-                f"phase {', '.join(phases)}: this recipe on these frames has {', '.join(self.phases)} alone"
-            )
-        for phase in wanted:
-            final = phase == self.phases[-1]
-            last = self.output if final else self.output / phase
-            if (last / WEIGHTS).is_file():
-                say(f"{phase}: complete in {last}")
-                continue
-            getattr(self, f"_{phase}")()
-            if final:
-                rank_zero_only(save_checkpoint)(load_checkpoint(self.output / phase), self.output)
-        say(f"weights in {last}")
-        return last
-
-    def fit(
-        self, phase: str, make_task: Callable[[], Task], data: FrameDataset, validation: FrameDataset | None = None
-    ) -> None:
-        """Train one phase. `make_task` is called with the seed set."""
-        folder = self.output / phase
-        if (folder / WEIGHTS).is_file():
-            return
-        lightning.seed_everything(self.recipe.training.seed, verbose=False)
-        task = make_task()
-        say(f"{phase}: {task.steps} steps on {len(data)} frames, into {folder}")
-        folder.mkdir(parents=True, exist_ok=True)
-        save_config(task.model.config, folder / CONFIG)
-        fit(task, data, validation or self.validation, folder)
-        rank_zero_only(save_checkpoint)(task.average.module, folder)
-        task.trainer.strategy.barrier()
-
-    def complete(self, phase: str) -> Path:
-        """Folder of an earlier phase's weights."""
+    def weights_of(self, phase: str) -> Path:
+        """Folder of an earlier phase's weights. Raises DataError where that phase is not complete."""
         folder = self.output / phase
         if not (folder / WEIGHTS).is_file():
             raise DataError(f"{folder / WEIGHTS}: missing; run --phase {phase} first")
         return folder
 
-    def placed(self, model: Network) -> Network:
-        """The network where it is trained: on a GPU with others' kernels, where they are installed."""
-        if self.recipe.training.accelerator != "cpu" and torch.cuda.is_available():
-            say("; ".join(use_kernels(model.cuda(int(os.environ.get("LOCAL_RANK", 0))))))
-        return model
 
-    def data(
-        self, frames: list[Frame], level: str, image_labels: str | None,
-        config: OccLEConfig | MonoOccConfig | None = None, **more,
-    ) -> FrameDataset:  # fmt: skip
-        """Frames for the network (or another one), augmented by one of `LEVELS`."""
-        seed = self.recipe.training.seed
-        return FrameDataset(frames, config or self.config, LEVELS[level], seed, image_labels, cache=self.cache, **more)
+@dataclass(frozen=True)
+class Phase:
+    """One phase of a training, in the folder OUTPUT/name.
 
-    def keep_settings(self) -> None:
-        """Write down what this folder is trained with; refuse to go on with something else."""
-        data = {use: [str(Path(folder).resolve()) for folder in folders] for use, folders in self.folders.items()}
-        recipe = to_dict(self.recipe)
-        idle = [f"{phase}_steps" for phase in self.recipe.all_phases if phase not in self.phases]
-        told = {name: value for name, value in recipe.items() if name not in idle}
-        self.output.mkdir(parents=True, exist_ok=True)
-        for name, wanted in {CONFIG: network_values(self.config), RECIPE: told, DATA: data}.items():
-            path = self.output / name
-            if path.is_file():
-                found = yaml.safe_load(path.read_text())
-                for key, (before, now) in differences(found, wanted).items():
-                    before, now = (textwrap.shorten(repr(value), 100) for value in (before, now))
-                    raise ConfigError(f"{path}: {key} was {before}, is now {now}; take another output folder")
-            write_yaml(wanted, path)
+    data : makes the frames to train on, called when the phase begins; task : makes the task, called with the seed set
+    """
+
+    name: str
+    data: Callable[[], FrameDataset]
+    task: Callable[[], Task]
+    validation: FrameDataset
+
+
+def train(run: TrainingRun, phases: list[Phase], only: Sequence[str] = ()) -> Path:
+    """Run the phases, or `only` those named; the last one's weights also go to OUTPUT. Returns the last folder.
+
+    Complete phases are left alone, an interrupted one goes on from its last checkpoint. Raises ConfigError for a phase
+    that is not among them, and where the folder was begun with other settings.
+    """
+    keep_settings(run, phases)
+    wanted = [phase for phase in phases if phase.name in only or not only]
+    if not wanted:
+        names = ", ".join(phase.name for phase in phases)
+        raise ConfigError(f"phase {', '.join(only)}: this recipe on these frames has {names} alone")
+    for phase in wanted:
+        folder, final = run.output / phase.name, phase is phases[-1]
+        result = run.output if final else folder
+        if (result / WEIGHTS).is_file():
+            say(f"{phase.name}: complete in {result}")
+            continue
+        if not (folder / WEIGHTS).is_file():
+            train_phase(phase, run.recipe.training.seed, folder)
+        if final:
+            rank_zero_only(write_bytes)(result / WEIGHTS, (folder / WEIGHTS).read_bytes())
+    say(f"weights in {result}")
+    return result
+
+
+def train_phase(phase: Phase, seed: int, folder: Path) -> None:
+    """Train one phase into a folder, or continue it there."""
+    data = phase.data()
+    lightning.seed_everything(seed, verbose=False)
+    task = phase.task()
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in task.loss_weights.items())
+    say(f"{phase.name}: {task.steps} steps on {len(data)} frames, into {folder}")
+    say(f"{phase.name}: loss weights: {weights}")
+    save_config(task.model.config, folder / CONFIG)
+    write_yaml(folder / LOSSES, task.loss_weights)
+    fit(task, data, phase.validation, folder)
+    rank_zero_only(save_weights)(task.average.module, folder)
+    task.trainer.strategy.barrier()
+
+
+def placed(model: OccupancyNetwork, training: TrainingConfig) -> OccupancyNetwork:
+    """The network on the device that trains it; on a GPU with third-party kernels, where they are installed."""
+    if training.accelerator != "cpu" and torch.cuda.is_available():
+        say("; ".join(use_kernels(model.cuda(int(os.environ.get("LOCAL_RANK", 0))))))
+    return model
+
+
+def keep_settings(run: TrainingRun, phases: list[Phase]) -> None:
+    """Write down the settings of a run; raise ConfigError where the folder holds others that change the result."""
+    used = {"train": run.train, "validation": run.validation}
+    data = {use: [_source(drive) for drive in drives] for use, drives in used.items()}
+    names = [phase.name for phase in phases]
+    idle = [f"{name}_steps" for name in run.recipe.all_phases if name not in names]
+    recipe = {name: value for name, value in to_dict(run.recipe).items() if name not in idle}
+    for name, wanted in {CONFIG: network_values(run.config), RECIPE: recipe, DATA: data}.items():
+        path = run.output / name
+        found = yaml.safe_load(path.read_text()) if path.is_file() else wanted
+        for key, (before, now) in differences(found, wanted).items():
+            before, now = (textwrap.shorten(repr(value), 100) for value in (before, now))
+            raise ConfigError(f"{path}: {key} was {before}, is now {now}; take another output folder")
+        if found != wanted or not path.is_file():
+            write_yaml(path, wanted)
+
+
+def _source(drive: Drive) -> str:
+    return str(drive.path.resolve() if drive.path.exists() else drive.path)  # a drive need not have files
 
 
 def differences(found: dict, wanted: dict, where: str = "") -> dict[str, tuple]:
-    """Settings that decide what is learnt and differ, by name; what only the machine asks for may change."""
+    """Settings that change the result and differ, by name: (value found, value wanted)."""
     result = {}
     for key, value in wanted.items():
         before = found.get(key)

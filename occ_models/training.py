@@ -1,4 +1,4 @@
-"""Training with Lightning, whatever the network and its losses: resumable, averaged weights, official metrics."""
+"""Training of any network with Lightning: resumable, averaged weights, official metrics."""
 
 import logging
 import math
@@ -18,14 +18,17 @@ from torch.utils.data import DataLoader, Subset
 
 from occ_core import CompletionMetrics
 from occ_core.errors import ReportedError
-from occ_data.kitti import DataError
+from occ_core.files import replacing
+from occ_data import DataError
 
-from .checkpoint import LAST
 from .data import FrameDataset, collate
+from .layers.head import OccupancyNetwork
+from .losses import weighted
 from .recipe import TrainingConfig
 from .sampling import Draws
+from .weights import LAST
 
-# What it says on every start (devices that are not there, products on offer) hides what matters.
+# Its messages at every start (missing devices, advertisements) hide those that matter.
 logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
 logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
 
@@ -37,20 +40,28 @@ class NotFinite(ReportedError, ArithmeticError):
 
 
 class Task(lightning.LightningModule):
-    """Losses, optimiser and validation of a network; `average` holds the weights that are validated and kept.
+    """Losses, optimiser and validation of a network; `average` has the averaged weights, which are validated and kept.
 
-    A task says what its losses are (`losses`), what it measures (`measure`), and which parts of the network rest
-    (`frozen`): those neither learn nor renew their batch statistics.
+    A subclass has the terms of the loss (`losses`) and what is measured (`measure`). Modules in `frozen` are neither
+    trained nor update their batch statistics.
 
-    measured: endings of the names under which its figures are logged, one `metrics` each.
+    loss_weights : weight of each term that this task has
+    figures, measured : the figures that are logged, once for each ending in `measured`, with one `metrics` each
     """
 
     figures: tuple[str, ...] = ("iou", "precision", "recall", "miou", "miou_present")
     measured: tuple[str, ...] = ("",)
 
-    def __init__(self, model: nn.Module, training: TrainingConfig, steps: int, frozen: tuple[nn.Module, ...] = ()):
+    def __init__(
+        self,
+        model: OccupancyNetwork,
+        training: TrainingConfig,
+        steps: int,
+        loss_weights: dict[str, float],
+        frozen: tuple[nn.Module, ...] = (),
+    ):
         super().__init__()
-        self.model, self.training_config, self.steps = model, training, steps
+        self.model, self.training_config, self.steps, self.loss_weights = model, training, steps, loss_weights
         self._frozen = [frozen]  # in a list: these modules are the model's, not the task's own
         for module in frozen:
             module.requires_grad_(False)
@@ -58,19 +69,23 @@ class Task(lightning.LightningModule):
         self.average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=update, use_buffers=True)
         self.average.requires_grad_(False)
         self.metrics: dict[str, CompletionMetrics] = {}
-        self._seen: tuple[list[str], dict[str, Tensor]]  # frames and losses of the last batch
+        self._last: tuple[list[str], dict[str, Tensor]]  # frames and losses of the last batch
         self.train()  # Lightning trains in the mode that it finds
 
     def losses(self, batch: dict) -> dict[str, Tensor]:
-        """The terms of the loss, each a mean over the batch's samples, so that processes may share a batch."""
+        """The terms of the loss before weighting, each a mean over the batch's samples: processes share a batch."""
         raise NotImplementedError
 
     def measure(self, batch: dict) -> None:
-        """Count the average network's predictions on a batch in `metrics`."""
+        """Add the averaged network's predictions on a batch to `metrics`."""
         raise NotImplementedError
 
+    def weighted_losses(self, batch: dict) -> dict[str, Tensor]:
+        """The terms of the loss with their weights; their sum is what is minimised."""
+        return weighted(self.losses(batch), self.loss_weights)
+
     def train(self, mode: bool = True):
-        """As everywhere, but what rests stays in evaluation mode."""
+        """As usual, but frozen modules stay in evaluation mode."""
         super().train(mode)
         self.average.eval()
         for module in self._frozen[0]:
@@ -78,19 +93,19 @@ class Task(lightning.LightningModule):
         return self
 
     def training_step(self, batch: dict, _: int) -> Tensor:
-        losses = self.losses(batch)
+        losses = self.weighted_losses(batch)
         loss = sum(losses.values())
-        self._seen = batch["name"], {name: value.detach() for name, value in losses.items()}
-        self.log_dict({f"train/{name}": value for name, value in self._seen[1].items()})
+        self._last = batch["name"], {name: value.detach() for name, value in losses.items()}
+        self.log_dict({f"train/{name}": value for name, value in self._last[1].items()})
         self.log("loss", loss.detach(), prog_bar=True, logger=False)
         return loss
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
-        """Clip, and stop at what is not finite: after the gradients were shared, so that no process goes on alone."""
+        """Clip, and stop where a loss is not finite: after gradients are shared, so all processes stop together."""
         norm = nn.utils.clip_grad_norm_(self.learning(), self.training_config.clip)
-        names, losses = self._seen
+        names, losses = self._last
         loss = sum(losses.values())
-        # In half precision the scaler meets infinite gradients by design and leaves those steps out.
+        # In half precision infinite gradients are expected: the scaler skips those steps.
         good = torch.isfinite(loss if self.training_config.precision == "16-mixed" else loss + norm)
         if not good:
             terms = ", ".join(f"{name} {value.item():.4g}" for name, value in losses.items())
@@ -100,7 +115,7 @@ class Task(lightning.LightningModule):
             )
 
     def learning(self) -> list[nn.Parameter]:
-        """The parameters that learn."""
+        """The parameters that are trained."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def on_train_start(self) -> None:
@@ -109,7 +124,7 @@ class Task(lightning.LightningModule):
 
     def optimizer_step(self, *arguments, **named) -> None:
         super().optimizer_step(*arguments, **named)
-        # Here and not at the batch's end, where the checkpoint has been written already.
+        # Not at the batch's end: the checkpoint is written before that.
         self.average.update_parameters(self.model)
 
     def on_validation_epoch_start(self) -> None:
@@ -120,7 +135,7 @@ class Task(lightning.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         for name, metrics in self.metrics.items():
-            if self.trainer.world_size > 1:  # each process measured its share of the frames
+            if self.trainer.world_size > 1:  # each process has measured its share of the frames
                 counts = self.all_gather(torch.from_numpy(metrics.confusion).to(self.device))
                 metrics.confusion = counts.sum(0).cpu().numpy()
             summary = metrics.summary()
@@ -151,7 +166,7 @@ def learning_rate_schedule(warmup: int, steps: int):
 
 
 def moving_average(decay: float):
-    """Exponential moving average of weights that forgets the random start: its decay grows from 0.1 to `decay`."""
+    """Exponential moving average of weights; its decay grows from 0.1 to `decay`, so that the random start is lost."""
 
     def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
         if averaged[0].is_floating_point():
@@ -163,14 +178,13 @@ def moving_average(decay: float):
 
 
 class Checkpoints(TorchCheckpointIO):
-    """Checkpoints under a temporary name in their own folder, then renamed: Lightning's wait in the system's temporary
-    folder, and from another file system they would come by a copy that a kill can cut short.
+    """Checkpoints that appear whole: Lightning writes them in the system's temporary folder first, and a kill during
+    the copy from another file system would leave half a file.
     """
 
     def save_checkpoint(self, checkpoint: dict, path: str | Path, storage_options=None) -> None:
-        part = f"{path}.tmp"
-        torch.save(checkpoint, part)
-        os.replace(part, path)
+        with replacing(path) as part:
+            torch.save(checkpoint, part)
 
 
 class Batches(lightning.LightningDataModule):
@@ -198,16 +212,16 @@ class Batches(lightning.LightningDataModule):
 
 @rank_zero_only
 def _keep_log(folder: Path) -> None:
-    """Lightning begins metrics.csv anew at every start; what an earlier one wrote becomes metrics.1.csv, and so on."""
+    """Lightning overwrites metrics.csv at every start; the earlier file becomes metrics.1.csv, and so on."""
     log = folder / "metrics.csv"
     if log.is_file():
         os.replace(log, folder / f"metrics.{len(list(folder.glob('*.csv')))}.csv")
 
 
 def fit(task: Task, data: FrameDataset, validation: FrameDataset, output: Path) -> None:
-    """Train; goes on from OUTPUT/last.ckpt if there is one. Logs go to OUTPUT/logs/metrics.csv.
+    """Train; continues from OUTPUT/last.ckpt if there is one. Logs go to OUTPUT/logs/metrics.csv.
 
-    Raises NotFinite or DataError, one line each; the last checkpoint was written before either.
+    Raises NotFinite or DataError, one line each; the last checkpoint was written before.
     """
     config, last = task.training_config, output / LAST
     output.mkdir(parents=True, exist_ok=True)
@@ -238,7 +252,7 @@ def fit(task: Task, data: FrameDataset, validation: FrameDataset, output: Path) 
     batches = Batches(data, validation, config, task.steps)
     _keep_log(output / "logs")
     with warnings.catch_warnings():
-        # Draws go on at the right step by themselves, few loaders are meant, frozen parts are to rest.
+        # Draws continue at the right step, few loaders are intended, and so are frozen parts.
         for known in (
             "resuming from a checkpoint", "does not have many workers", "in eval mode at the start",
             "smaller than the logging interval", "LeafSpec",
@@ -246,7 +260,7 @@ def fit(task: Task, data: FrameDataset, validation: FrameDataset, output: Path) 
             warnings.filterwarnings("ignore", f".*{known}.*")
         try:
             trainer.fit(task, datamodule=batches, ckpt_path=last if last.exists() else None, weights_only=True)
-        except DataError as error:  # from a loader process it comes with that process's traceback
+        except DataError as error:  # from a loader process it contains that process's traceback
             line = str(error).strip().splitlines()[-1]
             raise DataError(line.removeprefix(f"{DataError.__module__}.DataError: ")) from None
         except NotFinite as error:

@@ -16,7 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "checkpoint", type=Path, help="folder with model.safetensors and config.yaml (and training.yaml)"
     )
     parser.add_argument("bundle", type=Path, help="folder to write; an older bundle there is replaced")
-    parser.add_argument("--golden-sequence", type=Path, required=True, help="KITTI sequence folder of the golden frame")
+    parser.add_argument(
+        "--golden-sequence", required=True, help="sequence folder, bag or synthetic:SEED of the golden frame"
+    )
     parser.add_argument("--frame", help="golden frame's id (default: the first)")
     parser.add_argument(
         "--data", nargs="+", required=True, help="what the weights were trained on, one phrase a data set"
@@ -29,17 +31,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(arguments: argparse.Namespace) -> int:
     from export.bundle import export_bundle, golden_inputs, training_recipe
-    from occ_data.kitti import Sequence
+    from occ_data import open_drive
     from occ_models.checkpoint import load_checkpoint
 
     metrics = _read_metrics(arguments.metrics) if arguments.metrics else {}
     model = load_checkpoint(arguments.checkpoint).eval()
-    sequence = Sequence(arguments.golden_sequence)
-    frame = arguments.frame or sequence.frames[0]
+    drive = open_drive(arguments.golden_sequence)
+    frame = arguments.frame or drive.frames[0]
     bundle, parity = export_bundle(
         model,
         arguments.bundle,
-        golden_inputs(model, sequence, frame),
+        golden_inputs(model, drive, frame),
         version=arguments.version,
         license=arguments.license,
         training={"data": arguments.data, "recipe": training_recipe(arguments.checkpoint)},
@@ -49,7 +51,7 @@ def command(arguments: argparse.Namespace) -> int:
     for result in parity:
         print(result)
     size = sum(entry.bytes for entry in bundle.files.values())
-    print(f"{bundle.path}: {bundle.name} {bundle.version}, {size / 1e6:.1f} MB, golden frame {sequence.name}/{frame}")
+    print(f"{bundle.path}: {bundle.name} {bundle.version}, {size / 1e6:.1f} MB, golden frame {drive.name}/{frame}")
     return 0
 
 

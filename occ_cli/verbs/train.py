@@ -1,49 +1,66 @@
-"""What the verbs that train a network have in common: their arguments, and the way from them to a trainer's run."""
+"""The verbs that train a network: one for each entry of `NETWORKS`."""
 
 import argparse
 from dataclasses import fields, replace
 from pathlib import Path
 
-
-def add_training_arguments(parser: argparse.ArgumentParser, recipe: type, shipped: str) -> None:
-    """The arguments of every training; `recipe` is the class of its settings, `shipped` names its recipes."""
-    from occ_models.recipe import TrainingConfig
-
-    parser.add_argument("--config", default="nano", help="pico, nano, small, base or a YAML file (default nano)")
-    parser.add_argument("--recipe", help=f"{shipped} or a YAML file; the options below override it")
-    phases = ("all", *recipe.all_phases)
-    parser.add_argument("--phase", choices=phases, default="all", help="run only this phase (default all)")
-    parser.add_argument("--train", nargs="+", required=True, metavar="FOLDER", help="sequence folders to learn from")
-    parser.add_argument(
-        "--validation", nargs="+", required=True, metavar="FOLDER", help="sequence folders to measure on"
-    )
-    parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints, logs and weights")
-    parser.add_argument("--initial", type=Path, help="folder with the weights to start from")
-    for title, cls in (("the method", recipe), ("training", TrainingConfig)):
-        group = parser.add_argument_group(title)
-        for field in fields(cls):
-            if "help" in field.metadata:
-                kind, choices = type(field.default), field.metadata["choices"]
-                group.add_argument(
-                    f"--{field.name.replace('_', '-')}",
-                    type=kind,  # the recipe checks the values
-                    metavar=f"{{{','.join(choices)}}}" if choices else kind.__name__.upper(),
-                    help=f"{field.metadata['help']} (default {field.default or 'none'})",
-                )
+from occ_models.config import load_config, shipped_names
+from occ_models.networks import Network
+from occ_models.recipe import TrainingConfig, load_recipe
 
 
-def override(recipe, arguments: argparse.Namespace):
-    """The recipe with the settings that were given on the command line."""
-    return replace(_with(recipe, arguments), training=_with(recipe.training, arguments))
+class TrainingVerb:
+    """`occ-train NETWORK`; its text is the network's."""
+
+    def __init__(self, network: Network):
+        self.network, self.__doc__ = network, network.training_help
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """The folders, and an option for each setting of the network's recipe and of every training."""
+        sizes, recipes = (", ".join(shipped_names(cls)) for cls in (self.network.config, self.network.recipe))
+        parser.add_argument("--config", default="nano", help=f"{sizes} or a YAML file (default nano)")
+        parser.add_argument("--recipe", help=f"{recipes} or a YAML file; the options below override it")
+        phases = ("all", *self.network.recipe.all_phases)
+        parser.add_argument("--phase", choices=phases, default="all", help="run only this phase (default all)")
+        drives = "sequence folders, bags, or synthetic:SEED:FRAMES"
+        parser.add_argument("--train", nargs="+", required=True, metavar="DRIVE", help=f"{drives} to train on")
+        parser.add_argument("--validation", nargs="+", required=True, metavar="DRIVE", help=f"{drives} to measure on")
+        parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints, logs and weights")
+        parser.add_argument("--initial", type=Path, help="folder with the weights to start from")
+        for title, cls in (("the method", self.network.recipe), ("training", TrainingConfig)):
+            _add_settings(parser.add_argument_group(title), cls)
+
+    def command(self, arguments: argparse.Namespace) -> int:
+        """Train the phases that were asked for."""
+        from occ_data import open_drive
+        from occ_models.phases import TrainingRun, train
+
+        recipe = load_recipe(arguments.recipe, self.network.recipe)
+        run = TrainingRun(
+            config=load_config(arguments.config, self.network.config),
+            recipe=replace(_override(recipe, arguments), training=_override(recipe.training, arguments)),
+            train=[open_drive(source) for source in arguments.train],
+            validation=[open_drive(source) for source in arguments.validation],
+            output=arguments.output,
+            initial=arguments.initial,
+        )
+        train(run, self.network.make_phases(run), () if arguments.phase == "all" else (arguments.phase,))
+        return 0
 
 
-def _with(config, arguments: argparse.Namespace):
+def _add_settings(group: argparse._ArgumentGroup, cls: type) -> None:
+    for field in fields(cls):
+        if "help" in field.metadata:
+            kind, choices = type(field.default), field.metadata["choices"]
+            group.add_argument(
+                f"--{field.name.replace('_', '-')}",
+                type=kind,  # the recipe checks the values
+                metavar=f"{{{','.join(choices)}}}" if choices else kind.__name__.upper(),
+                help=f"{field.metadata['help']} (default {field.default or 'none'})",
+            )
+
+
+def _override(config, arguments: argparse.Namespace):
+    """The settings with those that were given on the command line."""
     given = {field.name: getattr(arguments, field.name, None) for field in fields(config)}
     return replace(config, **{name: value for name, value in given.items() if value is not None})
-
-
-def run_training(trainer: type, config, recipe, arguments: argparse.Namespace) -> int:
-    """Run the phases that were asked for."""
-    running = trainer(config, recipe, arguments.train, arguments.validation, arguments.output, arguments.initial)
-    running.run(() if arguments.phase == "all" else (arguments.phase,))
-    return 0

@@ -15,8 +15,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    from occ_models.checkpoint import average_of, save_checkpoint
+    from occ_models.checkpoint import average_of
+    from occ_models.weights import save_weights
 
-    save_checkpoint(average_of(arguments.folder), arguments.output)
+    save_weights(average_of(arguments.folder), arguments.output)
     print(f"weights in {arguments.output}")
     return 0

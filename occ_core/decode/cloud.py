@@ -7,8 +7,10 @@ import numpy as np
 from . import CloudError
 
 INTENSITY_NAMES = ("intensity", "i", "reflectivity", "remission")
+"""Names of the intensity field; of several in one cloud the first in this order is used."""
 # sensor_msgs/PointField datatypes
 _DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
+_FLOAT_SCALES = (1, 255, 65535)
 
 
 class Cloud(NamedTuple):
@@ -23,8 +25,33 @@ class Cloud(NamedTuple):
 def decode_cloud(message) -> Cloud:
     """Any layout with x, y and z of float32 or float64; organised or not, padded, either byte order.
 
-    Intensity is 0 where no field is called one of INTENSITY_NAMES. Raises CloudError.
+    Intensity becomes 0..1, as KITTI has it; 0 where no field is called one of INTENSITY_NAMES:
+
+    - Integers are divided by the largest value of their type (255, 127, 65535, ...); negative ones become 0. One
+      exception: `reflectivity` of uint16, as Ouster publishes it, holds a calibrated 0..255 and is divided by 255.
+    - Floats are divided by 1, 255 (Velodyne's calibrated reflectivity is a float of 0..255) or 65535 (counts of a
+      16-bit detector), the least that holds the cloud's maximum. NaN, infinite and negative ones become 0.
+
+    Raises CloudError.
     """
+    fields = _used_fields(message)
+    _check_layout(message, fields)
+    points = np.zeros((message.height * message.width, 4), np.float32)
+    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is dropped below
+        for column, field in enumerate(fields):
+            points[:, column] = _column(message, field).reshape(-1)
+    if len(fields) == 4:
+        _scale_intensity(points[:, 3], fields[3])
+    kept = points
+    if not np.isfinite(points).all():
+        kept = points[np.flatnonzero(np.isfinite(points[:, 0]) & np.isfinite(points[:, 1]) & np.isfinite(points[:, 2]))]
+    if not len(kept):
+        raise CloudError(f"points: cloud holds no finite point ({len(points)} are NaN or infinite)")
+    return Cloud(kept, len(points) - len(kept))
+
+
+def _used_fields(message) -> list:
+    """The fields x, y and z and, where there is one, the intensity."""
     fields = {field.name: field for field in reversed(message.fields)}
     for axis in "xyz":
         if axis not in fields:
@@ -33,29 +60,19 @@ def decode_cloud(message) -> Cloud:
         if fields[axis].datatype not in (7, 8):
             kind = _DATATYPES.get(fields[axis].datatype, fields[axis].datatype)
             raise CloudError(f"points: field {axis!r} is of type {kind}; expected float32 or float64")
+    intensity = next((fields[name] for name in INTENSITY_NAMES if name in fields), None)
+    if intensity is None:
+        return [fields[axis] for axis in "xyz"]
+    if intensity.datatype not in _DATATYPES:
+        raise CloudError(f"points: field {intensity.name!r} is of unknown type {intensity.datatype}")
+    return [*(fields[axis] for axis in "xyz"), intensity]
+
+
+def _check_layout(message, fields: list) -> None:
+    """Refuse what would be read from beyond the point, the row or the data."""
     if not message.width * message.height:
         raise CloudError(f"points: cloud holds no points ({message.width}x{message.height})")
-    intensity = next((fields[name] for name in INTENSITY_NAMES if name in fields), None)
-    if intensity is not None and intensity.datatype not in _DATATYPES:
-        raise CloudError(f"points: field {intensity.name!r} is of unknown type {intensity.datatype}")
-    used = [fields[axis] for axis in "xyz"] + ([intensity] if intensity is not None else [])
-    _check_layout(message, used)
-
-    points = np.zeros((message.height * message.width, 4), np.float32)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is dropped below
-        for column, field in enumerate(used):
-            points[:, column] = _column(message, field).reshape(-1)
-    if intensity is not None:
-        points[:, 3] = _unit_intensity(points[:, 3], _DATATYPES[intensity.datatype])
-    kept = points if np.isfinite(points).all() else points[np.isfinite(points[:, :3]).all(1)]
-    if not len(kept):
-        raise CloudError(f"points: cloud holds no finite point ({len(points)} are NaN or infinite)")
-    return Cloud(kept, len(points) - len(kept))
-
-
-def _check_layout(message, used) -> None:
-    """Refuse what would be read from beyond the point, the row or the data."""
-    for field in used:
+    for field in fields:
         end = field.offset + np.dtype(_DATATYPES[field.datatype]).itemsize
         if end > message.point_step:
             ends = f"field {field.name!r} ends at byte {end}"
@@ -82,14 +99,16 @@ def _column(message, field) -> np.ndarray:
     return np.ndarray((message.height, message.width), dtype, data, offset=field.offset, strides=strides)
 
 
-def _unit_intensity(values: np.ndarray, datatype: str) -> np.ndarray:
-    """To 0..1 as KITTI has it: uint8 of 255; others of 1, 255 or 65535, the least that holds the cloud's maximum."""
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    largest = values.max(initial=0.0)
-    if datatype == "u1":
+def _scale_intensity(values: np.ndarray, field) -> None:
+    """To 0..1 in place; see `decode_cloud`."""
+    datatype = _DATATYPES[field.datatype]
+    if datatype.startswith("f"):
+        np.copyto(values, 0, where=~np.isfinite(values))
+        largest = values.max(initial=0)
+        scale = next((scale for scale in _FLOAT_SCALES if largest <= scale), _FLOAT_SCALES[-1])
+    elif (field.name, datatype) == ("reflectivity", "u2"):
         scale = 255
-    elif largest <= 1 and datatype.startswith("f"):
-        scale = 1
     else:
-        scale = 255 if largest <= 255 else 65535
-    return np.clip(values / np.float32(scale), 0, 1)
+        scale = np.iinfo(datatype).max
+    np.divide(values, np.float32(scale), out=values)
+    np.clip(values, 0, 1, out=values)

@@ -1,10 +1,12 @@
-"""Bags: ROS 2 (mcap, sqlite3) and ROS 1 read alike, and the way between a bag and a SemanticKITTI sequence."""
+"""Bags: ROS 2 (mcap, sqlite3) and ROS 1 read alike, as messages or as a drive; and drives written as bags."""
 
-from .from_bag import TF_TYPE, Conversion, bag_to_sequence, choose_topics
+from .calibration import bag_calibration
+from .drive import BagDrive, BagOptions
 from .reader import BagError, bag_topics, read_bag
-from .to_bag import EPOCH_NS, sequence_to_bag
+from .topics import Topics, choose_topics
+from .writer import EPOCH_NS, write_bag
 
 __all__ = [
-    "EPOCH_NS", "TF_TYPE", "BagError", "Conversion", "bag_to_sequence", "bag_topics", "choose_topics", "read_bag",
-    "sequence_to_bag",
+    "EPOCH_NS", "BagDrive", "BagError", "BagOptions", "Topics", "bag_calibration", "bag_topics", "choose_topics",
+    "read_bag", "write_bag",
 ]  # fmt: skip

@@ -1,5 +1,6 @@
 """Any bag, read as CDR messages."""
 
+import struct
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -9,10 +10,12 @@ from rosbags.rosbag1 import Reader as Reader1
 from rosbags.rosbag2 import Reader as Reader2
 from rosbags.typesys import Stores, get_typestore
 
-from occ_core.errors import InputError
+from ..drive import DataError
+
+Message = tuple[str, str, int, bytes | memoryview]
 
 
-class BagError(InputError):
+class BagError(DataError):
     """A bag that cannot be used; the message names it, what was found and what was expected."""
 
 
@@ -22,14 +25,63 @@ def jazzy():
     return get_typestore(Stores.ROS2_JAZZY)
 
 
-def read_bag(
-    path: str | Path, topics: Collection[str] | None = None
-) -> Iterator[tuple[str, str, int, bytes | memoryview]]:
+class OpenBag:
+    """An open bag; see `open_bag`."""
+
+    def __init__(self, path: Path, reader: Reader1 | Reader2):
+        self._path, self._reader = path, reader
+
+    @property
+    def topics(self) -> dict[str, tuple[str, int]]:
+        """Message type and number of messages of every topic."""
+        return {
+            name: (topic.msgtype or "several types", topic.msgcount)
+            for name, topic in sorted(self._reader.topics.items())
+        }
+
+    def messages(self, topics: Collection[str] | None = None, start: int | None = None) -> Iterator[Message]:
+        """Messages in the order of their recording, those of ROS 1 bags converted to CDR; see `read_bag`.
+
+        start : only those recorded at this time, ns, or later
+        """
+        with _reading(self._path):
+            connections = [c for c in self._reader.connections if topics is None or c.topic in topics]
+            is_ros1 = isinstance(self._reader, Reader1)
+            if is_ros1:
+                connections = [c for c in connections if c.msgtype in jazzy().fielddefs]
+            if not connections:
+                return
+            for connection, stamp, data in self._reader.messages(connections, start):
+                if is_ros1:
+                    data = jazzy().ros1_to_cdr(data, connection.msgtype)
+                yield connection.topic, connection.msgtype, stamp, data
+
+
+@contextmanager
+def open_bag(path: str | Path) -> Iterator[OpenBag]:
+    """A rosbag2 folder, a single .mcap or .db3 file, or a ROS 1 .bag. Raises BagError where it cannot be read."""
+    path = Path(path)
+    if not path.exists():
+        raise BagError(f"{path}: no such bag")
+    if path.is_file() and path.suffix not in (".bag", ".mcap", ".db3"):
+        raise BagError(f"{path}: not a bag; expected a rosbag2 folder, or a .mcap, .db3 or .bag file")
+    if path.is_dir() and not (path / "metadata.yaml").is_file():
+        raise BagError(f"{path}: no metadata.yaml in it; expected a rosbag2 folder (or name its .mcap file itself)")
+    with _reading(path):
+        reader = Reader1(path) if path.suffix == ".bag" else Reader2(path)
+        reader.open()
+    try:
+        yield OpenBag(path, reader)
+    finally:
+        reader.close()
+
+
+def read_bag(path: str | Path, topics: Collection[str] | None = None) -> Iterator[Message]:
     """All messages in the order of their recording, those of ROS 1 bags converted to CDR.
 
     Parameters
     ----------
-    path : a rosbag2 folder, a single .mcap or .db3 file, or a ROS 1 .bag
+    path : see `open_bag`
     topics : only these; messages of types that ROS 2 Jazzy does not know are left out of ROS 1 bags
 
     Yields
@@ -38,49 +90,43 @@ def read_bag(
 
     Raises BagError for a missing, truncated or unreadable bag.
     """
-    with _open(path) as (reader, is_ros1):
-        connections = [c for c in reader.connections if topics is None or c.topic in topics]
-        if is_ros1:
-            connections = [c for c in connections if c.msgtype in jazzy().fielddefs]
-        if not connections:
-            return
-        for connection, stamp, data in reader.messages(connections):
-            if is_ros1:
-                data = jazzy().ros1_to_cdr(data, connection.msgtype)
-            yield connection.topic, connection.msgtype, stamp, data
+    with open_bag(path) as bag:
+        yield from bag.messages(topics)
 
 
 def bag_topics(path: str | Path) -> dict[str, tuple[str, int]]:
     """Message type and number of messages of every topic. Raises BagError as `read_bag` does."""
-    with _open(path) as (reader, _):
-        return {
-            name: (topic.msgtype or "several types", topic.msgcount) for name, topic in sorted(reader.topics.items())
-        }
+    with open_bag(path) as bag:
+        return bag.topics
 
 
 def decode_cdr(topic: str, msgtype: str, data: bytes | memoryview):
     """CDR bytes -> rosbags' message object. Raises BagError where they are no such message."""
     try:
         return jazzy().deserialize_cdr(data, msgtype)
-    except Exception as error:  # the decoder is generated code: whatever garbage makes it raise
+    except Exception as error:  # the decoder is generated code: garbage makes it raise anything
+        raise BagError(f"{topic}: a message that is no {msgtype}: {error}") from error
+
+
+def header_of(topic: str, msgtype: str, data: bytes | memoryview) -> tuple[int, str]:
+    """Stamp in ns and frame of a message that begins with a std_msgs/Header, without decoding the rest of it."""
+    try:
+        order = "<" if data[1] & 1 else ">"
+        seconds, nanoseconds, length = struct.unpack_from(order + "iII", data, 4)
+        if length > len(data) - 16:
+            raise ValueError(f"frame_id of {length} bytes")
+        return seconds * 10**9 + nanoseconds, bytes(data[16 : 16 + length]).rstrip(b"\0").decode()
+    except (IndexError, struct.error, ValueError) as error:
         raise BagError(f"{topic}: a message that is no {msgtype}: {error}") from error
 
 
 @contextmanager
-def _open(path):
-    path = Path(path)
-    if not path.exists():
-        raise BagError(f"{path}: no such bag")
-    is_ros1 = path.suffix == ".bag"
-    if path.is_file() and path.suffix not in (".bag", ".mcap", ".db3"):
-        raise BagError(f"{path}: not a bag; expected a rosbag2 folder, or a .mcap, .db3 or .bag file")
-    if path.is_dir() and not (path / "metadata.yaml").is_file():
-        raise BagError(f"{path}: no metadata.yaml in it; expected a rosbag2 folder (or name its .mcap file itself)")
+def _reading(path: Path) -> Iterator[None]:
+    """A broken file fails in many ways inside the reader: struct, sqlite3, zstd, keys ..."""
     try:
-        with Reader1(path) if is_ros1 else Reader2(path) as reader:
-            yield reader, is_ros1
+        yield
     except BagError:
         raise
-    except Exception as error:  # a broken file fails in many ways inside the reader: struct, sqlite3, zstd, keys ...
+    except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise BagError(f"{path}: unreadable or truncated bag: {reason}") from error

@@ -1,4 +1,4 @@
-"""Convolution blocks, the ResNet image encoder (He et al. 2016) and the U-Net decoder."""
+"""Convolution blocks, the ResNet image encoder (He et al. 2016), the U-Net decoder, and voxel grids as 2-D maps."""
 
 from itertools import pairwise
 
@@ -100,5 +100,15 @@ class UNetDecoder(nn.Module):
 
 
 def upsample_to(x: Tensor, like: Tensor) -> Tensor:
-    """Nearest-neighbour upsampling to the spatial size of `like`: the cheapest that every runtime does alike."""
+    """Nearest-neighbour upsampling to the spatial size of `like`: cheap, and the same in every runtime."""
     return F.interpolate(x, size=like.shape[2:], mode="nearest")
+
+
+def heights_as_channels(grid: Tensor) -> Tensor:
+    """(B, C, X, Y, Z) -> (B, Z*C, X, Y), the map that 2-D convolutions take; no copy where channels lie innermost."""
+    return grid.permute(0, 2, 3, 4, 1).flatten(3).permute(0, 3, 1, 2)
+
+
+def grid_from_heights(x: Tensor, depth: int) -> Tensor:
+    """(B, Z*C, X, Y) -> (B, C, X, Y, Z): the inverse of `heights_as_channels`."""
+    return x.permute(0, 2, 3, 1).unflatten(3, (depth, -1)).permute(0, 4, 1, 2, 3)

@@ -1,4 +1,4 @@
-"""Factorised head: occupancy at full resolution, the 19 classes at half of it."""
+"""Factorised head: occupancy at full resolution, the 19 classes at half of it; and the decision from both."""
 
 import torch
 import torch.nn.functional as F
@@ -6,8 +6,7 @@ from torch import Tensor, nn
 
 from occ_core import NUM_CLASSES
 
-from .conv import conv_bn_relu
-from .heights import heights_as_channels
+from .conv import conv_bn_relu, heights_as_channels
 
 
 def columns_of_cells(grid: Tensor) -> Tensor:
@@ -17,7 +16,7 @@ def columns_of_cells(grid: Tensor) -> Tensor:
 
 
 def grid_of_cells(columns: Tensor) -> Tensor:
-    """The way back from `columns_of_cells`."""
+    """The inverse of `columns_of_cells`."""
     b, i, j, c = columns.shape
     return columns.reshape(b, i, j, 2, c // 2).transpose(2, 3).reshape(b, 2 * i, 2 * j, c // 4)
 
@@ -33,7 +32,7 @@ class _Trunk(nn.Module):
         self.semantics = nn.Conv2d(width, (NUM_CLASSES - 1) * height // 2, 1)
 
     def trunk(self, grid: Tensor, *half: Tensor) -> Tensor:
-        """What both results are made from, (B, width, X/2, Y/2)."""
+        """The common features of both results, (B, width, X/2, Y/2)."""
         x = self.grid(heights_as_channels(grid))
         if self.up > 1:
             x = F.interpolate(x, scale_factor=float(self.up), mode="nearest")
@@ -66,7 +65,7 @@ class FactorisedHead(_Trunk):
 
 
 class ScanHead(_Trunk):
-    """A factorised head that is told once more which voxels the scan hit, as half resolution blurs it."""
+    """A factorised head with the scan's own occupancy as a second input, as half resolution blurs it."""
 
     def __init__(self, channels: int, depth: int, half_channels: int, height: int, factor: int, width: int):
         super().__init__(channels, depth, half_channels, height, factor, width)
@@ -83,24 +82,13 @@ class ScanHead(_Trunk):
         return self.occupancy(x).permute(0, 2, 3, 1) + bonus, semantics
 
 
-def gate(occupancy: Tensor, geometry: Tensor, factor: int) -> Tensor:
-    """Occupancy logits in columns (B, X/2, Y/2, 4*Z), held down where the geometric branch sees nothing.
-
-    geometry : (B, X/f, Y/f, Z/f) logit that a voxel of the feature grid holds anything at all. A grid voxel is occupied
-    only where both say so; the lesser logit stands for the product of the probabilities, and costs no exponential.
-    """
-    up = factor // 2
-    limit = geometry.repeat_interleave(factor, 3).repeat(1, 1, 1, 4)
-    return torch.minimum(occupancy, limit.repeat_interleave(up, 1).repeat_interleave(up, 2))
-
-
 def decide(occupancy: Tensor, semantics: Tensor) -> tuple[Tensor, Tensor]:
     """Logits as `FactorisedHead` gives them -> labels and confidence; class ids only leave the graph, not 19 channels.
 
     Confidence is the probability of the decision between free and occupied; a softmax over the classes at every voxel
-    would cost a tenth of the whole network. The winner is found by comparison with the maximum: runtimes on a CPU take
-    ten times as long over ArgMax. Heights are doubled by a product with a constant matrix, exact in every precision:
-    it keeps what lies before it in the narrow type where a runtime widens all that follows the last product.
+    would cost a tenth of the whole network. The winner is found by comparison with the maximum: ArgMax takes ten times
+    as long in runtimes on a CPU. Heights are doubled by a product with a constant matrix, exact in every precision:
+    where a runtime widens everything after the last product, the operators before it stay in the narrow type.
     """
     best = semantics.amax(3, keepdim=True)  # (B, X/2, Y/2, 1, Z/2)
     ids = torch.arange(1, semantics.shape[3] + 1, device=semantics.device, dtype=semantics.dtype).unsqueeze(1)
@@ -109,5 +97,17 @@ def decide(occupancy: Tensor, semantics: Tensor) -> tuple[Tensor, Tensor]:
     classes = F.linear(classes, double).unsqueeze(3)  # (B, X/2, Y/2, 1, Z)
     labels = torch.where(occupancy.unflatten(3, (4, -1)) > 0, classes, torch.zeros_like(classes))
     confidence = occupancy.abs().sigmoid() * 255 + 0.5
-    # Bytes come last: TensorRT knows uint8 as a tensor of the engine's border alone.
+    # Bytes come last: TensorRT takes uint8 only for an engine's inputs and outputs.
     return grid_of_cells(labels.flatten(3)).to(torch.uint8), grid_of_cells(confidence).to(torch.uint8)
+
+
+class OccupancyNetwork(nn.Module):
+    """A network from the tensors named in `config.inputs` to voxel labels. A subclass has `config` and `logits`."""
+
+    def logits(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Occupancy and class logits as `FactorisedHead` returns them."""
+        raise NotImplementedError
+
+    def predict(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Labels 0..19 and confidence 0..255, (B, X, Y, Z) uint8 each: what the engine computes on the robot."""
+        return decide(*self.logits(*inputs))

@@ -1,5 +1,1 @@
-"""MonoOcc: a camera alone to semantic occupancy."""
-
-from .model import MonoOcc, MonoOccOutput
-
-__all__ = ["MonoOcc", "MonoOccOutput"]
+"""MonoOcc: semantic occupancy from a camera only."""

@@ -23,17 +23,17 @@ def _split_places(x: Tensor, heads: int, points: int) -> Tensor:
 
 
 def _ring(heads: int, points: int, axes: int) -> Tensor:
-    """Offsets to begin with: each head looks in a direction of its own, its points ever farther out."""
+    """Initial offsets: each head samples in its own direction, each of its points farther out."""
     angle = 2 * math.pi / heads * torch.arange(heads)
     ring = torch.stack([angle.cos(), angle.sin()], 1)
     ring = ring / ring.abs().amax(1, keepdim=True)
-    if axes == 3:  # heads take turns with looking down, level and up
+    if axes == 3:  # heads sample down, level and up in turn
         ring = torch.cat([ring, (torch.arange(heads) % 3 - 1.0).unsqueeze(1)], 1)
     return (ring.unsqueeze(1) * torch.arange(1, points + 1).reshape(1, -1, 1)).flatten()
 
 
 class _Layer(nn.Module):
-    """Attention, norm, feed-forward, norm; a subclass says how it attends."""
+    """Attention, norm, feed-forward, norm; a subclass has the attention."""
 
     def __init__(self, channels: int, heads: int, points: int, axes: int, dropout: float):
         super().__init__()
@@ -63,14 +63,14 @@ class _Layer(nn.Module):
 
 
 class CrossAttention(_Layer):
-    """Voxels look at the image around the pixel of their centre (eq. 1 and 6)."""
+    """Voxels attend to the image around the pixel of their centre (eq. 1 and 6)."""
 
     def __init__(self, channels: int, heads: int, points: int, dropout: float = 0.0):
         super().__init__(channels, heads, points, 2, dropout)
 
     def forward(self, queries: Tensor, features: Tensor, reference: Tensor) -> Tensor:
         """queries (B, Q, C), features (B*V, C, h, w), reference (B*V, Q, 2): the pixel of each query in [-1, 1],
-        outside of it where it is not in view. Over several views the mean of those that see the voxel counts (eq. 2).
+        outside that range where it is not in view. Several views: the mean over those in which it is in view (eq. 2).
         """
         batch = len(queries)
         height, width = features.shape[2:]
@@ -81,20 +81,20 @@ class CrossAttention(_Layer):
         values = values.unflatten(1, (self.heads, -1)).unflatten(0, (batch, -1))  # (B, V, H, c, h, w)
         reference = reference.unflatten(0, (batch, -1))  # (B, V, Q, 2)
         in_view = (reference[..., :1].abs() <= 1).to(features.dtype)
-        seen = sum(
+        attended = sum(
             deformable_attention(values[:, view], reference[:, view, None, None] + offsets, weights) * in_view[:, view]
             for view in range(values.shape[1])
         )  # (B, Q, C)
         if values.shape[1] > 1:
-            seen = seen / in_view.sum(1).clamp(min=1)
-        return self._finish(queries, self.out(seen))
+            attended = attended / in_view.sum(1).clamp(min=1)
+        return self._finish(queries, self.out(attended))
 
 
 class SpaceAttention(_Layer):
-    """Voxels look at voxels around them, in all three directions (eq. 3; VoxFormer's 3-D form).
+    """Voxels attend to voxels around them, in all three directions (eq. 3; VoxFormer's 3-D form).
 
-    Heights are laid on one sheet, and each sample is taken twice, in the heights below and above it: trilinear sampling
-    out of 4-D GridSamples. Beyond its borders the grid goes on as it ends.
+    Heights are laid side by side on one sheet, and each sample is taken twice, in the heights below and above it:
+    trilinear sampling by 4-D GridSamples. Beyond its borders the grid continues with its outermost values.
     """
 
     def __init__(self, channels: int, heads: int, points: int, shape: tuple[int, int, int], dropout: float = 0.0):
@@ -124,7 +124,7 @@ class SpaceAttention(_Layer):
         share = z - low
         column = (y + 0.5) * (2 / ny) - 1
         row = low * nx + x
-        # With one height alone, the sheet ends where "above" would be, and its share is nought.
+        # With a single height there is no row "above" on the sheet, and its share is zero.
         attended = sum(
             deformable_attention(values, _interleaved(column, (row + step + 0.5) * (2 / (nz * nx)) - 1), weights * part)
             for step, part in ((0, 1 - share), (nx, share))
@@ -132,19 +132,19 @@ class SpaceAttention(_Layer):
         return self._finish(voxels, self.out(attended))
 
     def _by_axis(self, parameter: Tensor) -> tuple[Tensor, ...]:
-        """Rows (heads*points*3, ...) -> those of x, of y and of z: each direction is a product of its own."""
+        """Rows (heads*points*3, ...) -> those of x, of y and of z, which are multiplied separately."""
         return parameter.unflatten(0, (-1, 3)).unbind(1)
 
 
 def _interleaved(column: Tensor, row: Tensor) -> Tensor:
-    """(...) each -> (..., 2); runtimes are quicker at turning two long rows than at joining pairs."""
+    """(...) each -> (..., 2); runtimes transpose two long rows faster than they join pairs."""
     return torch.stack([column, row]).permute(*range(1, column.ndim + 1), 0)
 
 
 class SheetAttention(_Layer):
-    """Voxels look at their neighbours on a sheet that the flat order of the voxels is folded into: the released code.
+    """Voxels attend to their neighbours on a sheet, the flat order of the voxels folded into rows: the released code.
 
-    A step to the side is a step in height, or to the foot of the next column.
+    A step to the side is a step in height, or to the lowest voxel of the next column.
     """
 
     def __init__(self, channels: int, heads: int, points: int, shape: tuple[int, int, int], dropout: float = 0.0):

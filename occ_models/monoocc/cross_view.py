@@ -1,13 +1,13 @@
-"""Cross-view transformer of MonoOcc-L: neighbouring frames look at each other.
+"""Cross-view transformer of MonoOcc-L: neighbouring frames attend to each other.
 
 Every block attends inside windows of half the height and half the width, first within a view, then to the same window
-of the other view. Odd blocks move the windows by half a window, so that what a border parts in one block meets in the
-next. The paper leaves open what follows; chosen here:
-- Views (1, 2), (2, 3), ... are taken in this order; both of a pair are updated at once, and what comes out goes into
-  the next pair. A view that stands in two pairs gets the position encoding twice, as in the released code.
-- A view looks at the other as that was before the block.
-- Height and width that are odd grow by a last row or column that nobody else can look at.
-- Windows that a shift wraps around the image are parted again by the mask.
+of the other view. Odd blocks move the windows by half a window, so that pixels on both sides of a border in one block
+share a window in the next. The paper leaves the following open; chosen here:
+- Views (1, 2), (2, 3), ... are taken in this order; both of a pair are updated at once, and the result goes into the
+  next pair. A view that belongs to two pairs gets the position encoding twice, as in the released code.
+- A view attends to the other as it was before the block.
+- Odd heights and widths are padded by a last row or column that no other pixel attends to.
+- The mask separates the two parts of a window that a shift wraps around the image.
 """
 
 import math
@@ -20,7 +20,7 @@ from occ_core.errors import InputError
 
 
 class CrossViewTransformer(nn.Module):
-    """Features (B, V, C, h, w) of V views in temporal order -> the same shape; a single view comes back unchanged."""
+    """Features (B, V, C, h, w) of V views in temporal order -> the same shape; a single view is returned unchanged."""
 
     def __init__(self, channels: int, blocks: int = 6):
         super().__init__()
@@ -61,7 +61,7 @@ class CrossViewBlock(nn.Module):
 
 
 class WindowAttention(nn.Module):
-    """Message (N, H, W, C) to each pixel of `source` from those of `target` in its window that `mask` lets it see.
+    """Message (N, H, W, C) to each pixel of `source` from those of `target` in its window that `mask` allows.
 
     One head, as in the released code.
     """
@@ -92,17 +92,17 @@ def split_windows(x: Tensor) -> Tensor:
 
 
 def join_windows(windows: Tensor, height: int, width: int) -> Tensor:
-    """The way back from `split_windows`."""
+    """The inverse of `split_windows`."""
     n, _, _, channels = windows.shape
     x = windows.reshape(n, 2, 2, height // 2, width // 2, channels).transpose(2, 3)
     return x.reshape(n, height, width, channels)
 
 
 def window_mask(height: int, width: int, shifted: bool, device: torch.device | None = None) -> Tensor:
-    """Who may look at whom, (4, T, T) bool with queries first, for an image that is padded to even sizes.
+    """Which pixel may attend to which, (4, T, T) bool with queries first, for an image that is padded to even sizes.
 
-    Padding is seen by itself alone: a row without any key would be NaN. Real pixels see the real ones of their
-    window, and in a window wrapped around the image those of their side.
+    Padding attends only to itself: a row without any key would be NaN. Real pixels attend to the real ones of their
+    window, and in a window wrapped around the image to those on their side.
     """
     padded = height + height % 2, width + width % 2
     shift = _shift(*padded) if shifted else (0, 0)

@@ -1,8 +1,8 @@
-"""Depth of one image as a distribution over distances, and what it says of each voxel.
+"""Depth of one image as a distribution over distances, and the evidence for each voxel that follows from it.
 
-Released systems back-project one depth a pixel into points and voxelise those. The same question asked the other way
-round - how much of the ray through this voxel's centre ends inside it - needs no scatter, and keeps how sure the
-network is. Distances are canonical metres throughout (`Calibration.canonical`).
+Released systems back-project one depth per pixel into points and voxelise those. Sampling from the voxel's side - with
+which probability does the ray through its centre end inside it - needs no scatter, and keeps the uncertainty of the
+depth. Distances are canonical metres throughout (`Calibration.canonical`).
 """
 
 import math
@@ -49,7 +49,8 @@ def shares(depth: Tensor, bins: int) -> Tensor:
 
 
 def distribution(logits: Tensor, depth: Tensor) -> Tensor:
-    """Probabilities over distances (B, D, h, w); where a depth image (B, h, w) knows better (> 0), it decides."""
+    """Probabilities over distances (B, D, h, w); where a depth image (B, h, w) has a value
+    (> 0), that replaces the prediction."""
     known = (depth > 0).unsqueeze(1)
     return torch.where(known, shares(depth, logits.shape[1]), logits.softmax(1))
 
@@ -68,19 +69,19 @@ def metric_depth(probabilities: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def depth_loss(logits: Tensor, depth: Tensor) -> Tensor:
-    """Cross entropy with the two bins around the true depth (B, h, w), 0 where not known; mean over what is known."""
+    """Cross entropy with the two bins around the true depth (B, h, w), 0 where unknown; mean over known pixels."""
     known = (depth > 0).float()
     terms = -(shares(depth, logits.shape[1]) * logits.float().log_softmax(1)).sum(1)
     return (terms * known).sum() / known.sum().clamp(min=1)
 
 
 def voxel_evidence(probabilities: Tensor, lifting: Tensor, voxel_depth: Tensor, thickness: float) -> Tensor:
-    """What the depths say of the voxels, (B, 3, N, Z): the probability that the ray through the centre ends within
-    `thickness` metres around it, the probability that it goes on behind it, and whether the voxel is in view.
+    """Evidence for the voxels from depth, (B, 3, N, Z): the probability that the ray through the centre ends within
+    `thickness` metres around it, the probability that it continues behind it, and whether the voxel is in view.
 
-    probabilities (B, D, h, w), lifting (B, N, Z, 2), voxel_depth (B, N, Z). The volume of distances is cut into its D
-    slices, laid on one sheet, and sampled twice a voxel, in the slice before and behind it: trilinear sampling out of
-    4-D GridSamples. `voxel_evidence_ref` is the plain form.
+    probabilities (B, D, h, w), lifting (B, N, Z, 2), voxel_depth (B, N, Z). The D slices of the volume of
+    distances are laid on one sheet and sampled twice per voxel, in the slice before and behind it: trilinear sampling
+    by 4-D GridSamples. `voxel_evidence_ref` is the plain form.
     """
     batch, bins, height, width = probabilities.shape
     place = bin_of(voxel_depth, bins)
@@ -95,9 +96,9 @@ def voxel_evidence(probabilities: Tensor, lifting: Tensor, voxel_depth: Tensor, 
         F.grid_sample(sheet, torch.stack([u, (row + step + 0.5) * (2 / (bins * height)) - 1], -1), align_corners=False)
         for step in (0, height)
     ]
-    ends, goes_on = ((1 - share) * sampled[0] + share * sampled[1]).split(1, 1)
+    ends, continues = ((1 - share) * sampled[0] + share * sampled[1]).split(1, 1)
     ends = ends * bins_in(voxel_depth, thickness, bins).unsqueeze(1)
-    return torch.cat([ends * in_view, goes_on * in_view, in_view], 1)
+    return torch.cat([ends * in_view, continues * in_view, in_view], 1)
 
 
 def behind(probabilities: Tensor) -> Tensor:
@@ -109,7 +110,7 @@ def behind(probabilities: Tensor) -> Tensor:
 
 
 def bins_in(depth: Tensor, thickness: float, bins: int) -> Tensor:
-    """How many bins a stretch of `thickness` canonical metres around a depth covers, at most one."""
+    """How many bins an interval of `thickness` canonical metres around a depth covers, at most one."""
     scale = thickness * (bins - 1) / math.log(FARTHEST / NEAREST)
     return (scale / depth.clamp(NEAREST, FARTHEST)).clamp(max=1)
 

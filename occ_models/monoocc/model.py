@@ -1,4 +1,4 @@
-"""MonoOcc as a whole: S looks at one frame, L (the privileged branch) at several and with a larger backbone."""
+"""MonoOcc as a whole: S takes one frame, L (the privileged branch) several and has a larger backbone."""
 
 from typing import NamedTuple
 
@@ -6,18 +6,18 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..config import MonoOccConfig
 from ..layers.conv import ResNet, UNetDecoder
-from ..layers.head import FactorisedHead, decide, grid_of_cells
+from ..layers.head import FactorisedHead, OccupancyNetwork, grid_of_cells
 from ..layers.image import image_header
 from .attention import CrossAttention, SheetAttention, SpaceAttention
+from .config import MonoOccConfig
 from .cross_view import CrossViewTransformer
 from .depth import DepthHead, distribution, voxel_evidence
 from .internimage import SIZES, InternImage
 from .proposals import ProposalNetwork, choose, gather_rows, spread_rows
 
 _KEPT = 16_000_000
-"""Numbers among a layer's queries from which on its inner steps are computed anew for the backward pass."""
+"""Size of a layer's queries from which on its activations are not kept but computed again in the backward pass."""
 
 
 class MonoOccOutput(NamedTuple):
@@ -38,7 +38,7 @@ class MonoOccOutput(NamedTuple):
 
 
 class VoxelEmbedding(nn.Module):
-    """A learned vector for each voxel: the sum of one for its x, its y and its z, or ("full") one of its own."""
+    """A learned vector for each voxel: the sum of one for its x, its y and its z, or ("full") a vector per voxel."""
 
     def __init__(self, shape: tuple[int, int, int], channels: int, kind: str = "factorised"):
         super().__init__()
@@ -51,7 +51,7 @@ class VoxelEmbedding(nn.Module):
         return sum(self.parts)
 
 
-class MonoOcc(nn.Module):
+class MonoOcc(OccupancyNetwork):
     """Camera to semantic occupancy; inputs as `occ_core.FramePreprocessor` makes them.
 
     Where a frame has several views, they stand one after another along the batch axis, the current one first.
@@ -90,32 +90,28 @@ class MonoOcc(nn.Module):
         self.head = FactorisedHead(c, self.shape[2], pre.grid.shape[2], pre.lifting_factor, config.head_width)
 
     def forward(self, image: Tensor, lifting: Tensor, voxel_depth: Tensor, depth: Tensor) -> MonoOccOutput:
-        features, probabilities, logits = self._see(image, depth)
-        proposals = self._propose(probabilities, lifting, voxel_depth)
-        voxels = self._look(features, lifting, proposals)
+        features, probabilities, logits = self.encode(image, depth)
+        proposals = self.propose(probabilities, lifting, voxel_depth)
+        voxels = self.attend(features, lifting, proposals)
         occupancy, semantics = self.head(voxels)
         header = self.header_2d(features[:: len(self.config.views)])
         return MonoOccOutput(grid_of_cells(occupancy), semantics, voxels, logits, proposals, header)
 
     def depth_and_proposals(self, image: Tensor, lifting: Tensor, voxel_depth: Tensor, depth: Tensor):
-        """The first stage alone: `depth` and `proposals` of `MonoOccOutput`."""
+        """Only the first stage: `depth` and `proposals` of `MonoOccOutput`."""
         logits = self.depth(self.encoder(image))
-        return logits, self._propose(distribution(logits, depth), lifting, voxel_depth)
+        return logits, self.propose(distribution(logits, depth), lifting, voxel_depth)
 
     def voxels(self, image: Tensor, lifting: Tensor, voxel_depth: Tensor, depth: Tensor) -> Tensor:
-        """`voxels` of `MonoOccOutput` alone."""
-        features, probabilities, _ = self._see(image, depth)
-        return self._look(features, lifting, self._propose(probabilities, lifting, voxel_depth))
+        """Only `voxels` of `MonoOccOutput`."""
+        features, probabilities, _ = self.encode(image, depth)
+        return self.attend(features, lifting, self.propose(probabilities, lifting, voxel_depth))
 
     def logits(self, image: Tensor, lifting: Tensor, voxel_depth: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
-        """What the decision is made from, as `FactorisedHead` gives it."""
+        """Occupancy and class logits as `FactorisedHead` returns them."""
         return self.head(self.voxels(image, lifting, voxel_depth, depth))
 
-    def predict(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Labels 0..19 and confidence 0..255, (B, X, Y, Z) uint8 each: what the engine computes on the robot."""
-        return decide(*self.logits(*inputs))
-
-    def _see(self, image: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def encode(self, image: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features for attention (B*V, C, h, w), probabilities over distances, and the logits they come from."""
         maps = self.encoder(image)
         logits = self.depth(maps)
@@ -125,16 +121,16 @@ class MonoOcc(nn.Module):
             features = self.cross_view(features.unflatten(0, (-1, views))).flatten(0, 1)
         return features, distribution(logits, depth), logits
 
-    def _propose(self, probabilities: Tensor, lifting: Tensor, voxel_depth: Tensor) -> Tensor:
+    def propose(self, probabilities: Tensor, lifting: Tensor, voxel_depth: Tensor) -> Tensor:
         """Occupancy from depth, completed: logits (B, X/f, Y/f, Z/f)."""
         evidence = voxel_evidence(probabilities, lifting, voxel_depth, self.thickness)  # (B*V, 3, X*Y, Z)
         views = len(self.config.views)
-        if views > 1:  # the mean over the views that see the voxel (eq. 2)
+        if views > 1:  # the mean over the views in which the voxel is visible (eq. 2)
             evidence = evidence.unflatten(0, (-1, views)).sum(1)
             evidence = evidence / evidence[:, 2:].clamp(min=1)
         return self.proposals(evidence.unflatten(2, self.shape[:2]))
 
-    def _look(self, features: Tensor, lifting: Tensor, proposals: Tensor) -> Tensor:
+    def attend(self, features: Tensor, lifting: Tensor, proposals: Tensor) -> Tensor:
         """Voxel features (B, C, X/f, Y/f, Z/f) by the attentions of eq. 1, 3 and 6."""
         nx, ny, nz = self.shape
         batch, c = len(proposals), self.config.channels
@@ -144,23 +140,23 @@ class MonoOcc(nn.Module):
         pixels = lifting.reshape(-1, nx, ny * nz, 2)
         views = len(pixels) // batch
         reference = gather_rows(pixels, indices.repeat_interleave(views, 0) if views > 1 else indices).flatten(1, 2)
-        seen = chosen.flatten(1, 2)
+        attended = chosen.flatten(1, 2)
         for layer in self.cross:
-            seen = _attend(layer, seen, features, reference)
-        seen = seen.reshape(chosen.shape)
-        seen = self.mask_token + weights.unsqueeze(3) * (seen - self.mask_token)
-        voxels = spread_rows(seen, indices, self.mask_token, ny * nz).reshape(batch, -1, c)
+            attended = _run_layer(layer, attended, features, reference)
+        attended = attended.reshape(chosen.shape)
+        attended = self.mask_token + weights.unsqueeze(3) * (attended - self.mask_token)
+        voxels = spread_rows(attended, indices, self.mask_token, ny * nz).reshape(batch, -1, c)
         position = self.position().reshape(-1, c)
         for layer in self.self_attention:
-            voxels = _attend(layer, voxels, position)
+            voxels = _run_layer(layer, voxels, position)
         reference = lifting.reshape(len(lifting), -1, 2)
         for layer in self.conditioned:
-            voxels = _attend(layer, voxels, features, reference)
+            voxels = _run_layer(layer, voxels, features, reference)
         return voxels.reshape(batch, nx, ny, nz, c).permute(0, 4, 1, 2, 3)
 
 
-def _attend(layer: nn.Module, queries: Tensor, *others: Tensor) -> Tensor:
-    """The layer; of one at the papers' size only what lies between layers is kept for the backward pass."""
+def _run_layer(layer: nn.Module, queries: Tensor, *others: Tensor) -> Tensor:
+    """The layer's result; at the papers' size its activations are computed again in the backward pass."""
     if torch.is_grad_enabled() and queries.numel() > _KEPT:
         return checkpoint(layer, queries, *others, use_reentrant=False)
     return layer(queries, *others)

@@ -1,4 +1,4 @@
-"""Query proposals (VoxFormer's stage 1): which voxels are worth a look at the image."""
+"""Query proposals (VoxFormer's stage 1): which voxels become queries of the cross-attention."""
 
 from itertools import pairwise
 
@@ -6,15 +6,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.conv import UNetDecoder, conv_bn_relu
-from ..layers.heights import heights_as_channels
+from ..layers.conv import UNetDecoder, conv_bn_relu, heights_as_channels
 
 
 class ProposalNetwork(nn.Module):
-    """LMSCNet's plan: a 2-D U-Net over what the depths say, heights as channels, completes it to occupancy.
+    """After LMSCNet: a 2-D U-Net with heights as channels completes the evidence from depth to occupancy.
 
-    Input and output have the resolution of the feature grid; LMSCNet's transposed convolutions and its 3-D head are
-    the house's decoder and a 1x1 convolution here.
+    Input and output have the resolution of the feature grid; a U-Net decoder and a 1x1 convolution replace LMSCNet's
+    transposed convolutions and its 3-D head.
     """
 
     def __init__(self, depth: int, widths: tuple[int, ...], channels: int = 3):
@@ -36,12 +35,12 @@ class ProposalNetwork(nn.Module):
 
 
 def choose(logits: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """The `number` most likely voxels of each slice of equal x, and how much each counts.
+    """The `number` most likely voxels of each slice of equal x, and their weights.
 
     logits : (B, X, Y, Z). Returns indices (B, X, K) into the Y*Z voxels of the slice, and weights (B, X, K) in [0, 1].
-    A fixed number a slice keeps shapes fixed, spreads the looks over all distances and stays below TensorRT's limit on
-    TopK. A weight rises from nought at probability 1/2, or at the last one chosen where that is higher: which voxels
-    are chosen never makes the result jump.
+    A fixed number per slice keeps shapes fixed, spreads the queries over all distances and stays below TensorRT's limit
+    on TopK. A weight starts at zero at probability 1/2, or at that of the last voxel chosen where it is higher, so the
+    result stays continuous when other voxels are chosen.
     """
     scores = logits.flatten(2)
     best, indices = scores.topk(min(number, scores.shape[2]), dim=2)
@@ -57,8 +56,8 @@ def gather_rows(table: Tensor, indices: Tensor) -> Tensor:
 
 
 def spread_rows(rows: Tensor, indices: Tensor, other: Tensor, number: int) -> Tensor:
-    """The way back: rows (B, X, K, C) to their places among `number` in each slice, (B, X, N, C); `other` (C,) fills
-    the places that nobody chose.
+    """The inverse: rows (B, X, K, C) to their places among `number` in each slice, (B, X, N, C); `other` (C,) fills
+    the other places.
     """
     batch, slices, chosen, channels = rows.shape
     ranks = torch.arange(chosen, device=rows.device).expand(batch, slices, chosen)

@@ -3,123 +3,135 @@
 from operator import attrgetter
 from pathlib import Path
 
-from ..checkpoint import load_checkpoint
-from ..config import ConfigError, MonoOccConfig, load_config
-from ..data import FrameDataset, check_files
-from ..phases import PhaseTrainer, say
-from ..training import Task
+from ..augmentation import APPEARANCE, CAMERA, NONE, AugmentationConfig
+from ..config import ConfigError, load_config
+from ..data import FrameDataset
+from ..frames import check_frames, frames_of
+from ..phases import Phase, TrainingRun, placed, say
+from ..weights import CONFIG, load_weights
+from .config import MonoOccConfig
+from .internimage import load_public
 from .model import MonoOcc
-from .tasks import DepthTask, OccupancyTask
+from .recipe import MonoOccRecipe
+from .tasks import DepthTask, OccupancyLosses, OccupancyTask
 from .teacher_features import cache_features
 
 
-class Trainer(PhaseTrainer):
+class MonoOccTraining:
     """Phases depth, teacher, student.
 
-    Teacher and student start with what the depth phase has learnt, as far as their parts are alike. Where weights to
-    start from are given, they take its place.
+    Teacher and student start with the weights of the depth phase, where their parts have the same shapes. Weights to
+    start from, where they are given, replace that phase.
+
+    augmentation : of every phase that does not use cached features
+
+    Raises ConfigError for a teacher that does not fit, or initial weights; DataError where a file is missing.
     """
 
-    def __init__(self, *arguments, **named):
-        super().__init__(*arguments, **named)
-        self.teacher_config = self._teacher_config()
-        # What cannot be used is told now, and not when the phases before are done.
-        backbone = self.recipe.teacher_backbone
-        if backbone and not Path(backbone).is_file():
-            raise ConfigError(f"teacher_backbone: {backbone}: no such file")
-        if self.initial:
-            load_checkpoint(self.initial, self.config)
-        past = any(config and max(config.views) > 0 for config in (self.config, self.teacher_config))
-        check_files(self.labelled, self.image_labels, past)
-        check_files(self.held_out, None, past)
-        self.validation = self.data(self.held_out, "none", None)
-        self.keep_settings()
+    def __init__(self, run: TrainingRun, augmentation: AugmentationConfig = CAMERA):
+        recipe = run.recipe
+        self.run, self.recipe, self.augmentation = run, recipe, augmentation
+        self.teacher_config = teacher_config(run.config, recipe)
+        self.labelled = [f for f in frames_of(run.train, recipe.share, recipe.training.seed) if f.labelled]
+        held_out = [frame for frame in frames_of(run.validation) if frame.labelled]
+        # Refused before any phase is trained, not when the phase that needs it begins.
+        if recipe.teacher_backbone and not Path(recipe.teacher_backbone).is_file():
+            raise ConfigError(f"teacher_backbone: {recipe.teacher_backbone}: no such file")
+        if run.initial:
+            load_weights(MonoOcc(run.config), run.initial)
+        past = any(config and max(config.views) > 0 for config in (run.config, self.teacher_config))
+        check_frames(self.labelled, recipe.image_label_source, past)
+        check_frames(held_out, None, past)
+        self.validation = run.dataset(held_out)
+        self.teacher_validation = run.dataset(held_out, config=self.teacher_config)
 
-    def choose_phases(self) -> tuple[str, ...]:
-        return tuple(phase for phase in self.recipe.phases if not (self.initial and phase == "depth"))
+    def phases(self) -> list[Phase]:
+        """The phases that this recipe has, in their order."""
+        every = (
+            Phase("depth", self._depth_data, self._depth_task, self.validation),
+            Phase("teacher", self._teacher_data, self._teacher_task, self.teacher_validation),
+            Phase("student", self._student_data, self._student_task, self.validation),
+        )
+        skipped = {"depth"} if self.run.initial else set()
+        return [phase for phase in every if phase.name in self.recipe.phases and phase.name not in skipped]
 
-    @property
-    def image_labels(self) -> str | None:
-        """Where the classes of the training images come from; None where nothing asks for them."""
-        return None if self.recipe.semantic_2d == "none" else self.recipe.semantic_2d
+    def _depth_data(self) -> FrameDataset:
+        return self.run.dataset(self.labelled, self.augmentation)
 
-    def _teacher_config(self) -> MonoOccConfig | None:
-        """The privileged network's configuration. Raises ConfigError where its features have another form."""
+    def _depth_task(self) -> DepthTask:
+        model = placed(MonoOcc(self.run.config), self.recipe.training)
+        return DepthTask(model, self.recipe.training, self.recipe.depth_steps)
+
+    def _teacher_data(self) -> FrameDataset:
+        # Its image labels are never withheld: the comparison is about what the student gains.
+        labels = self.recipe.image_label_source or "points"
+        return self.run.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
+
+    def _teacher_task(self) -> OccupancyTask:
+        recipe, model = self.recipe, MonoOcc(self.teacher_config)
+        if recipe.teacher_backbone:
+            say(load_public(model.encoder, recipe.teacher_backbone))
+        model = placed(self._with_first_stage(model), recipe.training)
+        return OccupancyTask(model, recipe.training, recipe.teacher_steps, OccupancyLosses(unseen=recipe.unseen))
+
+    def _student_data(self) -> FrameDataset:
+        labels = self.recipe.image_label_source
         if not self.recipe.teacher:
-            return None
-        teacher, student = load_config(self.recipe.teacher, MonoOccConfig), self.config
-        alike = ["channels", "preprocess.grid", "preprocess.lifting_factor"]
-        if self.recipe.teacher_features == "online":  # both look at the same tensors
-            alike += ["preprocess.image_size", "preprocess.mean", "preprocess.std", "image_stride"]
-            if teacher.views[: len(student.views)] != student.views:
-                raise ConfigError(
-                    f"teacher {teacher.name}: views are {teacher.views}; expected the student's, {student.views}, first"
-                )
-        for name in alike:
-            its, wanted = (attrgetter(name)(config) for config in (teacher, student))
-            if its != wanted:
-                raise ConfigError(f"teacher {teacher.name}: {name} is {its}, the student's {wanted}; they must agree")
-        return teacher
-
-    def _depth(self) -> None:
-        def task() -> Task:
-            model = MonoOcc(self.config)
-            return DepthTask(self.placed(model), self.recipe.training, self.recipe.depth_steps)
-
-        self.fit("depth", task, self.data(self.labelled, "camera", None))
-
-    def _teacher(self) -> None:
-        recipe, config = self.recipe, self.teacher_config
-
-        def task() -> Task:
-            model = MonoOcc(config)
-            if recipe.teacher_backbone:
-                from .internimage import load_public
-
-                say(load_public(model.encoder, recipe.teacher_backbone))
-            self._take_first_stage(model)
-            return OccupancyTask(self.placed(model), recipe.training, recipe.teacher_steps, True, recipe.unseen)
-
-        # Its image labels are never withheld: what is measured is what the student gains.
-        data = self.data(self.labelled, "camera", self.image_labels or "points", config)
-        self.fit("teacher", task, data, self.data(self.held_out, "none", None, config))
-
-    def _student(self) -> None:
-        recipe = self.recipe
-        teacher, data = self._taught() if recipe.teacher else (None, self._student_data())
-
-        def task() -> Task:
-            if self.initial:
-                model = load_checkpoint(self.initial, self.config)
-            else:
-                model = MonoOcc(self.config)
-                self._take_first_stage(model)
-            return OccupancyTask(
-                self.placed(model), recipe.training, recipe.student_steps, self.image_labels is not None,
-                recipe.unseen, teacher, recipe.temperature,
-            )  # fmt: skip
-
-        self.fit("student", task, data)
-
-    def _student_data(self, config: MonoOccConfig | None = None) -> FrameDataset:
-        return self.data(self.labelled, "camera", self.image_labels, config)
-
-    def _taught(self) -> tuple[MonoOcc | str, FrameDataset]:
-        """The teacher, or word that its features are cached, and frames that serve both."""
-        folder = self.complete("teacher")
-        teacher = load_checkpoint(folder)
+            return self.run.dataset(self.labelled, self.augmentation, labels)
         if self.recipe.teacher_features == "online":
-            return teacher, self._student_data(self.teacher_config)
-        plain = self.data(self.labelled, "none", None, self.teacher_config)
-        frames = cache_features(teacher, plain, folder / "features")
-        return "cached", self.data(frames, "appearance", self.image_labels)
+            return self.run.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
+        plain = self.run.dataset(self.labelled, NONE, config=self.teacher_config)
+        frames = cache_features(self._teacher(), plain, self.run.weights_of("teacher") / "features")
+        return self.run.dataset(frames, APPEARANCE, labels)
 
-    def _take_first_stage(self, model: MonoOcc) -> None:
-        """Backbone, depth head and proposals from the phase before, each where the two networks have the same."""
-        source = load_checkpoint(self.initial or self.complete("depth"))
+    def _student_task(self) -> OccupancyTask:
+        recipe, model = self.recipe, MonoOcc(self.run.config)
+        if self.run.initial:
+            model = load_weights(model, self.run.initial)
+        else:
+            model = self._with_first_stage(model)
+        used = OccupancyLosses(
+            semantic_2d=recipe.image_label_source is not None,
+            unseen=recipe.unseen,
+            distill=bool(recipe.teacher),
+            temperature=recipe.temperature,
+        )
+        teacher = self._teacher() if recipe.teacher and recipe.teacher_features == "online" else None
+        return OccupancyTask(placed(model, recipe.training), recipe.training, recipe.student_steps, used, teacher)
+
+    def _teacher(self) -> MonoOcc:
+        return load_weights(MonoOcc(self.teacher_config), self.run.weights_of("teacher"))
+
+    def _with_first_stage(self, model: MonoOcc) -> MonoOcc:
+        """Put backbone, depth head and proposals of the depth phase into the network, where they have its shapes."""
+        folder = self.run.initial or self.run.weights_of("depth")
+        source = load_weights(MonoOcc(load_config(folder / CONFIG, MonoOccConfig)), folder)
         for name in ("encoder", "depth", "proposals"):
             part, trained = getattr(model, name), getattr(source, name).state_dict()
             if {k: v.shape for k, v in part.state_dict().items()} == {k: v.shape for k, v in trained.items()}:
                 part.load_state_dict(trained)
             else:
                 say(f"{name}: {model.config.name} has another than {source.config.name}; it starts afresh")
+        return model
+
+
+def teacher_config(student: MonoOccConfig, recipe: MonoOccRecipe) -> MonoOccConfig | None:
+    """The privileged network's configuration, None where the recipe has none.
+
+    Raises ConfigError where its features, or the inputs that both share, have another form than the student's.
+    """
+    if not recipe.teacher:
+        return None
+    teacher = load_config(recipe.teacher, MonoOccConfig)
+    alike = ["channels", "preprocess.grid", "preprocess.lifting_factor"]
+    if recipe.teacher_features == "online":  # both take the same tensors
+        alike += ["preprocess.image_size", "preprocess.mean", "preprocess.std", "image_stride"]
+        if teacher.views[: len(student.views)] != student.views:
+            raise ConfigError(
+                f"teacher {teacher.name}: views are {teacher.views}; expected the student's, {student.views}, first"
+            )
+    for name in alike:
+        its, wanted = (attrgetter(name)(config) for config in (teacher, student))
+        if its != wanted:
+            raise ConfigError(f"teacher {teacher.name}: {name} is {its}, the student's {wanted}; they must agree")
+    return teacher

@@ -1,5 +1,1 @@
 """OccLE (arXiv 2505.20617): semantic and geometric branches, fused by Dual Mamba."""
-
-from .model import OccLE, OccLEOutput
-
-__all__ = ["OccLE", "OccLEOutput"]

@@ -5,11 +5,10 @@ from torch import Tensor, nn
 
 from occ_core.errors import InputError
 
-from ..config import FusionConfig
-from ..layers.conv import conv_bn_relu, upsample_to
-from ..layers.heights import grid_from_heights, heights_as_channels
+from ..layers.conv import conv_bn_relu, grid_from_heights, heights_as_channels, upsample_to
 from ..layers.hilbert import hilbert_order
 from ..layers.ssd import Mamba2
+from .config import FusionConfig
 
 
 class PositionalEmbedding(nn.Module):

@@ -4,9 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..config import OccLEConfig
 from ..layers.conv import ResNet, conv_bn_relu
 from ..layers.image import lift
+from .config import OccLEConfig
 from .lidar import LidarEncoder3d
 
 
@@ -28,7 +28,7 @@ class AxialAttention(nn.Module):
 
 
 class GeometricEncoders(nn.Module):
-    """A grid of LiDAR features and one of lifted image features; `synergy` of a subclass makes F_geo of them."""
+    """A grid of LiDAR features and one of lifted image features; `synergy` of a subclass makes F_geo from them."""
 
     def __init__(self, config: OccLEConfig):
         super().__init__()
@@ -92,7 +92,7 @@ class GeometricBranch(GeometricEncoders):
         f_xy, f_xz = f_xy.unsqueeze(4), f_xz.unsqueeze(3)
         g_1 = f_xy * along_y.unsqueeze(2)  # eq. 4, (B, C, X, Y, Z)
         g_2 = f_xz * along_z.unsqueeze(2)
-        # The planes themselves stay in the sum, so that geometry survives where the image says nothing.
+        # The planes stay in the sum, so that geometry is kept where the image gives no information.
         return g_1 + g_2 + f_xy + f_xz
 
     def _attend(self, plane: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""LiDAR parts: learned voxel features, their spreading over the grid, and the two LiDAR encoders."""
+"""LiDAR parts: learned voxel features, their placement on the grid, and the two LiDAR encoders."""
 
 from itertools import pairwise
 
@@ -6,20 +6,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.conv import UNetDecoder, conv_bn_relu
-from ..layers.heights import grid_from_heights
+from occ_core import Grid
+
+from ..layers.conv import UNetDecoder, conv_bn_relu, grid_from_heights
 from ..layers.sparse import MaskedConv3d
 
-# Metres (and intensity) to about one. VoxelNet leaves this to batch statistics, which padded rows would spoil.
-_SCALE = (1 / 25.6, 1 / 25.6, 1 / 3.2, 1.0, 5.0, 5.0, 5.0)
+
+def point_scale(grid: Grid) -> tuple[float, ...]:
+    """Factors (7,) that bring a point's features to about one: its place by half the grid's width and half its height,
+    since the origin lies in the middle of one side; intensity; offsets in the voxel by 0.2 m.
+
+    VoxelNet leaves this to batch statistics, which padded rows would distort.
+    """
+    _, width, height = (2 / (grid.voxel_size * n) for n in grid.shape)
+    return width, width, height, 1.0, 5.0, 5.0, 5.0
 
 
 class VoxelFeatureEncoder(nn.Module):
     """VoxelNet's learned features (OccLE section 3.2): pointwise layer, maximum over the voxel, twice."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int, grid: Grid):
         super().__init__()
-        self.register_buffer("scale", torch.tensor(_SCALE), persistent=False)
+        self.register_buffer("scale", torch.tensor(point_scale(grid)), persistent=False)
         self.first = nn.Linear(7, channels)
         self.second = nn.Linear(2 * channels, channels)
 
@@ -28,7 +36,7 @@ class VoxelFeatureEncoder(nn.Module):
         slots = torch.arange(voxels.shape[1], device=voxels.device)
         mask = (slots < counts.unsqueeze(1)).to(voxels.dtype).unsqueeze(2)  # (V, K, 1)
         x = self.first(voxels * self.scale).relu() * mask  # ReLU first: the zeros of padding never win the maximum
-        # A layer over each point beside its voxel's maximum, as two products: the maximum's is made once a voxel.
+        # A layer over each point beside its voxel's maximum, as two products: that of the maximum once per voxel.
         of_point, of_voxel = self.second.weight.chunk(2, 1)
         x = F.linear(x, of_point) + F.linear(x.amax(1, keepdim=True), of_voxel, self.second.bias)
         return (x.relu() * mask).amax(1)
@@ -76,7 +84,7 @@ class LidarUNet(nn.Module):
 class LidarEncoder3d(nn.Module):
     """The geometric branch's two-layer convolution over the voxel grid (section 4.2).
 
-    sparse: as the paper's sparse convolutions, at active voxels alone; otherwise dense.
+    sparse: only at active voxels, as the paper's sparse convolutions; otherwise dense.
     """
 
     def __init__(self, voxel_channels: int, channels: int, stride: int, sparse: bool):

@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..config import OccLEConfig
-from ..layers.head import ScanHead, columns_of_cells, decide, gate, grid_of_cells
+from ..layers.head import OccupancyNetwork, ScanHead, columns_of_cells, grid_of_cells
+from .config import OccLEConfig
 from .dual_mamba import DualMambaFusion
-from .geometric import GeometricBranch, occupancy_logit
+from .geometric import GeometricBranch
 from .lidar import VoxelFeatureEncoder, spread
 from .semantic import SemanticBranch
 
@@ -16,7 +16,7 @@ class OccLEOutput(NamedTuple):
     """occupancy : (B, X, Y, Z) logits of being occupied, full resolution
     semantics : (B, X/2, Y/2, 19, Z/2) logits of classes 1..19 given occupied; heights innermost, where reductions over
         the classes are vectorised
-    fused : (B, C, X/f, Y/f, Z/f), what Dual Mamba made of both branches
+    fused : (B, C, X/f, Y/f, Z/f), both branches fused by Dual Mamba
     semantic_2d : (B, 20, h, w) and semantic_3d : (B, 20, X/f, Y/f, Z/f), the semantic branch's own headers
     geometry : (B, 2, X/f, Y/f, Z/f), the geometric branch's own header: free, occupied
     """
@@ -29,7 +29,7 @@ class OccLEOutput(NamedTuple):
     geometry: Tensor
 
 
-class OccLE(nn.Module):
+class OccLE(OccupancyNetwork):
     """Camera and LiDAR to semantic occupancy; inputs as `occ_core.FramePreprocessor` makes them.
 
     In a batch the voxel rows of all samples stand one after another and the tables point into them.
@@ -40,7 +40,7 @@ class OccLE(nn.Module):
         self.config = config
         pre, c = config.preprocess, config.channels
         x, y, z = pre.grid.coarsen(pre.lifting_factor).shape
-        self.voxel_features = VoxelFeatureEncoder(config.voxel_channels)
+        self.voxel_features = VoxelFeatureEncoder(config.voxel_channels, pre.grid)
         self.semantic = SemanticBranch(config)
         self.geometric = GeometricBranch(config)
         self.fusion = DualMambaFusion(c, (x, y, z), config.fusion)
@@ -57,52 +57,44 @@ class OccLE(nn.Module):
     ) -> OccLEOutput:
         inputs = (image, voxels, voxel_counts, voxel_table, occupancy, lifting)
         columns, f_sem, f_image, half, f_geo = self._branches(*inputs)
-        geometry = self.geometric.header(f_geo)
         fused = self.fusion(f_sem, f_geo)
-        logits, semantics = self._head(fused, half, columns, geometry)
-        headers = self.semantic.header_2d(f_image), self.semantic.header_3d(f_sem)
-        return OccLEOutput(grid_of_cells(logits), semantics, fused, *headers, geometry)
+        logits, semantics = self.head(fused, half, columns)
+        headers = self.semantic.header_2d(f_image), self.semantic.header_3d(f_sem), self.geometric.header(f_geo)
+        return OccLEOutput(grid_of_cells(logits), semantics, fused, *headers)
 
     def semantic_maps(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, Tensor]:
-        """The semantic branch alone: `semantic_2d` and `semantic_3d` of `OccLEOutput`."""
-        columns, grid, _ = self._see(voxels, voxel_counts, voxel_table, occupancy)
-        f_sem, f_image, _ = self._semantic(image, grid, columns, lifting)
+        """Only the semantic branch: `semantic_2d` and `semantic_3d` of `OccLEOutput`."""
+        columns, grid, _ = self._voxels(voxels, voxel_counts, voxel_table, occupancy)
+        f_sem, f_image, _ = self._semantic_features(image, grid, columns, lifting)
         return self.semantic.header_2d(f_image), self.semantic.header_3d(f_sem)
 
     def geometry(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> Tensor:
-        """The geometric branch alone: `geometry` of `OccLEOutput`."""
-        _, grid, active = self._see(voxels, voxel_counts, voxel_table, occupancy)
+        """Only the geometric branch: `geometry` of `OccLEOutput`."""
+        _, grid, active = self._voxels(voxels, voxel_counts, voxel_table, occupancy)
         return self.geometric.header(self.geometric(image, grid, active, lifting))
 
     def _branches(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, ...]:
-        columns, grid, active = self._see(voxels, voxel_counts, voxel_table, occupancy)
-        return columns, *self._semantic(image, grid, columns, lifting), self.geometric(image, grid, active, lifting)
+        columns, grid, active = self._voxels(voxels, voxel_counts, voxel_table, occupancy)
+        return (
+            columns,
+            *self._semantic_features(image, grid, columns, lifting),
+            self.geometric(image, grid, active, lifting),
+        )
 
-    def _see(self, voxels, voxel_counts, voxel_table, occupancy) -> tuple[Tensor, Tensor, Tensor]:
+    def _voxels(self, voxels, voxel_counts, voxel_table, occupancy) -> tuple[Tensor, Tensor, Tensor]:
         """The scan's occupancy in columns of cells, learned features on the voxel grid, and where there are points."""
-        # Bytes become numbers first: TensorRT knows uint8 as a tensor of the engine's border alone.
+        # Bytes become floats first: TensorRT takes uint8 only for an engine's inputs and outputs.
         columns = columns_of_cells(occupancy[:: self.config.frames].to(voxels.dtype))
         grid = spread(self.voxel_features(voxels, voxel_counts), voxel_table)  # (B*N, X/v, Y/v, Z/v, Cv)
         active = spread((voxel_counts > 0).to(voxels.dtype).unsqueeze(1), voxel_table)  # (B*N, X/v, Y/v, Z/v, 1)
         return columns, grid, active
 
-    def _semantic(self, image, grid, columns, lifting) -> tuple[Tensor, Tensor, Tensor]:
-        # The semantic branch looks at the current frame alone, the first of each N.
+    def _semantic_features(self, image, grid, columns, lifting) -> tuple[Tensor, Tensor, Tensor]:
+        # The semantic branch takes the current frame only, the first of each N.
         n = self.config.frames
         return self.semantic(image[::n], grid[::n], columns, lifting[::n])
 
-    def _head(self, fused, half, columns, geometry) -> tuple[Tensor, Tensor]:
-        logits, semantics = self.head(fused, half, columns)
-        if self.config.gate:
-            logits = gate(logits, occupancy_logit(geometry), self.config.preprocess.lifting_factor)
-        return logits, semantics
-
     def logits(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """What the decision is made from, as `FactorisedHead` gives it."""
+        """Occupancy and class logits as `ScanHead` returns them."""
         columns, f_sem, _, half, f_geo = self._branches(*inputs)
-        geometry = self.geometric.header(f_geo) if self.config.gate else None
-        return self._head(self.fusion(f_sem, f_geo), half, columns, geometry)
-
-    def predict(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Labels 0..19 and confidence 0..255, (B, X, Y, Z) uint8 each: what the engine computes on the robot."""
-        return decide(*self.logits(*inputs))
+        return self.head(self.fusion(f_sem, f_geo), half, columns)

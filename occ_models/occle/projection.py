@@ -1,4 +1,4 @@
-"""Scatter-accumulated projection (OccLE section 3.4, eq. 5): voxel features onto the image plane; training alone."""
+"""Scatter-accumulated projection (OccLE section 3.4, eq. 5): voxel features onto the image plane, for training."""
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +23,8 @@ class Projection(nn.Module):
         self.header = nn.Sequential(conv_bn_relu(channels, channels), nn.Conv2d(channels, NUM_CLASSES, 1))
 
     def forward(self, fused: Tensor, lifting: Tensor) -> tuple[Tensor, Tensor]:
-        """fused (B, C, X, Y, Z), lifting (B, X*Y, Z, 2) -> logits (B, 20, h, w) and hit (B, h, w) bool: only cells on
-        which a voxel falls have anything to say.
+        """fused (B, C, X, Y, Z), lifting (B, X*Y, Z, 2) -> logits (B, 20, h, w) and hit (B, h, w) bool: cells on which
+        a voxel falls; the logits of the others mean nothing.
         """
         features, hit = scatter_accumulate(fused, lifting, self.weights, self.shape)
         return self.header(features.to(fused.dtype)), hit

@@ -5,14 +5,14 @@ from torch import Tensor, nn
 
 from occ_core import NUM_CLASSES
 
-from ..config import OccLEConfig
 from ..layers.conv import ResNet, conv_bn_relu
 from ..layers.image import ImageUNet, image_header, lift
+from .config import OccLEConfig
 from .lidar import LidarUNet
 
 
 class SemanticBranch(nn.Module):
-    """F_sem from the lifted F_I^s and F_P^s, and the two headers that teach the branch on its own."""
+    """F_sem from the lifted F_I^s and F_P^s, and the two headers through which the branch is trained on its own."""
 
     def __init__(self, config: OccLEConfig):
         super().__init__()

@@ -1,4 +1,6 @@
-"""What each phase of OccLE's training learns (section 3.5, algorithm 1, eq. 6)."""
+"""What each phase of OccLE's training optimises (section 3.5, algorithm 1, eq. 6)."""
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -7,22 +9,31 @@ from torch import Tensor
 from occ_core.taxonomy import IGNORE
 
 from ..data import inputs_of
-from ..losses import GEOMETRY_WEIGHTS, class_weights, label_loss, mean_occupancy_losses
+from ..losses import GEOMETRY_WEIGHTS, OCCUPANCY_TERMS, class_weights, label_loss, mean_occupancy_losses
 from ..recipe import TrainingConfig
 from ..training import Task
 from .geometric import occupancy_logit
 from .model import OccLE
 from .projection import Projection
+from .recipe import LOSS_WEIGHTS
+
+SEMANTIC_TERMS, GEOMETRIC_TERMS, PROJECTION_TERMS = ("sem_2d", "sem_3d"), ("geo",), ("projection",)
+
+
+def weights_of(*terms: str) -> dict[str, float]:
+    """Weights of some terms of the loss."""
+    return {name: LOSS_WEIGHTS[name] for name in terms}
 
 
 class SemanticTask(Task):
-    """Phase I: the semantic branch on image labels alone, 2-D and lifted. Measured against the voxels' labels."""
+    """Phase I: only the semantic branch, on image labels, 2-D and lifted. Measured against the voxels' labels."""
 
     figures = ("miou", "miou_present")
     measured = ("_2d", "_3d")
 
     def __init__(self, model: OccLE, training: TrainingConfig, steps: int):
-        super().__init__(model, training, steps, (model.geometric, model.fusion, model.head))
+        frozen = model.geometric, model.fusion, model.head
+        super().__init__(model, training, steps, weights_of(*SEMANTIC_TERMS), frozen)
         self.register_buffer("weights", class_weights(), persistent=False)
 
     def losses(self, batch: dict) -> dict[str, Tensor]:
@@ -31,20 +42,22 @@ class SemanticTask(Task):
     def measure(self, batch: dict) -> None:
         maps = self.average.module.semantic_maps(*inputs_of(batch, self.model.config))
         for name, logits in zip(self.measured, maps, strict=True):
-            self.metrics[name].add(_winner(logits), batch[f"labels{name}"].cpu().numpy())
+            self.metrics[name].add(_best_class(logits), batch[f"labels{name}"].cpu().numpy())
 
 
 class GeometricTask(Task):
     """Phase II, teacher and student alike: free or occupied on the feature grid.
 
-    The learned voxel features belong to both branches: where phase I has made them (`keep_features`), they rest.
+    freeze_voxel_features: both branches use the learned voxel features; after phase I they stay as it left them.
     """
 
     figures = ("iou", "precision", "recall")
 
-    def __init__(self, model: OccLE, training: TrainingConfig, steps: int, keep_features: bool):
-        resting = (model.semantic, model.fusion, model.head)
-        super().__init__(model, training, steps, (*resting, model.voxel_features) if keep_features else resting)
+    def __init__(self, model: OccLE, training: TrainingConfig, steps: int, freeze_voxel_features: bool):
+        frozen = (model.semantic, model.fusion, model.head)
+        if freeze_voxel_features:
+            frozen += (model.voxel_features,)
+        super().__init__(model, training, steps, weights_of(*GEOMETRIC_TERMS), frozen)
         self.register_buffer("weights", torch.tensor(GEOMETRY_WEIGHTS), persistent=False)
 
     def losses(self, batch: dict) -> dict[str, Tensor]:
@@ -56,38 +69,58 @@ class GeometricTask(Task):
         self.metrics[""].add(occupied.cpu().numpy().astype(np.uint8), batch["geometry"].cpu().numpy())
 
 
-class JointTask(Task):
-    """Phase III (and supervised training, its special case): eq. 6 as far as it is asked for.
+@dataclass(frozen=True)
+class JointLosses:
+    """Which terms of eq. 6 phase III uses.
 
-    semantic: L_sem is in; geometric: "frozen" (its branch and the voxel features rest), "taught" (L_geo is in), "free"
-    (it learns from the other losses alone); projection: eq. 5's module, None without; labelled: share of the draws
-    that have voxel labels. Where none has, L_occ is left out.
+    labelled : share of the draws that have voxel labels, for L_occ; 0: no L_occ
+    semantic, geometric : L_sem, L_geo
+    projection : eq. 5's module, None: no L_proj
+    freeze_geometric : the geometric branch and the voxel features stay as phase II left them
     """
 
-    def __init__(
-        self, model: OccLE, training: TrainingConfig, steps: int,
-        semantic: bool, geometric: str, projection: Projection | None, labelled: float,
-    ):  # fmt: skip
-        resting = [model.geometric, model.voxel_features] if geometric == "frozen" else []
-        if not labelled:
-            resting.append(model.head)
-        if geometric == "free" and not model.config.gate:
-            resting.append(model.geometric.header)
-        if not semantic:
-            resting += [model.semantic.header_2d, model.semantic.header_3d]
-        super().__init__(model, training, steps, tuple(resting))
-        self.semantic, self.geometric, self.projection, self.labelled = semantic, geometric, projection, labelled
+    labelled: float = 1.0
+    semantic: bool = True
+    geometric: bool = False
+    projection: Projection | None = None
+    freeze_geometric: bool = False
+
+    def terms(self) -> tuple[str, ...]:
+        """Names of the terms."""
+        return (
+            *(OCCUPANCY_TERMS if self.labelled else ()),
+            *(SEMANTIC_TERMS if self.semantic else ()),
+            *(GEOMETRIC_TERMS if self.geometric else ()),
+            *(PROJECTION_TERMS if self.projection is not None else ()),
+        )
+
+
+class JointTask(Task):
+    """Phase III, and supervised training, its special case: eq. 6."""
+
+    def __init__(self, model: OccLE, training: TrainingConfig, steps: int, used: JointLosses):
+        frozen = []
+        if used.freeze_geometric:
+            frozen += [model.geometric, model.voxel_features]
+        elif not used.geometric:
+            frozen.append(model.geometric.header)
+        if not used.labelled:
+            frozen.append(model.head)
+        if not used.semantic:
+            frozen += [model.semantic.header_2d, model.semantic.header_3d]
+        super().__init__(model, training, steps, weights_of(*used.terms()), tuple(frozen))
+        self.used, self.projection = used, used.projection
         self.register_buffer("weights", class_weights(), persistent=False)
         self.register_buffer("geometry_weights", torch.tensor(GEOMETRY_WEIGHTS), persistent=False)
 
     def losses(self, batch: dict) -> dict[str, Tensor]:
         output = self.model(*inputs_of(batch, self.model.config))
         losses = {}
-        if self.labelled:
-            losses |= mean_occupancy_losses(output.occupancy, output.semantics, batch, self.weights, self.labelled)
-        if self.semantic:
+        if self.used.labelled:
+            losses |= mean_occupancy_losses(output.occupancy, output.semantics, batch, self.weights, self.used.labelled)
+        if self.used.semantic:
             losses |= semantic_losses(output.semantic_2d, output.semantic_3d, batch, self.weights)
-        if self.geometric == "taught":
+        if self.used.geometric:
             losses["geo"] = label_loss(output.geometry, batch["geometry"], self.geometry_weights)
         if self.projection is not None:
             lifting = batch["lifting"][:: self.model.config.frames]
@@ -109,6 +142,6 @@ def semantic_losses(in_image: Tensor, in_space: Tensor, batch: dict, weights: Te
     }
 
 
-def _winner(logits: Tensor) -> np.ndarray:
-    """Classes (B, C, ...) -> (B, ...) uint8; free is no answer where there is something."""
+def _best_class(logits: Tensor) -> np.ndarray:
+    """Class logits (B, C, ...) -> the best class (B, ...) uint8 among 1..19: labelled voxels are never free."""
     return (1 + logits[:, 1:].argmax(1)).to(torch.uint8).cpu().numpy()

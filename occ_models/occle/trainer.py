@@ -1,92 +1,110 @@
 """OccLE's training from the first phase to the last (section 3.5.2, algorithm 1)."""
 
+from collections.abc import Callable
 from functools import partial
 
-from ..checkpoint import load_checkpoint
-from ..data import Frame, FrameDataset, check_files, frames_of
-from ..phases import PhaseTrainer
-from ..training import Task
+from ..augmentation import NONE, AugmentationConfig
+from ..config import map_shape
+from ..data import FrameDataset
+from ..frames import Frame, check_frames, frames_of
+from ..phases import Phase, TrainingRun, placed
+from ..weights import load_weights
+from .augmentation import STUDENT, SUPERVISED, TEACHER
 from .geometry_labels import label_geometry, read_thresholds
 from .model import OccLE
 from .projection import Projection
-from .tasks import GeometricTask, JointTask, SemanticTask
+from .tasks import GeometricTask, JointLosses, JointTask, SemanticTask
 
 
-class Trainer(PhaseTrainer):
-    """Phases semantic, teacher, student, joint; each starts from the weights of the one before it."""
+class OccLETraining:
+    """Phases semantic, teacher, student, joint; each starts from the weights of the one before it.
 
-    def __init__(self, *arguments, **named):
-        super().__init__(*arguments, **named)
-        # The semantic branch is measured against the labels of points, whatever it learns from.
-        measured = "points" if "semantic" in self.phases else None
-        check_files(self.frames, self.image_labels, self.config.frames > 1)
-        check_files(self.held_out, measured, self.config.frames > 1)
-        self.validation = self.data(self.held_out, "none", measured)
-        self.keep_settings()
+    change_model : applied to each network before it is trained, so that experiments can replace parts of it
 
-    def choose_frames(self, folders: list[str]) -> list[Frame]:
-        return frames_of(folders, self.recipe.share, self.recipe.training.seed, self.recipe.unlabelled_every)
+    Raises DataError where a file that the training needs is missing.
+    """
 
-    def choose_phases(self) -> tuple[str, ...]:
+    def __init__(self, run: TrainingRun, change_model: Callable[[OccLE], OccLE] = lambda model: model):
+        recipe = run.recipe
+        self.run, self.recipe, self.change_model = run, recipe, change_model
+        self.frames = frames_of(run.train, recipe.share, recipe.training.seed, recipe.unlabelled_every)
+        self.labelled = [frame for frame in self.frames if frame.labelled]
         # Where every frame has labels, a teacher has nothing to add: no student.
-        whole = len(self.labelled) == len(self.frames)
-        return tuple(phase for phase in self.recipe.phases if not (whole and phase == "student"))
+        complete = len(self.labelled) == len(self.frames)
+        self.names = [name for name in recipe.phases if not (complete and name == "student")]
 
-    @property
-    def image_labels(self) -> str | None:
-        """Where the classes of the training images come from; None where nothing asks for them."""
-        asked = self.recipe.semantic != "none" or self.recipe.projection != "none"
-        return self.recipe.image_labels if asked else None
+        held_out = [frame for frame in frames_of(run.validation) if frame.labelled]
+        # The semantic branch is measured against the labels of points, whatever it is trained on.
+        measured = "points" if "semantic" in self.names else None
+        past = run.config.frames > 1
+        check_frames(self.frames, recipe.image_label_source, past)
+        check_frames(held_out, measured, past)
+        self.validation = run.dataset(held_out, image_labels=measured)
 
-    def _semantic(self) -> None:
-        def task() -> Task:
-            return SemanticTask(self.network("semantic"), self.recipe.training, self.recipe.semantic_steps)
+    def phases(self) -> list[Phase]:
+        """The phases that this recipe has on these frames, in their order."""
+        every = (
+            Phase("semantic", self._semantic_data, self._semantic_task, self.validation),
+            Phase("teacher", self._teacher_data, partial(self._geometric_task, "teacher"), self.validation),
+            Phase("student", self._student_data, partial(self._geometric_task, "student"), self.validation),
+            Phase("joint", self._joint_data, self._joint_task, self.validation),
+        )
+        return [phase for phase in every if phase.name in self.names]
 
-        self.fit("semantic", task, self.data(self.frames, "supervised", self.image_labels))
+    def _semantic_data(self) -> FrameDataset:
+        return self.run.dataset(self.frames, SUPERVISED, self.recipe.image_label_source)
 
-    def _teacher(self) -> None:
-        data = self.data(self.labelled, "teacher", None)
-        self.fit("teacher", partial(self._geometric_task, "teacher", self.recipe.teacher_steps), data)
+    def _semantic_task(self) -> SemanticTask:
+        return SemanticTask(self._network("semantic"), self.recipe.training, self.recipe.semantic_steps)
 
-    def _student(self) -> None:
-        data = self._taught(self.recipe.strength)
-        self.fit("student", partial(self._geometric_task, "student", self.recipe.student_steps), data)
+    def _teacher_data(self) -> FrameDataset:
+        return self.run.dataset(self.labelled, TEACHER)
 
-    def _geometric_task(self, phase: str, steps: int) -> Task:
-        return GeometricTask(self.network(phase), self.recipe.training, steps, "semantic" in self.phases)
+    def _student_data(self) -> FrameDataset:
+        return self._with_teacher_labels(STUDENT[self.recipe.strength])
 
-    def _joint(self) -> None:
-        recipe, labelled = self.recipe, len(self.labelled)
-        # Frames without labels teach nothing where neither image labels nor the teacher's are used.
-        frames = self.frames if self.image_labels or recipe.geometric == "teacher" else self.labelled
-        if recipe.geometric == "teacher" and "student" in self.phases:
-            data = self._taught("supervised", self.image_labels)
-        else:
-            data = self.data(frames, "supervised", self.image_labels)
-        # Labelled and unlabelled frames take turns where there are both (`Draws`).
-        draws = 0.0 if not labelled else 1.0 if labelled == len(frames) else 0.5
-        geometric = {"frozen": "frozen", "teacher": "taught", "joint": "taught", "none": "free"}[recipe.geometric]
-        geometric = geometric if labelled else "free"
+    def _geometric_task(self, phase: str) -> GeometricTask:
+        steps = {"teacher": self.recipe.teacher_steps, "student": self.recipe.student_steps}[phase]
+        freeze = "semantic" in self.names
+        return GeometricTask(self._network(phase), self.recipe.training, steps, freeze_voxel_features=freeze)
 
-        def task() -> Task:
-            model, projection = self.network("joint"), None
-            if recipe.projection != "none":
-                by_distance = recipe.projection == "distance"
-                projection = Projection(self.config.channels, data.coarse, data.map_shape, by_distance)
-            semantic = recipe.semantic != "none"
-            return JointTask(model, recipe.training, recipe.joint_steps, semantic, geometric, projection, draws)
+    def _joint_data(self) -> FrameDataset:
+        labels = self.recipe.image_label_source
+        if self.recipe.geometric_loss == "pretrain+joint" and "student" in self.names:
+            return self._with_teacher_labels(SUPERVISED, labels)
+        return self.run.dataset(self._joint_frames(), SUPERVISED, labels)
 
-        self.fit("joint", task, data)
+    def _joint_frames(self) -> list[Frame]:
+        """All frames; only the labelled ones where neither image labels nor the teacher's are used."""
+        unlabelled_used = self.recipe.image_label_source or self.recipe.geometric_loss == "pretrain+joint"
+        return self.frames if unlabelled_used else self.labelled
 
-    def _taught(self, level: str, image_labels: str | None = None) -> FrameDataset:
+    def _joint_task(self) -> JointTask:
+        recipe, config, labelled = self.recipe, self.run.config, len(self.labelled)
+        model, projection = self._network("joint"), None
+        if recipe.projection != "none":
+            grid = config.preprocess.grid.coarsen(config.preprocess.lifting_factor)
+            projection = Projection(config.channels, grid, map_shape(config), recipe.projection == "distance")
+        used = JointLosses(
+            # Labelled and unlabelled frames take turns where there are both (`Draws`).
+            labelled=0.0 if not labelled else 1.0 if labelled == len(self._joint_frames()) else 0.5,
+            semantic=recipe.semantic_loss != "none",
+            geometric=labelled > 0 and recipe.geometric_loss in ("pretrain+joint", "joint"),
+            projection=projection,
+            freeze_geometric=labelled > 0 and recipe.geometric_loss == "pretrain",
+        )
+        return JointTask(model, recipe.training, recipe.joint_steps, used)
+
+    def _with_teacher_labels(self, augmentation: AugmentationConfig, image_labels: str | None = None) -> FrameDataset:
         """All frames, those without labels with the teacher's."""
-        teacher, plain = load_checkpoint(self.complete("teacher")), self.data(self.frames, "none", None)
-        folder = self.output / "teacher" / "labels"
-        frames = label_geometry(teacher, plain, folder, self.recipe.tau, self.recipe.keep)
-        return self.data(frames, level, image_labels, thresholds=read_thresholds(folder))
+        folder = self.run.weights_of("teacher")
+        teacher = load_weights(OccLE(self.run.config), folder)
+        plain = self.run.dataset(self.frames, NONE)
+        frames = label_geometry(teacher, plain, folder / "labels", self.recipe.tau, self.recipe.keep)
+        return self.run.dataset(frames, augmentation, image_labels, thresholds=read_thresholds(folder / "labels"))
 
-    def network(self, phase: str) -> OccLE:
-        """A network to train, with the weights of the phase before, or those to start from, or fresh."""
-        place = self.phases.index(phase)
-        start = self.complete(self.phases[place - 1]) if place else self.initial
-        return self.placed(load_checkpoint(start, self.config) if start else OccLE(self.config))
+    def _network(self, phase: str) -> OccLE:
+        """A network to train: with the weights of the phase before it, or those to start from, or fresh."""
+        model, place = OccLE(self.run.config), self.names.index(phase)
+        start = self.run.weights_of(self.names[place - 1]) if place else self.run.initial
+        return self.change_model(placed(load_weights(model, start) if start else model, self.recipe.training))

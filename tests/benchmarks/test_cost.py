@@ -5,7 +5,8 @@ onnx = pytest.importorskip("onnx", reason="needs onnx (the train extra)")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from benchmarks.cost import DEVICES, Cost, Device, cost_of, device_named, roofline_ms, tables  # noqa: E402
+from benchmarks.cost import tables  # noqa: E402
+from benchmarks.graph_cost import DEVICES, Cost, Device, cost_of, device_named, roofline_ms  # noqa: E402
 
 
 def graph(nodes, inputs, outputs, **constants):

@@ -13,6 +13,7 @@ from benchmarks.training_step import PARTS, load_batch, main, measure, tables  #
 from occ_core import KITTI_GRID  # noqa: E402
 from occ_data.kitti import SequenceWriter  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
 
 PICO = Path(__file__).parents[1] / "occ_models" / "pico.yaml"
 
@@ -23,7 +24,7 @@ def test_a_step_is_timed_in_its_parts(tiny_sequence):
     writer = SequenceWriter(tiny_sequence.path.parents[1], tiny_sequence.name)
     writer.write_voxels("000000", raw_labels=labels, invalid=np.zeros(KITTI_GRID.shape, np.uint8))
 
-    config = load_config(PICO)
+    config = load_config(PICO, OccLEConfig)
     result = measure(config, load_batch(config, tiny_sequence.path, 2), repeats=1)
     assert (result["size"], result["batch"]) == ("pico", 2)  # the one labelled frame twice
     for phase in ("semantic", "geometric", "joint"):

@@ -8,11 +8,11 @@ import pytest
 pytest.importorskip("torch", reason="needs torch (the train extra)")
 pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 
-from benchmarks.report import README, fill
+from benchmarks.report import RESULTS_PAGE, fill
 from experiments.occle_runs import ROWS
-from experiments.occle_tables import GATED, tables
+from experiments.occle_tables import tables
 from experiments.table_runs import figures, folder_of, spread
-from occ_models.recipe import Recipe
+from occ_models.occle.recipe import OccLERecipe
 
 KEYS = ("iou", "miou", "miou_2d", "miou_3d")
 
@@ -23,16 +23,13 @@ def result():
         name: {phase: {key: [n + 1.0, n + 2.0] for key in KEYS} for phase in row.phases}
         for n, (name, row) in enumerate(ROWS.items())
     }
-    return {
-        "rows": rows,
-        "gate": {f"{name}, {state}": {"iou": [1.0], "miou": [2.0]} for name in GATED for state in ("off", "on")},
-    }
+    return {"rows": rows}
 
 
 def test_every_table_has_its_place_and_no_hole(result):
     made = tables(result)
-    fill(README.read_text(), made)
-    assert len(made) == 7 and not any("nan" in table for table in made.values())
+    fill(RESULTS_PAGE.read_text(), made)
+    assert len(made) == 6 and not any("nan" in table for table in made.values())
 
 
 def test_shares_are_of_the_full_labels(result):
@@ -47,10 +44,10 @@ def test_one_seed_has_no_spread():
 
 def test_rows_take_phases_only_from_rows_that_run_them_and_before():
     for row in ROWS.values():
-        Recipe(**row.recipe)
+        OccLERecipe(**row.recipe)
         for phase, other in row.takes.items():
             assert phase in ROWS[other].phases and phase not in row.phases
-            assert Recipe.all_phases.index(phase) < min(Recipe.all_phases.index(own) for own in row.phases)
+            assert OccLERecipe.all_phases.index(phase) < min(OccLERecipe.all_phases.index(own) for own in row.phases)
 
 
 def test_rows_do_not_share_a_folder():

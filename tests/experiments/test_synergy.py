@@ -14,8 +14,9 @@ from experiments.dense_synergy import (  # noqa: E402
 )
 from experiments.synergy import arguments_of_a_branch, flop, main, measure, tables  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
-from occ_models.occle import OccLE  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
 from occ_models.occle.geometric import GeometricBranch  # noqa: E402
+from occ_models.occle.model import OccLE  # noqa: E402
 from occ_runtime import input_specs  # noqa: E402
 
 PICO = str(Path(__file__).parents[1] / "occ_models" / "pico.yaml")
@@ -25,19 +26,19 @@ C, X, Y, Z = 8, 32, 32, 4  # of pico's feature grid
 @pytest.fixture(scope="module")
 def dense():
     torch.manual_seed(0)
-    return DenseSynergy(load_config(PICO))
+    return DenseSynergy(load_config(PICO, OccLEConfig))
 
 
 def test_f_geo_has_the_shape_of_the_branch_and_is_finite(dense):
-    arguments = arguments_of_a_branch(load_config(PICO))
+    arguments = arguments_of_a_branch(load_config(PICO, OccLEConfig))
     with torch.no_grad():
         f_geo = dense(*arguments)
-        assert f_geo.shape == GeometricBranch(load_config(PICO))(*arguments).shape == (1, C, X, Y, Z)
+        assert f_geo.shape == GeometricBranch(load_config(PICO, OccLEConfig))(*arguments).shape == (1, C, X, Y, Z)
     assert f_geo.isfinite().all()
 
 
 def test_the_network_runs_with_it_in_the_branchs_place(dense):
-    model = OccLE(load_config(PICO)).eval()
+    model = OccLE(load_config(PICO, OccLEConfig)).eval()
     model.geometric = dense
     inputs = [
         torch.zeros(s.shape, dtype=getattr(torch, s.dtype))
@@ -49,7 +50,7 @@ def test_the_network_runs_with_it_in_the_branchs_place(dense):
 
 def test_gradients_reach_the_offsets_and_both_encoders(dense):
     dense.zero_grad()
-    dense.header(dense(*arguments_of_a_branch(load_config(PICO)))).square().sum().backward()
+    dense.header(dense(*arguments_of_a_branch(load_config(PICO, OccLEConfig)))).square().sum().backward()
     for part in (dense.attention.offsets, dense.attention.weights, dense.image, dense.lidar):
         assert all(p.grad.abs().sum() > 0 for p in part.parameters())
 
@@ -89,7 +90,7 @@ def test_operations_are_counted_as_by_hand(dense):
     attention = 2 * tokens * 4 * C * C + 2 * C * tokens * (Y + Z)
     with torch.no_grad():
         assert flop(lambda: dense.synergy(*grids)) == 2 * voxels * per_voxel
-        assert flop(lambda: GeometricBranch(load_config(PICO)).synergy(*grids)) == 2 * (planes + attention)
+        assert flop(lambda: GeometricBranch(load_config(PICO, OccLEConfig)).synergy(*grids)) == 2 * (planes + attention)
 
 
 def test_both_are_measured_alone_and_with_their_encoders():

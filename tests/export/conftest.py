@@ -9,8 +9,9 @@ from safetensors.torch import save_file
 
 from export.onnx import LOGITS, to_onnx, without_outputs
 from occ_core import Grid, PreprocessConfig, VoxelizerConfig
-from occ_models.config import FusionConfig, ImageEncoderConfig, OccLEConfig, save_config
-from occ_models.occle import OccLE
+from occ_models.config import ImageEncoderConfig, save_config
+from occ_models.occle.config import FusionConfig, OccLEConfig
+from occ_models.occle.model import OccLE
 
 CONFIG = OccLEConfig(
     name="tiny",

@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -8,15 +7,13 @@ import torch
 
 from export import parity
 from export.bundle import ExportError, export_bundle
-from export.onnx import LOGITS, Engine, run_torch, to_onnx, without_outputs
+from export.onnx import LOGITS, Engine, run_torch
 from export.operators import check_operators, operators
 from export.opset import LOWERED
 from export.parity import ParityError, check_parity, onnxruntime_runner, random_inputs
 from occ_cli.train import main
 from occ_models.checkpoint import load_checkpoint
 from occ_models.config import ConfigError
-from occ_models.occle import OccLE
-from occ_models.occle.geometric import occupancy_logit
 from occ_runtime import Bundle, Predictor, input_specs, load_backend
 
 from .conftest import CONFIG
@@ -81,20 +78,6 @@ def test_the_shipped_graph_is_deployable(shipped):
     assert check_operators(shipped) == []
     assert operators(shipped)["GridSample"] == 2
     assert {opset.domain: opset.version for opset in shipped.opset_import}[""] == LOWERED
-
-
-def test_a_gated_networks_graph_is_deployable_and_agrees_with_torch(model, samples):
-    gated = OccLE(replace(CONFIG, gate=True)).eval()
-    gated.load_state_dict(model.state_dict())
-    inputs = [torch.from_numpy(samples["noise 1"][spec.name]) for spec in input_specs(CONFIG.preprocess, CONFIG.inputs)]
-    with torch.no_grad():  # so that its branch sees something in one half of the voxels
-        gated.geometric.header[-1].bias[0] += occupancy_logit(gated.geometry(*inputs)).quantile(0.5)
-    whole = to_onnx(gated)
-    shipped = without_outputs(whole, LOGITS)
-    assert check_operators(shipped) == []
-    assert min(r.labels_agree for r in check_parity(gated, shipped, whole, samples)) == pytest.approx(1, abs=1e-3)
-    free, held = (run_torch(network, samples["noise 1"])["labels"] > 0 for network in (model, gated))
-    assert 0 < held.sum() < free.sum() and (held <= free).all()
 
 
 def test_the_shipped_graph_has_the_frames_tensors_and_no_logits(shipped):

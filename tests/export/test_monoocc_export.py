@@ -16,15 +16,16 @@ from export.operators import check_operators, operators  # noqa: E402
 from export.parity import check_parity, onnxruntime_runner, random_inputs  # noqa: E402
 from export.torch_engine import random_model  # noqa: E402
 from occ_core import Calibration, FramePreprocessor  # noqa: E402
-from occ_models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
-from occ_models.config import MonoOccConfig  # noqa: E402
-from occ_models.monoocc import MonoOcc  # noqa: E402
+from occ_models.checkpoint import load_checkpoint  # noqa: E402
+from occ_models.monoocc.model import MonoOcc  # noqa: E402
+from occ_models.networks import MONOOCC  # noqa: E402
+from occ_models.weights import save_weights  # noqa: E402
 from occ_runtime import Bundle, Predictor, load_backend  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def model() -> MonoOcc:
-    return random_model("pico", MonoOccConfig)
+    return random_model("pico", MONOOCC)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +88,7 @@ def test_what_leads_to_a_sampled_place_stays_in_float32(shipped, samples):
 
 def test_a_checkpoint_becomes_a_bundle_that_needs_no_cloud(model, shipped, tmp_path, monkeypatch, whole):
     monkeypatch.setattr("export.bundle.to_onnx", lambda _: whole)
-    save_checkpoint(model, tmp_path / "weights")
+    save_weights(model, tmp_path / "weights")
     loaded = load_checkpoint(tmp_path / "weights").eval()
     rig = Calibration([(700, 0, 600, 0), (0, 700, 180, 0), (0, 0, 1, 0)], _T, (1220, 370))
     image = np.random.default_rng(0).integers(0, 255, (370, 1220, 3), np.uint8)

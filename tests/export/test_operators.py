@@ -10,7 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from export.onnx import LOGITS, to_onnx, without_outputs
 from export.operators import check_operators, operators
 from occ_models.config import FusionConfig, ImageEncoderConfig
-from occ_models.occle import OccLE
+from occ_models.occle.model import OccLE
 from occ_runtime import Bundle
 
 from .conftest import CONFIG
@@ -32,7 +32,7 @@ def graph(op, constants=(), kind=FLOAT, result=FLOAT, shape=(2, 2, 2, 2), output
 
 
 ZERO, SCALE, AXES = np.int8(0), np.float32(0.1), np.array([1])
-BORDER = "uint8 exists only at the engine's border"
+BORDER = "uint8 exists only as the engine's inputs and outputs"
 EVERYWHERE, OLD, NEW = ["8.6", "10.3"], ["8.6"], ["10.3"]
 
 
@@ -47,7 +47,7 @@ EVERYWHERE, OLD, NEW = ["8.6", "10.3"], ["8.6"], ["10.3"]
         (graph("Gelu"), OLD, "does not know it"),
         (graph("DeformConv"), OLD, "does not know it"),
         (graph("GridSample", [None], shape=(1, 2, 2, 2, 2)), EVERYWHERE, "rank 4 only"),
-        (graph("ScatterElements", [None, None], reduction="add"), OLD, "ignored without a word"),
+        (graph("ScatterElements", [None, None], reduction="add"), OLD, "silently ignored"),
         (graph("ScatterND", [None, None], reduction="add"), EVERYWHERE, "no reduction"),
         (graph("ScatterND", [None, None], reduction="none"), NEW, "stops at the attribute"),
         (graph("ReduceMax", [AXES]), OLD, "reduces over all"),

@@ -99,7 +99,7 @@ def test_without_ground_truth_nothing_is_made(bundle, tiny_sequence, monkeypatch
     monkeypatch.setattr(precision, "Drive", Sequence)
     assert run(bundle, tiny_sequence) == 2
     error = capsys.readouterr().err
-    assert error.startswith("occ-train precision: ") and "no voxels/*.label" in error and error.count("\n") == 1
+    assert error.startswith("occ-train precision: ") and "no voxel labels" in error and error.count("\n") == 1
 
 
 def test_an_unknown_bundle_ends_with_one_line(tmp_path, capsys):

@@ -10,7 +10,7 @@ from export.onnx import run_torch
 from export.torch_engine import TorchBackend, random_model
 from export.torch_frame import TorchFramePreprocessor
 from occ_core import Calibration, FramePreprocessor
-from occ_models.occle import OccLE
+from occ_models.occle.model import OccLE
 from occ_runtime import BackendError, Predictor
 from occ_runtime.fake_backend import write_fake_bundle
 from occ_runtime.predictor import LABELS_AGREE, compare_outputs

@@ -8,7 +8,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 
 from occ_core import KITTI_GRID
 from occ_core.voxelizer import occupancy_grid
-from occ_data.bags import bag_topics, read_bag, sequence_to_bag
+from occ_data.bags import bag_topics, read_bag, write_bag
 from occ_data.bags.reader import jazzy
 from occ_data.kitti import Sequence, SequenceWriter
 from occ_runtime import Bundle
@@ -46,7 +46,7 @@ def drive(tmp_path_factory) -> Sequence:
 def bag(drive, tmp_path_factory) -> Path:
     """The drive as a rosbag2 folder."""
     path = tmp_path_factory.mktemp("bag") / "drive"
-    sequence_to_bag(drive, path)
+    write_bag(drive, path)
     return path
 
 

@@ -2,15 +2,11 @@ import numpy as np
 import pytest
 
 from occ_core import Calibration, CalibrationError
+from occ_core.calibration_file import read_kitti_calibration
 
 from .calibrations import P2_08, TR_08, calibration_08
 
 POINTS = np.array([(10.1, 0.1, -1.7), (10.1, 5.1, 0.1), (40.1, -10.1, 1.1)])
-
-
-def kitti_file(path, rows):
-    path.write_text("".join(f"{name}: {' '.join(f'{v:.12e}' for v in np.ravel(row))}\n" for name, row in rows.items()))
-    return path
 
 
 def test_projection_of_sequence_08():
@@ -20,7 +16,7 @@ def test_projection_of_sequence_08():
 
 
 def test_projection_of_sequence_00(real_data):
-    calibration = Calibration.from_kitti(real_data / "sequences/00/calib.txt", (1241, 376))
+    calibration = Calibration(*read_kitti_calibration(real_data / "sequences/00/calib.txt"), (1241, 376))
     uv, depth = calibration.project(POINTS)
     np.testing.assert_allclose(uv, [(604.706, 300.301), (237.375, 171.533), (790.636, 157.654)], atol=6e-4)
     np.testing.assert_allclose(depth, (9.8236, 9.8131, 39.7977), atol=6e-5)
@@ -35,13 +31,6 @@ def test_points_behind_the_camera_have_no_pixel():
 def test_view_is_half_open_and_nan_is_outside():
     uv = np.array([(0, 0), (1225.99, 369.99), (1226, 10), (10, 370), (-0.01, 10), (np.nan, 10)])
     np.testing.assert_array_equal(calibration_08().in_view(uv), (True, True, False, False, False, False))
-
-
-def test_kitti_file(tmp_path):
-    path = kitti_file(tmp_path / "calib.txt", {"P0": P2_08, "P2": P2_08, "Tr": TR_08[:3]})
-    calibration = Calibration.from_kitti(path, (1226, 370))
-    np.testing.assert_allclose(calibration.P_lidar, calibration_08().P_lidar)
-    assert calibration.image_size == (1226, 370)
 
 
 def test_camera_info_of_the_real_camera_frame_equals_kitti_file():
@@ -94,35 +83,3 @@ def test_a_bad_calibration_names_its_field(change, message):
 def test_camera_info_with_zero_focal_length_is_refused():
     with pytest.raises(CalibrationError, match="focal length"):
         Calibration.from_camera_info(1226, 370, np.zeros(9), np.zeros(12), TR_08)
-
-
-@pytest.mark.parametrize("missing", ["P2", "Tr"])
-def test_kitti_file_without_a_row(tmp_path, missing):
-    rows = {"P2": P2_08, "Tr": TR_08[:3]}
-    del rows[missing]
-    path = kitti_file(tmp_path / "calib.txt", rows)
-    with pytest.raises(CalibrationError, match=rf"calib.txt: no row '{missing}'; expected P0..P3 and Tr"):
-        Calibration.from_kitti(path, (1226, 370))
-
-
-@pytest.mark.parametrize("values", [np.zeros(11), np.zeros(13)])
-def test_kitti_file_with_a_row_of_wrong_length(tmp_path, values):
-    path = kitti_file(tmp_path / "calib.txt", {"P2": values, "Tr": TR_08[:3]})
-    with pytest.raises(CalibrationError, match="row 'P2': expected 12 numbers"):
-        Calibration.from_kitti(path, (1226, 370))
-
-
-def test_kitti_file_with_a_word_among_its_numbers(tmp_path):
-    path = tmp_path / "calib.txt"
-    path.write_text("P2: one 2 3 4 5 6 7 8 9 10 11 12\n")
-    with pytest.raises(CalibrationError, match="row 'P2': expected 12 numbers"):
-        Calibration.from_kitti(path, (1226, 370))
-
-
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00\x80"])
-def test_kitti_file_that_cannot_be_read(tmp_path, content):
-    path = tmp_path / "calib.txt"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(CalibrationError, match=r"calib\.txt: cannot be read"):
-        Calibration.from_kitti(path, (1226, 370))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from occ_core import IGNORE, KITTI_GRID, Calibration, Grid
+from occ_core.calibration_file import read_kitti_calibration
 from occ_core.lifting import OUT_OF_VIEW, lift_features_ref, lift_labels, lifting_table
 
 from .calibrations import P2_08, TR_08, calibration_08
@@ -29,7 +30,7 @@ def test_share_of_voxels_in_view_sequence_08():
 
 
 def test_share_of_voxels_in_view_sequence_00(real_data):
-    calibration = Calibration.from_kitti(real_data / "sequences/00/calib.txt", (1220, 370))
+    calibration = Calibration(*read_kitti_calibration(real_data / "sequences/00/calib.txt"), (1220, 370))
     assert lifting_table(KITTI_GRID, calibration).in_view.mean() == pytest.approx(0.674, abs=0.0005)
 
 

@@ -1,6 +1,6 @@
 """Two steps of phase III, run by `test_distributed`: SEQUENCE OUTPUT PROCESSES BATCH [nan]; gradients go to files.
 
-Batch statistics rest: without SyncBatchNorm, which needs GPUs, each process would have those of its own samples.
+Batch statistics are frozen: without SyncBatchNorm, which needs GPUs, each process would have those of its own samples.
 With "nan" the second process loses its loss.
 """
 
@@ -10,10 +10,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from occ_data import open_drive
 from occ_models.config import load_config
 from occ_models.occle import trainer
+from occ_models.occle.config import OccLEConfig
+from occ_models.occle.recipe import OccLERecipe
 from occ_models.occle.tasks import JointTask
-from occ_models.recipe import Recipe, TrainingConfig
+from occ_models.phases import TrainingRun, train
+from occ_models.recipe import TrainingConfig
 
 
 class Noted(JointTask):
@@ -38,7 +42,9 @@ if __name__ == "__main__":
     training = TrainingConfig(
         batch=int(batch), devices=int(processes), accelerator="cpu", workers=0, validate_every=2, clip=1e9
     )
-    recipe = Recipe(share=0.5, semantic="joint", geometric="joint", joint_steps=2, training=training)
-    config = load_config(Path(__file__).parent / "pico.yaml")
+    recipe = OccLERecipe(share=0.5, semantic_loss="joint", geometric_loss="joint", joint_steps=2, training=training)
+    config = load_config(Path(__file__).parent / "pico.yaml", OccLEConfig)
     trainer.JointTask = Noted
-    trainer.Trainer(config, recipe, [sequence], [sequence], Path(output)).run()
+    drives = [open_drive(sequence)]
+    run = TrainingRun(config, recipe, drives, drives, Path(output))
+    train(run, trainer.OccLETraining(run).phases())

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from occ_models.augmentation import (
-    LEVELS,
+    APPEARANCE,
+    CAMERA,
+    NONE,
     AugmentationConfig,
     change_appearance,
     cut_out,
@@ -16,9 +18,17 @@ from occ_models.augmentation import (
     rigid,
     thin_cloud,
 )
+from occ_models.occle.augmentation import STUDENT, SUPERVISED, TEACHER
 from occ_models.weather import fog, line_kernel, rain, snow
 
-NONE = AugmentationConfig()
+LEVELS = {
+    "none": NONE,
+    "supervised": SUPERVISED,
+    "teacher": TEACHER,
+    **STUDENT,
+    "camera": CAMERA,
+    "appearance": APPEARANCE,
+}
 SEEDS = range(20)
 
 
@@ -47,12 +57,12 @@ def changed_fields(config):
 
 def test_no_augmentation_changes_nothing():
     image, points = noise(), cloud()
-    thinned, kept = thin_cloud(points, rng(), LEVELS["none"])
-    assert rigid(rng(), LEVELS["none"]) is None
-    np.testing.assert_array_equal(change_appearance(image, rng(), LEVELS["none"]), image)
+    thinned, kept = thin_cloud(points, rng(), NONE)
+    assert rigid(rng(), NONE) is None
+    np.testing.assert_array_equal(change_appearance(image, rng(), NONE), image)
     np.testing.assert_array_equal(np.sort(kept), np.arange(len(points)))
     np.testing.assert_array_equal(thinned, points[kept])
-    assert points_per_voxel(rng(), LEVELS["none"], 35) == 35
+    assert points_per_voxel(rng(), NONE, 35) == 35
 
 
 # Table 1 without LiDAR voxelisation sampling, which is the voxelizer's own draw for the teacher.

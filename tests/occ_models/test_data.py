@@ -9,24 +9,31 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 from occ_core import IGNORE, KITTI_GRID, Calibration, Grid  # noqa: E402
+from occ_core.errors import InputError  # noqa: E402
+from occ_core.labels import downscale_labels  # noqa: E402
 from occ_core.lifting import lifting_table  # noqa: E402
-from occ_data.kitti import DataError, Sequence, write_png  # noqa: E402
-from occ_models.augmentation import LEVELS, AugmentationConfig, transform_labels  # noqa: E402
+from occ_core.taxonomy import raw_from_classes  # noqa: E402
+from occ_data import DataError, Sequence  # noqa: E402
+from occ_data.kitti import write_bits, write_grid, write_png, write_voxel_labels  # noqa: E402
+from occ_data.synthetic import SyntheticDrive  # noqa: E402
+from occ_models.augmentation import AugmentationConfig, transform_labels  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
 from occ_models.data import (  # noqa: E402
     FrameCache,
     FrameDataset,
-    check_files,
     classes_at,
     collate,
-    frames_of,
+    points_in_reach,
     resized,
 )
-from occ_models.targets import CERTAIN, downscale_labels  # noqa: E402
+from occ_models.frames import check_frames, frames_of  # noqa: E402
+from occ_models.occle.augmentation import STRONG  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
+from occ_models.targets import CERTAIN  # noqa: E402
 
 from .conftest import P2, PICO, ROAD, TR, UNKNOWN, WALL  # noqa: E402
 
-CONFIG = load_config(PICO)
+CONFIG = load_config(PICO, OccLEConfig)
 COARSE = CONFIG.preprocess.grid.coarsen(CONFIG.preprocess.lifting_factor)
 
 
@@ -37,7 +44,8 @@ def copy(sequence, tmp_path):
 
 
 def data_set(folder, config=CONFIG, share=1.0, frames=1, **more):
-    return FrameDataset(frames_of([folder], share, unlabelled_every=1), replace(config, frames=frames), **more)
+    drives = [Sequence(folder)]
+    return FrameDataset(frames_of(drives, share, unlabelled_every=1), replace(config, frames=frames), **more)
 
 
 # Which frames
@@ -48,23 +56,23 @@ def ids(frames, labelled):
 
 
 def test_a_share_of_the_frames_keeps_its_labels_and_the_others_stay(sequence):
-    frames = frames_of([sequence], 0.5)
+    frames = frames_of([Sequence(sequence)], 0.5)
     assert len(ids(frames, True)) == len(ids(frames, False)) == 2
     assert [str(frame) for frame in frames] == ["00/000000", "00/000001", "00/000002", "00/000003"]
-    assert ids(frames_of([sequence], 0.0), True) == []
+    assert ids(frames_of([Sequence(sequence)], 0.0), True) == []
 
 
 def test_every_nth_frame_without_voxels_takes_part(copy):
     for frame in ("000000", "000001", "000003"):
         (copy / "voxels" / f"{frame}.label").unlink()
-    assert ids(frames_of([copy]), False) == []
-    assert ids(frames_of([copy], unlabelled_every=1), False) == ["000000", "000001", "000003"]
-    assert ids(frames_of([copy], unlabelled_every=2), False) == ["000000", "000003"]
-    assert ids(frames_of([copy], unlabelled_every=2), True) == ["000002"]
+    assert ids(frames_of([Sequence(copy)]), False) == []
+    assert ids(frames_of([Sequence(copy)], unlabelled_every=1), False) == ["000000", "000001", "000003"]
+    assert ids(frames_of([Sequence(copy)], unlabelled_every=2), False) == ["000000", "000003"]
+    assert ids(frames_of([Sequence(copy)], unlabelled_every=2), True) == ["000002"]
 
 
 def test_frames_of_several_data_sets_share_one_interval_sample_and_are_kept_apart(sequence, copy):
-    frames = frames_of([sequence, copy], 0.25)
+    frames = frames_of([Sequence(sequence), Sequence(copy)], 0.25)
     assert len(ids(frames, True)) == 2
     assert {frame.root for frame in frames[:4]} != {frame.root for frame in frames[4:]}
     kinds = FrameDataset(frames, CONFIG).kinds()
@@ -75,38 +83,58 @@ def test_frames_of_several_data_sets_share_one_interval_sample_and_are_kept_apar
 @pytest.mark.parametrize("share", [1.0, 0.0])
 def test_a_data_set_without_truth_names_the_remedy(copy, share):
     shutil.rmtree(copy / "voxels")
-    with pytest.raises(DataError, match=r"no frame with voxels/\*\.label in .*00; run `occ-data ground-truth` first"):
-        frames_of([copy], share)
+    with pytest.raises(DataError, match=r"no frame with voxel labels in .*00; run `occ-data ground-truth` first"):
+        frames_of([Sequence(copy)], share)
     if not share:  # images alone teach something where they are asked for
-        assert len(frames_of([copy], share, unlabelled_every=1)) == 4
+        assert len(frames_of([Sequence(copy)], share, unlabelled_every=1)) == 4
 
 
 @pytest.mark.parametrize(
     ("path", "image_labels", "past", "words"),
     [
-        ("pseudo_labels/000001.png", "pseudo_labels", False, "; make them with `occ-data pseudo-labels`"),
-        ("image_2/000001.png", None, False, ""),
-        ("labels/000001.label", "points", False, "; the classes of points come with SemanticKITTI"),
-        ("calib.txt", None, False, ""),
-        ("poses.txt", None, True, ""),
+        (
+            "pseudo_labels/000001.png", "pseudo_labels", False,
+            ": frame 000001 has no pseudo labels; make them with `occ-data pseudo-labels`",
+        ),
+        ("image_2/000001.png", None, False, ": frame 000001 has no image"),
+        (
+            "labels/000001.label", "points", False,
+            ": frame 000001 has no labels of points; the classes of points come with SemanticKITTI",
+        ),
+        ("poses.txt", None, True, ": no poses; this network takes earlier frames, and needs to know the way"),
     ],
-)
+)  # fmt: skip
 def test_a_missing_file_is_named_before_the_training_starts(copy, path, image_labels, past, words):
-    frames = frames_of([copy])
-    check_files(frames, image_labels, past)
+    check_frames(frames_of([Sequence(copy)]), image_labels, past)
     (copy / path).unlink()
     with pytest.raises(DataError) as caught:
-        check_files(frames, image_labels, past)
-    assert str(caught.value) == f"{copy / path}: missing{words}"
+        check_frames(frames_of([Sequence(copy)]), image_labels, past)
+    assert str(caught.value) == f"{copy}{words}"
+
+
+def test_a_missing_calibration_is_named(copy):
+    (copy / "calib.txt").unlink()
+    with pytest.raises(InputError, match=r"calib\.txt"):
+        check_frames(frames_of([Sequence(copy)]), None)
 
 
 def test_only_what_is_needed_must_be_there(copy):
     for name in ("pseudo_labels", "labels"):
         shutil.rmtree(copy / name)
     (copy / "poses.txt").unlink()
-    check_files(frames_of([copy]), None)
-    with pytest.raises(DataError, match=r"pseudo_labels/000000\.png: missing \(and 3 more\)"):
-        check_files(frames_of([copy]), "pseudo_labels")
+    check_frames(frames_of([Sequence(copy)]), None)
+    with pytest.raises(DataError, match=r"frame 000000 has no pseudo labels \(nor have 3 more frames\)"):
+        check_frames(frames_of([Sequence(copy)]), "pseudo_labels")
+
+
+def test_a_drive_without_files_is_a_data_set():
+    pytest.importorskip("embreex", reason="needs embreex (the synth extra)")
+    frames = frames_of([SyntheticDrive(3, 2)])
+    for image_labels in ("points", "pseudo_labels"):
+        check_frames(frames, image_labels, past=True)
+        sample = FrameDataset(frames, replace(CONFIG, frames=2), image_labels=image_labels)[1]
+        assert sample["name"] == "synthetic-3/000001" and len(sample["image"]) == 2
+        assert (sample["labels"] != IGNORE).any() and (sample["labels_2d"] != IGNORE).any()
 
 
 # Targets
@@ -170,7 +198,7 @@ def test_a_pixel_gives_its_class_to_the_points_that_fall_on_it():
 def test_pseudo_labels_of_another_size_are_refused(copy):
     path = copy / "pseudo_labels" / "000002.png"
     write_png(path, np.zeros((60, 150), np.uint8))
-    with pytest.raises(DataError, match=r"000002\.png: shape \(60, 150\); expected \(120, 300\), that of the image"):
+    with pytest.raises(DataError, match=r"frame 000002 have shape \(60, 150\); expected \(120, 300\), that of"):
         data_set(copy, image_labels="pseudo_labels")[2]
 
 
@@ -182,7 +210,7 @@ def test_an_image_that_cannot_be_read_is_named(copy):
 
 
 def test_a_coarser_grid_has_coarser_labels(sequence):
-    config = load_config("pico")
+    config = load_config("pico", OccLEConfig)
     assert config.preprocess.grid == KITTI_GRID.coarsen(2)
     sample = data_set(sequence, config)[0]
     labels = downscale_labels(Sequence(sequence).voxel_labels("000000"), 2)
@@ -193,8 +221,37 @@ def test_a_coarser_grid_has_coarser_labels(sequence):
 def test_labels_are_for_the_scene_box_alone(sequence):
     grid = Grid((256, 256, 32), 0.2, (0.0, -25.6, -3.0))
     config = replace(CONFIG, preprocess=replace(CONFIG.preprocess, grid=grid))
-    with pytest.raises(ValueError, match="grid: SemanticKITTI's labels are for"):
+    with pytest.raises(ValueError, match="grid: the voxel labels of 00 are for"):
         data_set(sequence, config)[0]
+
+
+def test_a_grid_of_another_place_and_size_has_its_own_labels(copy):
+    """Labels on a grid that the drive names, mirrored about the middle of that grid."""
+    grid = Grid((128, 64, 32), 0.4, (2.0, -5.0, -2.0))
+    write_grid(copy / "voxels", grid)
+    rng, config = np.random.default_rng(0), replace(CONFIG, preprocess=replace(CONFIG.preprocess, grid=grid))
+    written = rng.choice(np.array([0, ROAD, WALL], np.uint8), grid.shape)
+    for frame in Sequence(copy).frames:
+        write_voxel_labels(copy / "voxels" / f"{frame}.label", raw_from_classes(written))
+        (copy / "voxels" / f"{frame}.invalid").unlink()
+        write_bits(copy / "voxels" / f"{frame}.invalid", np.zeros(grid.shape, np.uint8))
+    plain = data_set(copy, config)[0]
+    np.testing.assert_array_equal(plain["labels"][0], written)
+    mirrored = data_set(copy, config, augmentation=AugmentationConfig(mirror_p=1.0))[0]
+    assert torch.equal(mirrored["labels"], plain["labels"].flip(2))
+    hits, mirrored_hits = (sample["occupancy"][0].bool() for sample in (plain, mirrored))
+    assert hits.sum() > 300 and (hits.flip(1) & mirrored_hits).sum() > 0.99 * hits.sum()
+
+
+@pytest.mark.parametrize("grid", [KITTI_GRID, Grid((64, 64, 16), 0.5, (-8.0, -16.0, -1.0))])
+def test_points_in_reach_include_those_that_a_turn_brings_into_the_grid(grid):
+    low, high = points_in_reach(grid)
+    corners = np.array(list(np.ndindex(2, 2, 2))) * grid.voxel_size * np.array(grid.shape) + grid.origin
+    for degrees in (-15, 0, 15):
+        angle = np.radians(degrees)
+        turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+        turned = corners @ turn.T
+        assert (turned > low - 1e-9).all() and (turned < high + 1e-9).all()
 
 
 # Augmentation
@@ -230,7 +287,7 @@ def test_a_mirrored_sample_is_mirrored_in_every_part(sequence):
 def test_the_number_of_the_draw_decides_the_augmentation(sequence):
     from occ_models.sampling import Draw
 
-    data = data_set(sequence, augmentation=LEVELS["strong"])
+    data = data_set(sequence, augmentation=STRONG)
     first, again, other = (data[Draw(0, number)] for number in (4, 4, 5))
     assert all(torch.equal(first[name], again[name]) for name in first if name != "name")
     assert not torch.equal(first["voxels"], other["voxels"])
@@ -356,7 +413,7 @@ def test_teacher_labels_of_a_frame_move_with_it(sequence, tmp_path):
     probabilities[0, 0] = CERTAIN // 2
     path = tmp_path / "000000.png"
     write_png(path, probabilities.reshape(len(probabilities), -1))
-    frames = [frame._replace(occupied=path) for frame in frames_of([sequence], 0.0)]
+    frames = [frame._replace(occupied=path) for frame in frames_of([Sequence(sequence)], 0.0)]
     plain = FrameDataset(frames, CONFIG)[0]["geometry"][0]
     assert (plain[1:, :16] == 1).all() and (plain[:, 16:] == 0).all() and (plain[0, 0] == IGNORE).all()
     mirrored = FrameDataset(frames, CONFIG, AugmentationConfig(mirror_p=1.0))[0]

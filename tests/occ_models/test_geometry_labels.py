@@ -11,10 +11,11 @@ from hypothesis import strategies as st  # noqa: E402
 from hypothesis.extra.numpy import arrays  # noqa: E402
 
 from occ_core import IGNORE  # noqa: E402
-from occ_data.kitti import read_gray, write_png  # noqa: E402
+from occ_data.kitti import Sequence, read_gray, write_png  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
-from occ_models.data import FrameDataset, collate, frames_of  # noqa: E402
-from occ_models.occle import OccLE  # noqa: E402
+from occ_models.data import FrameDataset, collate  # noqa: E402
+from occ_models.frames import frames_of  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
 from occ_models.occle.geometric import occupancy_logit  # noqa: E402
 from occ_models.occle.geometry_labels import (  # noqa: E402
     THRESHOLDS,
@@ -22,11 +23,12 @@ from occ_models.occle.geometry_labels import (  # noqa: E402
     label_geometry,
     read_thresholds,
 )
+from occ_models.occle.model import OccLE  # noqa: E402
 from occ_models.targets import CERTAIN, read_geometry  # noqa: E402
 
 from .conftest import PICO  # noqa: E402
 
-CONFIG = load_config(PICO)
+CONFIG = load_config(PICO, OccLEConfig)
 TAU, KEEP = 0.9, 0.5
 
 
@@ -79,7 +81,7 @@ def labelled(sequence, tmp_path_factory):
     """The network, the data set of two frames with labels and two without, the folder and the returned frames."""
     torch.manual_seed(0)
     model = OccLE(CONFIG)
-    data = FrameDataset(frames_of([sequence], 0.5), CONFIG, image_labels=None)
+    data = FrameDataset(frames_of([Sequence(sequence)], 0.5), CONFIG, image_labels=None)
     folder = tmp_path_factory.mktemp("teacher") / "labels"
     return model, data, folder, label_geometry(model, data, folder, TAU, KEEP)
 

@@ -14,7 +14,8 @@ from occ_models.config import load_config  # noqa: E402
 from occ_models.kernels import SpconvMaskedConv3d, mamba_scan, use_kernels  # noqa: E402
 from occ_models.layers.sparse import MaskedConv3d  # noqa: E402
 from occ_models.layers.ssd import Mamba2, scan, ssd_ref  # noqa: E402
-from occ_models.occle import OccLE  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
+from occ_models.occle.model import OccLE  # noqa: E402
 
 from .test_occle import PICO, frame, tensors  # noqa: E402
 
@@ -110,7 +111,7 @@ def test_a_compiler_sees_one_operator(recorded):
 
 @pytest.fixture
 def pico():
-    return OccLE(load_config(PICO))
+    return OccLE(load_config(PICO, OccLEConfig))
 
 
 def test_a_kernel_that_gives_something_else_is_said_and_left_out(recorded, monkeypatch, pico):
@@ -123,7 +124,7 @@ def test_a_kernel_that_gives_something_else_is_said_and_left_out(recorded, monke
 
 
 def test_what_is_not_installed_is_said_and_left_as_it_is(monkeypatch):
-    pico = OccLE(replace(load_config(PICO), sparse=True))
+    pico = OccLE(replace(load_config(PICO, OccLEConfig), sparse=True))
     monkeypatch.setitem(sys.modules, "mamba_ssm", None)
     monkeypatch.setitem(sys.modules, "spconv", None)
     notes = use_kernels(pico)
@@ -162,7 +163,7 @@ def test_every_masked_layer_of_a_model_is_taken_over(spconv_device):
 
 
 def test_the_model_gives_the_same_with_spconv(spconv_device):
-    config = replace(load_config(PICO), sparse=True)
+    config = replace(load_config(PICO, OccLEConfig), sparse=True)
     torch.manual_seed(0)
     model, inputs = OccLE(config).eval().to(spconv_device), [t.to(spconv_device) for t in tensors(frame(config))]
     with torch.no_grad():

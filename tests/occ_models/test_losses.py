@@ -9,14 +9,11 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 import torch.nn.functional as F  # noqa: E402
 
-from occ_models.losses import (  # noqa: E402
-    class_weights,
-    distillation_loss,
-    label_loss,
-    occupancy_losses,
-    unseen_loss,
-)
-from occ_models.targets import downscale_labels, downscale_labels_ref, project_labels  # noqa: E402
+from occ_models.losses import OCCUPANCY_TERMS, class_weights, label_loss, occupancy_losses, weighted  # noqa: E402
+from occ_models.monoocc.losses import distillation_loss, unseen_loss  # noqa: E402
+from occ_models.monoocc.recipe import LOSS_WEIGHTS as MONOOCC_WEIGHTS  # noqa: E402
+from occ_models.occle.recipe import LOSS_WEIGHTS as OCCLE_WEIGHTS  # noqa: E402
+from occ_models.targets import project_labels  # noqa: E402
 
 IGNORE = 255
 
@@ -84,6 +81,22 @@ def test_gradients_reach_both_factors(case):
     sum(occupancy_losses(occupancy, semantics, labels, class_weights()).values()).backward()
     assert occupancy.grad.abs().sum() > 0 and semantics.grad.abs().sum() > 0
     assert (occupancy.grad[labels == IGNORE] == 0).all()
+
+
+def test_every_term_is_multiplied_by_its_weight_and_a_weight_of_zero_leaves_it_out():
+    terms = {"a": torch.tensor(2.0), "b": torch.tensor(3.0), "c": torch.tensor(5.0)}
+    assert weighted(terms, {"a": 1.0, "b": 0.5, "c": 0.0}) == {"a": 2.0, "b": 1.5}
+
+
+def test_a_term_without_a_weight_is_refused():
+    with pytest.raises(ValueError, match="no weight for the loss b; there are weights for a"):
+        weighted({"a": torch.tensor(1.0), "b": torch.tensor(0.0)}, {"a": 1.0})
+
+
+def test_both_networks_weigh_every_term_of_the_occupancy_loss(case):
+    assert tuple(occupancy_losses(*case, class_weights())) == OCCUPANCY_TERMS
+    for weights in (OCCLE_WEIGHTS, MONOOCC_WEIGHTS):
+        assert set(OCCUPANCY_TERMS) <= set(weights)
 
 
 def test_label_loss_is_the_mean_of_the_samples_weighted_means():
@@ -169,24 +182,6 @@ def test_class_weights_are_the_published_ones():
     expected = "446 603 852 856 747 734 801 796 818 557 653 568 683 560 603 530 688 574 716 786"
     expected = np.array(expected.split(), float) / 1000
     np.testing.assert_allclose(10 * class_weights(), expected, atol=1.1e-3)
-
-
-@pytest.mark.parametrize("factor", [2, 4])
-def test_downscaled_labels_equal_the_reference(factor):
-    rng = np.random.default_rng(factor)
-    labels = rng.choice(np.array([0, 0, 0, 0, 0, 0, 1, 9, 15, 255, 255], np.uint8), (16, 8, 8))
-    np.testing.assert_array_equal(downscale_labels(labels, factor), downscale_labels_ref(labels, factor))
-
-
-def test_downscaling_rule_at_its_edges():
-    block = np.zeros((4, 4, 4), np.uint8)
-    block.flat[:3] = 1
-    assert downscale_labels(block, 4) == 0  # three of 64 are not enough
-    block.flat[3] = 1
-    assert downscale_labels(block, 4) == 1
-    half = np.full((2, 2, 2), 255, np.uint8)
-    half.flat[:4] = 0
-    assert downscale_labels(half, 2) == 255  # a tie of empty and ignored
 
 
 def test_nearest_point_wins_the_pixel():

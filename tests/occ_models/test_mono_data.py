@@ -14,10 +14,12 @@ from safetensors.torch import save_file  # noqa: E402
 from occ_core import CLOUD_TENSORS, IGNORE, Calibration  # noqa: E402
 from occ_core.lifting import OUT_OF_VIEW, lifting_table  # noqa: E402
 from occ_data.kitti import Sequence  # noqa: E402
-from occ_models.augmentation import LEVELS, AugmentationConfig  # noqa: E402
-from occ_models.config import MonoOccConfig, load_config  # noqa: E402
-from occ_models.data import FrameCache, FrameDataset, collate, frames_of, inputs_of, resized  # noqa: E402
-from occ_models.monoocc import MonoOcc  # noqa: E402
+from occ_models.augmentation import APPEARANCE, AugmentationConfig  # noqa: E402
+from occ_models.config import load_config  # noqa: E402
+from occ_models.data import FrameCache, FrameDataset, collate, inputs_of, resized  # noqa: E402
+from occ_models.frames import frames_of  # noqa: E402
+from occ_models.monoocc.config import MonoOccConfig  # noqa: E402
+from occ_models.monoocc.model import MonoOcc  # noqa: E402
 
 from .conftest import ROAD, WALL  # noqa: E402
 
@@ -26,7 +28,7 @@ COARSE = CONFIG.preprocess.grid.coarsen(CONFIG.preprocess.lifting_factor)
 
 
 def data_set(folder, config=CONFIG, **more):
-    return FrameDataset(frames_of([folder]), config, **more)
+    return FrameDataset(frames_of([Sequence(folder)]), config, **more)
 
 
 def test_a_sample_holds_what_a_camera_alone_gives(sequence):
@@ -82,7 +84,7 @@ def test_a_turned_scene_has_other_voxels_and_the_same_picture(sequence):
 
 
 def test_features_computed_before_stay_true_under_other_colours(sequence):
-    plain, data = data_set(sequence)[0], data_set(sequence, augmentation=LEVELS["appearance"])
+    plain, data = data_set(sequence)[0], data_set(sequence, augmentation=APPEARANCE)
     other = data[0]
     assert not torch.equal(other["image"], plain["image"])
     for name in ("labels", "geometry", "lifting", "voxel_depth", "true_depth"):
@@ -132,7 +134,7 @@ def test_one_frame_needs_no_poses_and_no_classes(sequence, tmp_path):
 def test_features_of_the_teacher_come_with_the_sample(sequence, tmp_path):
     features = torch.randn(1, 8, *COARSE.shape).half()
     save_file({"features": features}, tmp_path / "000000.safetensors")
-    frames = [frame._replace(features=tmp_path / "000000.safetensors") for frame in frames_of([sequence])]
+    frames = [frame._replace(features=tmp_path / "000000.safetensors") for frame in frames_of([Sequence(sequence)])]
     sample = FrameDataset(frames, CONFIG)[0]
     assert sample["features"].dtype == torch.float32 and torch.equal(sample["features"], features.float())
 

@@ -12,26 +12,27 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 from occ_core import Calibration, FramePreprocessor  # noqa: E402
 from occ_core.lifting import OUT_OF_VIEW  # noqa: E402
-from occ_models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
+from occ_models.checkpoint import load_checkpoint  # noqa: E402
 from occ_models.config import (  # noqa: E402
-    CONFIGS,
     ConfigError,
-    MonoOccConfig,
-    OccLEConfig,
     from_dict,
     load_config,
     save_config,
+    shipped_names,
     to_dict,
 )
 from occ_models.layers.head import decide, grid_of_cells  # noqa: E402
-from occ_models.monoocc import MonoOcc  # noqa: E402
-from occ_models.monoocc.model import VoxelEmbedding  # noqa: E402
-from occ_models.occle import OccLE  # noqa: E402
+from occ_models.monoocc.config import INTERN_SIZES, MonoOccConfig  # noqa: E402
+from occ_models.monoocc.internimage import SIZES  # noqa: E402
+from occ_models.monoocc.model import MonoOcc, VoxelEmbedding  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
+from occ_models.occle.model import OccLE  # noqa: E402
+from occ_models.weights import load_weights, save_weights  # noqa: E402
 
 from .conftest import PICO  # noqa: E402
 
 MONO, MONO_L = (Path(__file__).parent / f"{name}.yaml" for name in ("mono_pico", "mono_pico_l"))
-SHIPPED = sorted(path.stem for path in (CONFIGS / "monoocc").glob("*.yaml"))
+SHIPPED = shipped_names(MonoOccConfig)
 P = np.array([[700.0, 0, 600, 45], [0, 700, 180, 0], [0, 0, 1, 0.003]])
 T = np.array([[0.0, -1, 0, 0], [0, 0, -1, -0.07], [1, 0, 0, -0.3], [0, 0, 0, 1]])
 
@@ -155,7 +156,7 @@ def test_a_voxel_is_conditioned_on_the_image_once_more(pico):
     without.load_state_dict(state)
     seen = inputs(pico.config)
     with torch.no_grad():
-        features, _, _ = pico._see(seen[0], seen[3])
+        features, _, _ = pico.encode(seen[0], seen[3])
         voxels = without.voxels(*seen).flatten(2).transpose(1, 2)
         expected = pico.conditioned[0](voxels, features, seen[1].reshape(1, -1, 2))
         torch.testing.assert_close(pico.voxels(*seen).flatten(2).transpose(1, 2), expected)
@@ -167,8 +168,8 @@ def test_voxels_that_are_not_proposed_start_as_the_mask_token():
     proposals = torch.full((1, *model.shape), -5.0)
     proposals[0, 7, 20, 1] = 5.0
     with torch.no_grad():
-        features, _, _ = model._see(image, depth)
-        voxels = model._look(features, lifting, proposals)[0].permute(1, 2, 3, 0)
+        features, _, _ = model.encode(image, depth)
+        voxels = model.attend(features, lifting, proposals)[0].permute(1, 2, 3, 0)
     others = torch.ones(model.shape, dtype=torch.bool)
     others[7, 20, 1] = False
     assert torch.equal(voxels[others], model.mask_token.expand_as(voxels[others]))
@@ -265,6 +266,10 @@ def test_wrong_configuration_is_refused_by_name(values, words):
         from_dict(MonoOccConfig, values)
 
 
+def test_configurations_name_the_internimages_that_there_are():
+    assert set(INTERN_SIZES) == set(SIZES)
+
+
 def test_unknown_size_lists_the_shipped_ones():
     with pytest.raises(ConfigError, match="base, base-l, nano, nano-l, pico, pico-l, small, small-l"):
         load_config("huge", MonoOccConfig)
@@ -282,17 +287,17 @@ def test_a_configuration_of_the_other_network_is_refused(written, wanted, tmp_pa
 
 
 def test_a_checkpoint_of_either_network_is_that_network(pico, tmp_path):
-    save_checkpoint(pico, tmp_path / "mono")
-    save_checkpoint(OccLE(load_config(PICO)), tmp_path / "occle")
+    save_weights(pico, tmp_path / "mono")
+    save_weights(OccLE(load_config(PICO, OccLEConfig)), tmp_path / "occle")
     mono, occle = load_checkpoint(tmp_path / "mono"), load_checkpoint(tmp_path / "occle")
     assert isinstance(mono, MonoOcc) and isinstance(occle, OccLE)
-    assert mono.config == pico.config and occle.config == load_config(PICO)
+    assert mono.config == pico.config and occle.config == load_config(PICO, OccLEConfig)
     for name, value in mono.state_dict().items():
         assert torch.equal(value, pico.state_dict()[name]), name
 
 
 def test_a_checkpoint_that_names_no_network_is_occles(tmp_path):
-    save_checkpoint(OccLE(load_config(PICO)), tmp_path)
+    save_weights(OccLE(load_config(PICO, OccLEConfig)), tmp_path)
     path = tmp_path / "config.yaml"
     values = yaml.safe_load(path.read_text())
     assert values.pop("model") == "occle"
@@ -301,7 +306,7 @@ def test_a_checkpoint_that_names_no_network_is_occles(tmp_path):
 
 
 def test_a_checkpoint_of_an_unknown_network_lists_the_known_ones(pico, tmp_path):
-    save_checkpoint(pico, tmp_path)
+    save_weights(pico, tmp_path)
     path = tmp_path / "config.yaml"
     path.write_text(path.read_text().replace("model: monoocc", "model: stereo"))
     with pytest.raises(ConfigError, match=r"config\.yaml: model: expected occle or monoocc, got 'stereo'"):
@@ -309,11 +314,11 @@ def test_a_checkpoint_of_an_unknown_network_lists_the_known_ones(pico, tmp_path)
 
 
 def test_weights_of_the_other_network_or_of_another_size_are_refused_in_one_line(pico, tmp_path):
-    save_checkpoint(pico, tmp_path / "mono")
+    save_weights(pico, tmp_path / "mono")
     with pytest.raises(ConfigError, match=r"config\.yaml: model: a configuration of monoocc; expected one of occle"):
-        load_checkpoint(tmp_path / "mono", load_config(PICO))
+        load_weights(OccLE(load_config(PICO, OccLEConfig)), tmp_path / "mono")
     with pytest.raises(ConfigError, match=r"model\.safetensors: does not fit the configuration pico") as caught:
-        load_checkpoint(tmp_path / "mono", replace(pico.config, channels=16))
+        load_weights(MonoOcc(replace(pico.config, channels=16)), tmp_path / "mono")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
     shutil.copy(tmp_path / "mono" / "model.safetensors", tmp_path)
     with pytest.raises(ConfigError, match=r"config\.yaml: missing; the folder must hold model\.safetensors and config"):

@@ -14,18 +14,24 @@ pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 import lightning  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from occ_data.kitti import DataError  # noqa: E402
-from occ_models.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
-from occ_models.config import ConfigError, MonoOccConfig, load_config, save_config, write_yaml  # noqa: E402
+from occ_core.files import write_yaml  # noqa: E402
+from occ_data import DataError, Sequence  # noqa: E402
+from occ_models.checkpoint import load_checkpoint  # noqa: E402
+from occ_models.config import ConfigError, load_config, save_config  # noqa: E402
 from occ_models.data import FrameCache, collate, inputs_of  # noqa: E402
-from occ_models.monoocc import MonoOcc  # noqa: E402
+from occ_models.monoocc.config import MonoOccConfig  # noqa: E402
 from occ_models.monoocc.depth import depth_loss  # noqa: E402
 from occ_models.monoocc.internimage import SIZES, InternImage, InternImageSize  # noqa: E402
+from occ_models.monoocc.model import MonoOcc  # noqa: E402
+from occ_models.monoocc.recipe import LOSS_WEIGHTS, MonoOccRecipe  # noqa: E402
 from occ_models.monoocc.tasks import OccupancyTask  # noqa: E402
-from occ_models.monoocc.trainer import Trainer  # noqa: E402
-from occ_models.occle import OccLE  # noqa: E402
-from occ_models.recipe import MonoOccRecipe, TrainingConfig, load_recipe  # noqa: E402
+from occ_models.monoocc.trainer import MonoOccTraining, teacher_config  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
+from occ_models.occle.model import OccLE  # noqa: E402
+from occ_models.phases import Phase, TrainingRun, train  # noqa: E402
+from occ_models.recipe import TrainingConfig, load_recipe  # noqa: E402
 from occ_models.training import Task  # noqa: E402
+from occ_models.weights import save_weights  # noqa: E402
 
 from .conftest import PICO  # noqa: E402
 
@@ -39,14 +45,23 @@ TAUGHT = replace(PLAIN, teacher=str(MONO_L))
 CACHE = FrameCache(0.5)  # of all trainings here
 
 
-def trainer(sequence, output, recipe=PLAIN, initial=None, **network) -> Trainer:
+def run_of(sequence, output, recipe=PLAIN, initial=None, **network) -> TrainingRun:
     held_out = sequence.with_name("held_out")  # quick to measure on
     if not held_out.exists():
         shutil.copytree(sequence, held_out)
         for n in range(3):
             (held_out / "voxels" / f"{n:06d}.label").unlink()
     config = replace(load_config(MONO, MonoOccConfig), **network)
-    return Trainer(config, recipe, [str(sequence)], [str(held_out)], output, initial, CACHE)
+    return TrainingRun(config, recipe, [Sequence(sequence)], [Sequence(held_out)], output, initial, CACHE)
+
+
+def phases_of(run: TrainingRun) -> dict[str, Phase]:
+    return {phase.name: phase for phase in MonoOccTraining(run).phases()}
+
+
+def start(sequence, output, recipe=PLAIN, initial=None, only=(), **network) -> Path:
+    run = run_of(sequence, output, recipe, initial, **network)
+    return train(run, MonoOccTraining(run).phases(), only)
 
 
 def weights(folder: Path) -> dict:
@@ -73,7 +88,7 @@ def another(folder: Path, path=MONO_L, **changed) -> str:
 def trained(sequence, tmp_path_factory) -> Path:
     """Output folder of all phases; nobody changes it."""
     folder = tmp_path_factory.mktemp("trained")
-    trainer(sequence, folder, TAUGHT).run()
+    start(sequence, folder, TAUGHT)
     return folder
 
 
@@ -92,6 +107,16 @@ def test_every_phase_leaves_weights_and_what_it_measured(trained):
     assert not [path for path in trained.rglob("*") if ".tmp" in path.name]
 
 
+def test_the_weights_of_the_losses_are_kept_with_the_results(trained):
+    kept = {
+        phase: yaml.safe_load((trained / phase / "loss_weights.yaml").read_text()) for phase in MonoOccRecipe.all_phases
+    }
+    assert kept["depth"] == {"depth": 1, "proposals": 1}
+    assert kept["student"] == LOSS_WEIGHTS | {"unseen": 0.3}
+    assert kept["student"]["ce_occupied"] == 6 and kept["student"]["iou"] == 0
+    assert "distill" not in kept["teacher"]
+
+
 def test_what_it_was_trained_with_is_written_down(trained, sequence):
     assert load_recipe(trained / "training.yaml", MonoOccRecipe) == TAUGHT
     assert yaml.safe_load((trained / "config.yaml").read_text())["model"] == "monoocc"
@@ -99,9 +124,8 @@ def test_what_it_was_trained_with_is_written_down(trained, sequence):
 
 
 def test_second_run_leaves_everything_alone(trained, sequence, capsys):
-    again = trainer(sequence, trained, TAUGHT)
     before = files(trained)
-    assert again.run() == trained
+    assert start(sequence, trained, TAUGHT) == trained
     assert files(trained) == before
     assert capsys.readouterr().out.count("complete") == 3
 
@@ -109,20 +133,13 @@ def test_second_run_leaves_everything_alone(trained, sequence, capsys):
 def test_depth_phase_teaches_depth_and_proposals_alone(sequence, tmp_path):
     lightning.seed_everything(QUICK.seed, verbose=False)
     fresh = MonoOcc(load_config(MONO, MonoOccConfig)).state_dict()
-    trainer(sequence, tmp_path).run(("depth",))
+    start(sequence, tmp_path, only=("depth",))
     assert parts_that_differ(fresh, weights(tmp_path / "depth")) == {"encoder", "depth", "proposals"}
 
 
-def test_teacher_and_student_start_with_what_the_depth_phase_learnt(trained, sequence, capsys):
-    def start(phase, recipe):
-        tasks = []
-        run = trainer(sequence, trained, recipe)
-        run.fit = lambda name, make, *data: tasks.append(make())
-        getattr(run, f"_{phase}")()
-        return tasks[0].model
-
-    depth = weights(trained / "depth")
-    student, teacher = start("student", TAUGHT).state_dict(), start("teacher", TAUGHT).state_dict()
+def test_teacher_and_student_start_with_the_weights_of_the_depth_phase(trained, sequence, capsys):
+    depth, phases = weights(trained / "depth"), phases_of(run_of(sequence, trained, TAUGHT))
+    student, teacher = (phases[name].task().model.state_dict() for name in ("student", "teacher"))
     for name, value in depth.items():
         if name.startswith(("encoder", "depth", "proposals")):
             assert torch.equal(student[name], value), name
@@ -145,22 +162,22 @@ def test_a_teacher_does_not_change_while_its_student_learns(trained, sequence, t
     (folder / "model.safetensors").unlink()
     found, original = [], OccupancyTask.__init__
 
-    def noted(task, *arguments, **named):
-        original(task, *arguments, **named)
-        found.append(task._teacher[0])
+    def noted(task, model, training, steps, used, teacher=None):
+        original(task, model, training, steps, used, teacher)
+        found.append(teacher)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(OccupancyTask, "__init__", noted)
-        trainer(sequence, folder, TAUGHT).run()
+        start(sequence, folder, TAUGHT)
     (teacher,) = found
     assert not teacher.training and not parts_that_differ(weights(trained / "teacher"), teacher.state_dict())
 
 
 def test_initial_weights_take_the_place_of_the_depth_phase(trained, sequence, tmp_path):
-    assert trainer(sequence, tmp_path / "with", TAUGHT, trained).phases == ("teacher", "student")
-    run = trainer(sequence, tmp_path, replace(PLAIN, student_steps=1), trained)
-    assert run.phases == ("student",)
-    run.run()
+    assert list(phases_of(run_of(sequence, tmp_path / "with", TAUGHT, trained))) == ["teacher", "student"]
+    run = run_of(sequence, tmp_path, replace(PLAIN, student_steps=1), trained)
+    assert list(phases_of(run)) == ["student"]
+    train(run, MonoOccTraining(run).phases())
     assert not (tmp_path / "depth").exists()
     before, after = weights(trained), weights(tmp_path)
     # One step at a third of a small rate: the weights are hardly away from where they began.
@@ -174,13 +191,13 @@ def test_initial_weights_take_the_place_of_the_depth_phase(trained, sequence, tm
 
 VARIANTS = {
     "all phases, two samples a batch": {"teacher": str(MONO_L), "training": replace(QUICK, batch=2)},
-    "nothing but voxel labels": {"semantic_2d": "none"},
-    "pseudo labels": {"semantic_2d": "pseudo_labels"},
+    "nothing but voxel labels": {"image_labels": "none"},
+    "pseudo labels": {"image_labels": "pseudo_labels"},
     "half of the labels": {"share": 0.5},
     "cached teacher, its student without labels of images": {
         "teacher": str(MONO_L),
         "teacher_features": "cached",
-        "semantic_2d": "none",
+        "image_labels": "none",
     },
 }
 
@@ -195,25 +212,24 @@ def test_variant_trains(name, trained, sequence, tmp_path, monkeypatch):
 
     monkeypatch.setattr(Task, "configure_gradient_clipping", noted)
     recipe = replace(PLAIN, **VARIANTS[name])
-    run = trainer(sequence, tmp_path, recipe, None if "all phases" in name else trained)
-    run.run()
+    run = run_of(sequence, tmp_path, recipe, None if "all phases" in name else trained)
+    phases = MonoOccTraining(run).phases()
+    train(run, phases)
     assert not idle  # processes that train together wait for the gradient of everything that learns
-    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == set(run.phases)
-    for phase in run.phases:
-        assert torch.load(tmp_path / phase / "last.ckpt", weights_only=True)["global_step"] == 2
+    assert {path.name for path in tmp_path.iterdir() if path.is_dir()} == {phase.name for phase in phases}
+    for phase in phases:
+        assert torch.load(tmp_path / phase.name / "last.ckpt", weights_only=True)["global_step"] == 2
     assert all(value.isfinite().all() for value in weights(tmp_path).values())
 
 
 def test_a_network_with_several_views_trains_by_itself(sequence, tmp_path):
-    trainer(sequence, tmp_path, views=(0, 2), cross_view=1).run()
+    start(sequence, tmp_path, views=(0, 2), cross_view=1)
     assert load_checkpoint(tmp_path).config.views == (0, 2)
 
 
 def test_losses_of_the_depth_phase_look_at_the_current_image_alone(sequence, tmp_path):
-    run, tasks = trainer(sequence, tmp_path, views=(0, 2)), []
-    run.fit = lambda phase, make, data: tasks.extend((make().eval(), data))
-    run._depth()
-    task, data = tasks
+    phase = phases_of(run_of(sequence, tmp_path, views=(0, 2)))["depth"]
+    data, task = phase.data(), phase.task().eval()
     batch = collate([data[2], data[3]])
     with torch.no_grad():
         losses = task.losses(batch)
@@ -222,11 +238,11 @@ def test_losses_of_the_depth_phase_look_at_the_current_image_alone(sequence, tmp
 
 
 def test_the_shipped_recipe_trains(sequence, tmp_path):
-    recipe = load_recipe("monoocc-paper", MonoOccRecipe)
+    recipe = load_recipe("paper", MonoOccRecipe)
     assert recipe.teacher
     training = replace(recipe.training, workers=0, accelerator="cpu", validate_every=2, precision="32-true")
     recipe = replace(recipe, teacher=str(MONO_L), training=training, **STEPS)
-    trainer(sequence, tmp_path, recipe).run(("depth",))
+    start(sequence, tmp_path, recipe, only=("depth",))
     assert (tmp_path / "depth" / "model.safetensors").is_file()
 
 
@@ -236,7 +252,7 @@ def test_an_internimage_teaches_and_starts_with_public_weights(sequence, tmp_pat
     torch.manual_seed(3)
     save_file({name: value.contiguous() for name, value in InternImage(SIZES["tiny"]).state_dict().items()}, public)
     recipe = replace(TAUGHT, teacher=another(tmp_path, intern="tiny"), teacher_backbone=str(public))
-    trainer(sequence, tmp_path / "out", recipe).run()
+    start(sequence, tmp_path / "out", recipe)
     assert "loaded" in capsys.readouterr().out
     found = weights(tmp_path / "out" / "teacher")["encoder.patch_embed.conv1.weight"]
     assert (found - load_file(public)["patch_embed.conv1.weight"]).abs().max() < 0.05
@@ -246,13 +262,12 @@ def test_an_internimage_teaches_and_starts_with_public_weights(sequence, tmp_pat
 # Distillation
 
 
-def student_task(run: Trainer):
-    """The student's task on what stands at its start, in evaluation mode, and its data."""
-    found = []
-    run.fit = lambda phase, make, data: found.extend((make, data))
-    run._student()
+def student_task(run: TrainingRun):
+    """The student's task at its start, in evaluation mode, and its data."""
+    student = phases_of(run)["student"]
+    data = student.data()
     torch.manual_seed(0)
-    return found[0]().eval(), found[1]
+    return student.task().eval(), data
 
 
 def test_online_and_cached_features_are_the_same_lesson(trained, sequence, tmp_path):
@@ -261,7 +276,7 @@ def test_online_and_cached_features_are_the_same_lesson(trained, sequence, tmp_p
     for name, recipe in recipes.items():
         folder = shutil.copytree(trained, tmp_path / name)
         (folder / "training.yaml").unlink()
-        task, data = student_task(trainer(sequence, folder, recipe))
+        task, data = student_task(run_of(sequence, folder, recipe))
         data.augmentation = type(data.augmentation)()  # none
         batch = collate([data[n] for n in (1, 3)])
         assert len(batch["image"]) == (6 if name == "online" else 2)
@@ -269,7 +284,8 @@ def test_online_and_cached_features_are_the_same_lesson(trained, sequence, tmp_p
         with torch.no_grad():
             losses[name] = task.losses(batch)
     assert set(losses["online"]) == {
-        "semantic_2d", "distill", "ce_occupied", "ce_class", "scal_sem", "scal_geo", "unseen", "depth", "proposals"
+        "semantic_2d", "distill", "ce_occupied", "ce_class", "scal_sem", "scal_geo", "iou", "unseen", "depth",
+        "proposals",
     }  # fmt: skip
     assert losses["online"]["distill"] > 0
     for name, value in losses["online"].items():
@@ -279,16 +295,18 @@ def test_online_and_cached_features_are_the_same_lesson(trained, sequence, tmp_p
 def test_features_are_cached_once_for_every_labelled_frame(trained, sequence, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "out")
     (folder / "training.yaml").unlink()
-    run = trainer(sequence, folder, replace(TAUGHT, teacher_features="cached"))
-    _, data = run._taught()
+    run = run_of(sequence, folder, replace(TAUGHT, teacher_features="cached"))
+    student = phases_of(run)["student"]
+    data = student.data()
     written = files(folder / "teacher" / "features")
     assert {path.name for path in written} == {f"{n:06d}.safetensors" for n in range(4)}
-    config, teacher = run.teacher_config, load_checkpoint(trained / "teacher").eval()
-    sample = run.data(run.labelled, "none", None, config)[2]
+    teacher = load_checkpoint(trained / "teacher").eval()
+    config = teacher.config
+    sample = run.dataset(data.frames, config=config)[2]
     with torch.no_grad():
         expected = teacher.voxels(*inputs_of(sample, config))
     torch.testing.assert_close(data[2]["features"], expected, atol=1e-2, rtol=1e-2)
-    run._taught()
+    student.data()
     assert files(folder / "teacher" / "features") == written
 
 
@@ -307,45 +325,47 @@ def test_features_are_cached_once_for_every_labelled_frame(trained, sequence, tm
 def test_teacher_of_another_form_is_refused(changed, said, sequence, tmp_path):
     recipe = replace(TAUGHT, teacher=another(tmp_path, **changed))
     with pytest.raises(ConfigError, match=said) as caught:
-        trainer(sequence, tmp_path / "out", recipe)
+        phases_of(run_of(sequence, tmp_path / "out", recipe))
     assert "\n" not in str(caught.value)
 
 
 def test_cached_features_may_come_from_larger_images(sequence, tmp_path):
     recipe = replace(TAUGHT, teacher=another(tmp_path, preprocess={"image_size": (304, 96)}), teacher_features="cached")
-    run = trainer(sequence, tmp_path / "out", recipe)
-    sizes = [run.data(run.labelled, "none", None, config)[0]["image"].shape for config in (run.teacher_config, None)]
+    run = run_of(sequence, tmp_path / "out", recipe)
+    frames = phases_of(run)["depth"].data().frames
+    configs = teacher_config(run.config, recipe), run.config
+    sizes = [run.dataset(frames, config=config)[0]["image"].shape for config in configs]
     assert sizes == [(3, 3, 96, 304), (1, 3, 48, 152)]
 
 
 def test_a_student_that_looks_elsewhere_than_its_teacher_is_refused(sequence, tmp_path):
     with pytest.raises(ConfigError, match=r"views are \(0, 1, 2\); expected the student's, \(0, 2\), first"):
-        trainer(sequence, tmp_path, TAUGHT, views=(0, 2))
+        phases_of(run_of(sequence, tmp_path, TAUGHT, views=(0, 2)))
 
 
 @pytest.mark.parametrize(("recipe", "views"), [(TAUGHT, (0,)), (PLAIN, (0, 1))])
 def test_earlier_frames_need_poses(recipe, views, sequence, tmp_path):
     copy = shutil.copytree(sequence, tmp_path / "00")
     (copy / "poses.txt").unlink()
-    with pytest.raises(DataError, match=r"poses\.txt: missing"):
-        trainer(copy, tmp_path / "out", recipe, views=views)
-    trainer(copy, tmp_path / "other")  # one frame does without
+    with pytest.raises(DataError, match="no poses; this network takes earlier frames"):
+        phases_of(run_of(copy, tmp_path / "out", recipe, views=views))
+    phases_of(run_of(copy, tmp_path / "other"))  # one frame does without
 
 
 def test_phases_that_the_recipe_lacks_and_phases_before_are_named(sequence, tmp_path):
     with pytest.raises(ConfigError, match=r"phase teacher: .* has depth, student alone"):
-        trainer(sequence, tmp_path / "a").run(("teacher",))
+        start(sequence, tmp_path / "a", only=("teacher",))
     with pytest.raises(DataError, match=r"depth/model.safetensors: missing; run --phase depth first"):
-        trainer(sequence, tmp_path / "b").run(("student",))
+        start(sequence, tmp_path / "b", only=("student",))
 
 
 def test_initial_weights_that_do_not_fit_are_refused_before_anything_is_trained(sequence, tmp_path):
-    save_checkpoint(OccLE(load_config(PICO)), tmp_path / "occle")
+    save_weights(OccLE(load_config(PICO, OccLEConfig)), tmp_path / "occle")
     with pytest.raises(ConfigError, match=r"model: a configuration of occle; expected one of monoocc"):
-        trainer(sequence, tmp_path / "a", TAUGHT, tmp_path / "occle")
-    save_checkpoint(MonoOcc(load_config(MONO_L, MonoOccConfig)), tmp_path / "larger")
+        phases_of(run_of(sequence, tmp_path / "a", TAUGHT, tmp_path / "occle"))
+    save_weights(MonoOcc(load_config(MONO_L, MonoOccConfig)), tmp_path / "larger")
     with pytest.raises(ConfigError, match=r"model\.safetensors: does not fit the configuration pico"):
-        trainer(sequence, tmp_path / "b", TAUGHT, tmp_path / "larger")
+        phases_of(run_of(sequence, tmp_path / "b", TAUGHT, tmp_path / "larger"))
 
 
 @pytest.mark.parametrize(
@@ -354,12 +374,12 @@ def test_initial_weights_that_do_not_fit_are_refused_before_anything_is_trained(
         ({"share": 0.0}, r"share: expected more than 0 and at most 1, got 0\.0"),
         ({"temperature": 0.0}, r"temperature: expected a positive number, got 0\.0"),
         ({"teacher_features": "sometimes"}, "teacher_features: expected one of online, cached, got 'sometimes'"),
-        ({"semantic_2d": "all"}, "semantic_2d: expected one of points, pseudo_labels, none, got 'all'"),
+        ({"image_labels": "all"}, "image_labels: expected one of points, pseudo_labels, none, got 'all'"),
         ({"tau": 0.5}, "tau: unknown key"),
     ],
 )
 def test_bad_recipe_names_the_key(values, said, tmp_path):
-    write_yaml(values, tmp_path / "recipe.yaml")
+    write_yaml(tmp_path / "recipe.yaml", values)
     with pytest.raises(ConfigError, match=said):
         load_recipe(tmp_path / "recipe.yaml", MonoOccRecipe)
 
@@ -389,10 +409,10 @@ def test_student_goes_on_where_it_stopped_and_ends_in_the_same_weights(
     (before / "model.safetensors").unlink()
     for name in ("whole", "stopped"):
         shutil.copytree(before, tmp_path / name)
-    trainer(sequence, tmp_path / "whole", recipe).run()
+    start(sequence, tmp_path / "whole", recipe)
     with pytest.raises(Killed):
-        trainer(sequence, tmp_path / "stopped", recipe).run()
-    trainer(sequence, tmp_path / "stopped", recipe).run()
+        start(sequence, tmp_path / "stopped", recipe)
+    start(sequence, tmp_path / "stopped", recipe)
     assert [step for step, _ in steps] == [0, 1, 2, 3, 0, 1, 2, 3, 2, 3]
     assert steps[4:8] == steps[:4] and steps[8:] == steps[2:4]
     expected = weights(tmp_path / "whole")

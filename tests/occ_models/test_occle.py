@@ -8,12 +8,12 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 from occ_core import Calibration, FramePreprocessor, Grid  # noqa: E402
 from occ_core.lifting import lift_features_ref, lifting_table  # noqa: E402
 from occ_core.voxelizer import VoxelizerConfig, voxelize  # noqa: E402
-from occ_models.config import ConfigError, OccLEConfig, from_dict, load_config, to_dict  # noqa: E402
-from occ_models.layers.head import columns_of_cells, decide, gate, grid_of_cells  # noqa: E402
+from occ_models.config import ConfigError, from_dict, load_config, to_dict  # noqa: E402
+from occ_models.layers.head import columns_of_cells, decide, grid_of_cells  # noqa: E402
 from occ_models.layers.image import lift  # noqa: E402
-from occ_models.occle import OccLE  # noqa: E402
-from occ_models.occle.geometric import occupancy_logit  # noqa: E402
-from occ_models.occle.lidar import VoxelFeatureEncoder, spread  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
+from occ_models.occle.lidar import VoxelFeatureEncoder, point_scale, spread  # noqa: E402
+from occ_models.occle.model import OccLE  # noqa: E402
 
 from .conftest import PICO  # noqa: E402
 
@@ -45,7 +45,7 @@ def moments(config, seeds):
 @pytest.fixture(scope="module")
 def pico():
     torch.manual_seed(0)
-    return OccLE(load_config(PICO)).eval()
+    return OccLE(load_config(PICO, OccLEConfig)).eval()
 
 
 def test_outputs_have_the_promised_shapes(pico):
@@ -72,7 +72,7 @@ def test_a_batch_gives_what_its_samples_give_alone(pico):
 
 @pytest.mark.parametrize("name", ["pico", "nano", "small", "base"])
 def test_shipped_sizes_build_and_run_on_meta_tensors(name):
-    config = load_config(name)
+    config = load_config(name, OccLEConfig)
     with torch.device("meta"):
         model = OccLE(config).eval()
         inputs = [torch.empty(a.shape, dtype=torch.from_numpy(a).dtype) for a in frame(config).values()]
@@ -83,7 +83,7 @@ def test_shipped_sizes_build_and_run_on_meta_tensors(name):
 @pytest.mark.parametrize("frames", [1, 3])
 def test_each_branch_alone_gives_what_it_gives_within_the_whole(frames):
     torch.manual_seed(1)
-    config = replace(load_config(PICO), frames=frames)
+    config = replace(load_config(PICO, OccLEConfig), frames=frames)
     model = OccLE(config).eval()
     inputs = moments(config, range(frames))
     with torch.no_grad():
@@ -97,7 +97,7 @@ def test_each_branch_alone_gives_what_it_gives_within_the_whole(frames):
 
 def test_several_frames_become_one_grid_and_earlier_ones_reach_its_geometry_alone():
     torch.manual_seed(1)
-    config = replace(load_config(PICO), frames=3)
+    config = replace(load_config(PICO, OccLEConfig), frames=3)
     model = OccLE(config).eval()
     with torch.no_grad():
         output, other = (model(*moments(config, seeds)) for seeds in ((0, 1, 2), (0, 1, 3)))
@@ -113,40 +113,6 @@ def test_columns_of_cells_stand_side_by_side_and_come_back():
     columns = columns_of_cells(grid)
     assert columns[0, 2, 1].tolist() == [*grid[0, 4, 2], *grid[0, 4, 3], *grid[0, 5, 2], *grid[0, 5, 3]]
     assert (grid_of_cells(columns) == grid).all()
-
-
-@pytest.mark.parametrize("factor", [2, 4])
-def test_a_gated_voxel_is_occupied_only_where_both_say_so(factor):
-    generator = torch.Generator().manual_seed(factor)
-    shape = (8, 4, 8)
-    occupancy = torch.randn(2, *shape, generator=generator)
-    geometry = torch.randn(2, *(n // factor for n in shape), generator=generator)
-    gated = grid_of_cells(gate(columns_of_cells(occupancy), geometry, factor))
-    expected = torch.empty_like(occupancy)
-    for b, i, j, k in np.ndindex(occupancy.shape):
-        expected[b, i, j, k] = min(occupancy[b, i, j, k], geometry[b, i // factor, j // factor, k // factor])
-    assert torch.equal(gated, expected)
-    above = geometry
-    for axis in (1, 2, 3):
-        above = above.repeat_interleave(factor, axis)
-    assert torch.equal(gated > 0, (occupancy > 0) & (above > 0))
-
-
-def test_the_gate_holds_down_the_whole_networks_decision():
-    torch.manual_seed(2)
-    config = load_config(PICO)
-    free, gated = OccLE(config).eval(), OccLE(replace(config, gate=True)).eval()
-    gated.load_state_dict(free.state_dict())
-    inputs = tensors(frame(config))
-    with torch.no_grad():
-        output, held = free(*inputs), gated(*inputs)
-        labels, _ = gated.predict(*inputs)
-    limit = gate(columns_of_cells(output.occupancy), occupancy_logit(output.geometry), 8)
-    torch.testing.assert_close(held.occupancy, grid_of_cells(limit))
-    assert not torch.equal(held.occupancy, output.occupancy)
-    assert ((labels > 0) == (held.occupancy > 0)).float().mean() > 0.9999
-    for name in ("semantics", "semantic_2d", "semantic_3d", "geometry"):
-        torch.testing.assert_close(getattr(held, name), getattr(output, name))
 
 
 def test_decision_is_argmax_of_the_factorised_probabilities():
@@ -172,7 +138,7 @@ def test_lifting_in_the_graph_equals_the_reference():
 
 def test_padding_never_reaches_the_voxel_features():
     torch.manual_seed(0)
-    encoder = VoxelFeatureEncoder(6)
+    encoder = VoxelFeatureEncoder(6, Grid())
     points = np.random.default_rng(0).uniform((0, -25, -2, 0), (50, 25, 3, 1), (500, 4)).astype(np.float32)
     voxels = voxelize(points, Grid(), VoxelizerConfig(4, 5, 1024))
     counts = torch.from_numpy(voxels.counts)
@@ -185,9 +151,14 @@ def test_padding_never_reaches_the_voxel_features():
     assert ((grid[0] != 0).any(-1).numpy() <= (voxels.table > 0)).all()
 
 
+def test_points_are_scaled_by_the_size_of_the_grid():
+    assert point_scale(Grid()) == point_scale(Grid().coarsen(2)) == (1 / 25.6, 1 / 25.6, 1 / 3.2, 1.0, 5.0, 5.0, 5.0)
+    assert point_scale(Grid((64, 32, 16), 0.5, (0, -8, -2)))[:3] == (1 / 8, 1 / 8, 1 / 4)
+
+
 def test_configuration_survives_a_round_trip():
     for name in ("pico", "nano", "small", "base"):
-        config = load_config(name)
+        config = load_config(name, OccLEConfig)
         assert from_dict(OccLEConfig, to_dict(config)) == config
 
 
@@ -208,4 +179,4 @@ def test_wrong_configuration_is_refused_by_name(values, words):
 
 def test_unknown_size_lists_the_shipped_ones():
     with pytest.raises(ConfigError, match="base, nano, pico, small"):
-        load_config("huge")
+        load_config("huge", OccLEConfig)

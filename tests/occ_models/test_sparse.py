@@ -10,8 +10,9 @@ from occ_core import Grid  # noqa: E402
 from occ_core.voxelizer import VoxelizerConfig, voxelize  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
 from occ_models.layers.sparse import MaskedConv3d, sparse_conv3d_ref  # noqa: E402
-from occ_models.occle import OccLE  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
 from occ_models.occle.lidar import VoxelFeatureEncoder, spread  # noqa: E402
+from occ_models.occle.model import OccLE  # noqa: E402
 
 PICO = Path(__file__).parent / "pico.yaml"
 
@@ -88,7 +89,7 @@ def _maximum(x: torch.Tensor, flat: torch.Tensor) -> torch.Tensor:
 
 
 def test_the_sparse_encoder_is_empty_where_no_point_is():
-    config = replace(load_config(PICO), sparse=True)
+    config = replace(load_config(PICO, OccLEConfig), sparse=True)
     torch.manual_seed(0)
     encoder = OccLE(config).eval().geometric.lidar
     active = torch.zeros(1, 32, 32, 8, 1)

@@ -6,30 +6,38 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 
 from safetensors.torch import load_file  # noqa: E402
 
-from occ_data.kitti import DataError  # noqa: E402
+from occ_data import DataError, Sequence  # noqa: E402
 from occ_models.checkpoint import average_of  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
-from occ_models.data import FrameDataset, collate, frames_of  # noqa: E402
-from occ_models.occle import OccLE  # noqa: E402
-from occ_models.occle.tasks import JointTask  # noqa: E402
-from occ_models.occle.trainer import Trainer  # noqa: E402
-from occ_models.recipe import Recipe, TrainingConfig  # noqa: E402
+from occ_models.data import FrameDataset, collate  # noqa: E402
+from occ_models.frames import frames_of  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
+from occ_models.occle.model import OccLE  # noqa: E402
+from occ_models.occle.recipe import LOSS_WEIGHTS, OccLERecipe  # noqa: E402
+from occ_models.occle.tasks import JointLosses, JointTask  # noqa: E402
+from occ_models.occle.trainer import OccLETraining  # noqa: E402
+from occ_models.phases import TrainingRun  # noqa: E402
+from occ_models.phases import train as train_phases  # noqa: E402
+from occ_models.recipe import TrainingConfig  # noqa: E402
 from occ_models.training import Checkpoints, NotFinite, Task, learning_rate_schedule, moving_average  # noqa: E402
 
 PICO = Path(__file__).parent / "pico.yaml"
 QUICK = TrainingConfig(batch=1, warmup=1, validate_every=5, checkpoint_every=2, workers=0, accelerator="cpu")
 # One phase with every loss; frames with and without labels take turns.
-RECIPE = Recipe(share=0.5, semantic="joint", geometric="joint", joint_steps=5, training=QUICK)
+RECIPE = OccLERecipe(share=0.5, semantic_loss="joint", geometric_loss="joint", joint_steps=5, training=QUICK)
 
 
-def train(sequence, output: Path, recipe: Recipe = RECIPE) -> Path:
-    return Trainer(load_config(PICO), recipe, [str(sequence)], [str(sequence)], output).run()
+def train(sequence, output: Path, recipe: OccLERecipe = RECIPE) -> Path:
+    drives = [Sequence(sequence)]
+    run = TrainingRun(load_config(PICO, OccLEConfig), recipe, drives, drives, output)
+    return train_phases(run, OccLETraining(run).phases())
 
 
 class Killed(Exception):
@@ -187,30 +195,41 @@ def test_gradient_is_clipped_to_the_norm(sequence, tmp_path, monkeypatch):
 @pytest.mark.parametrize("workers", [0, 1])
 def test_broken_image_in_the_middle_is_one_line_that_names_it(workers, sequence, tmp_path):
     copy = shutil.copytree(sequence, tmp_path / "00")
-    run = Trainer(
-        load_config(PICO), replace(RECIPE, training=replace(QUICK, workers=workers)), [str(copy)], [str(sequence)],
-        tmp_path / "out",
-    )  # fmt: skip
     (copy / "image_2" / "000002.png").write_bytes(b"not a picture")
     with pytest.raises(DataError) as caught:
-        run.run()
+        train(copy, tmp_path / "out", replace(RECIPE, training=replace(QUICK, workers=workers)))
     assert "000002.png" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_loss_falls_on_one_frame(sequence):
     torch.manual_seed(0)
-    config = load_config(PICO)
-    data = FrameDataset(frames_of([sequence]), config)
-    task = JointTask(OccLE(config), replace(QUICK, learning_rate=5e-3, warmup=0), 100, True, "taught", None, 1.0)
+    config = load_config(PICO, OccLEConfig)
+    data = FrameDataset(frames_of([Sequence(sequence)]), config)
+    training = replace(QUICK, learning_rate=5e-3, warmup=0)
+    task = JointTask(OccLE(config), training, 100, JointLosses(geometric=True))
     optimizer = task.configure_optimizers()["optimizer"]
     batch, history = collate([data[0]]), []
     for _ in range(6):
-        loss = sum(task.losses(batch).values())
+        loss = sum(task.weighted_losses(batch).values())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         history.append(loss.item())
     assert history[-1] < 0.9 * history[0]
+
+
+def test_a_loss_without_a_weight_stops_the_training(sequence, tmp_path, monkeypatch):
+    poison(monkeypatch, 0, lambda task, losses: losses | {"smoothness": losses["projection"]})
+    with pytest.raises(ValueError, match="no weight for the loss smoothness; there are weights for ce_occupied, "):
+        train(sequence, tmp_path)
+
+
+def test_the_weights_of_the_losses_are_printed_and_kept(sequence, tmp_path, capsys):
+    train(sequence, tmp_path, replace(RECIPE, joint_steps=1, projection="none"))
+    kept = yaml.safe_load((tmp_path / "joint" / "loss_weights.yaml").read_text())
+    assert kept == {name: weight for name, weight in LOSS_WEIGHTS.items() if name != "projection"}
+    assert kept["ce_occupied"] == 3
+    assert "joint: loss weights: ce_occupied 3, ce_class 1, scal_geo 1, iou 1, scal_sem 1" in capsys.readouterr().out
 
 
 def test_learning_rate_rises_then_falls():

@@ -76,11 +76,21 @@ def test_without_intensity_it_is_zero():
     [
         ("intensity", np.array([0, 0.25, 1], "f4"), [0, 0.25, 1]),
         ("i", np.array([0, 51, 255], "f4"), [0, 0.2, 1]),
+        ("intensity", np.array([0, 13107, 65535], "f8"), [0, 0.2, 1]),
+        ("intensity", np.array([0, 65535, 1e6], "f4"), [0, 1, 1]),
+        ("intensity", np.array([np.nan, -1, np.inf], "f4"), [0, 0, 0]),
+        ("intensity", np.array([np.nan, 51, 255], "f4"), [0, 0.2, 1]),
         ("reflectivity", np.array([0, 51, 102], "u1"), [0, 0.2, 0.4]),
         ("remission", np.array([0, 1, 1], "u1"), [0, 1 / 255, 1 / 255]),
-        ("intensity", np.array([0, 51, 255], "u2"), [0, 0.2, 1]),
+        ("intensity", np.array([0, 51, 255], "u2"), [0, 51 / 65535, 255 / 65535]),
         ("intensity", np.array([0, 13107, 65535], "u2"), [0, 0.2, 1]),
-        ("intensity", np.array([np.nan, -1, np.inf], "f4"), [0, 0, 0]),
+        ("reflectivity", np.array([0, 51, 255], "u2"), [0, 0.2, 1]),  # Ouster: calibrated, 0..255
+        ("reflectivity", np.array([0, 255, 65535], "u2"), [0, 1, 1]),
+        ("reflectivity", np.array([0, 51, 255], "f4"), [0, 0.2, 1]),
+        ("intensity", np.array([-128, 0, 127], "i1"), [0, 0, 1]),
+        ("intensity", np.array([-5, 6553, 32767], "i2"), [0, 6553 / 32767, 1]),
+        ("intensity", np.array([-5, 2**30, 2**31 - 1], "i4"), [0, 0.5, 1]),
+        ("intensity", np.array([0, 2**31, 2**32 - 1], "u4"), [0, 0.5, 1]),
     ],
 )
 def test_intensity_becomes_0_to_1(name, values, expected):
@@ -99,6 +109,13 @@ def _changed(**changes):
     return SimpleNamespace(**vars(message(xyz())) | changes)
 
 
+def _offset(offset, point_step=12):
+    """A cloud whose z lies at an offset near the end of int32, where numpy's structured types crash."""
+    built = _changed(point_step=point_step)
+    built.fields[2].offset = offset
+    return built
+
+
 @pytest.mark.parametrize(
     ("built", "text"),
     [
@@ -109,6 +126,9 @@ def _changed(**changes):
         (_changed(height=2, width=6, row_step=60), "row_step 60 is too small; 6 points of 12 bytes take 72"),
         (_changed(data=bytes(100)), "data holds 100 bytes; 1x12 points of 12 bytes need 144"),
         (_changed(data=b""), "data holds 0 bytes"),
+        (_offset(2147483644), "point_step 12 is too small; field 'z' ends at byte 2147483648"),
+        (_offset(2147483647), "point_step 12 is too small; field 'z' ends at byte 2147483651"),
+        (_offset(2147483647, point_step=2**32 - 1), "data holds 144 bytes"),
         (message({axis: np.full(2, np.nan, "f4") for axis in "xyz"}), r"no finite point \(2 are NaN or infinite\)"),
     ],
 )

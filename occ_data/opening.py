@@ -1,0 +1,44 @@
+"""One name for any drive."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .drive import DataError, Drive
+from .kitti import Sequence
+
+if TYPE_CHECKING:
+    from .bags import BagOptions
+
+_SYNTHETIC = "synthetic:"
+
+
+def open_drive(source: str | Path, bag_options: "BagOptions | None" = None) -> Drive:
+    """A SemanticKITTI sequence folder, a bag (ROS 1 or ROS 2), or "synthetic:SEED" or "synthetic:SEED:FRAMES".
+
+    bag_options : how to read a bag; sequences and synthetic drives do not need them
+
+    Raises DataError.
+    """
+    if str(source).startswith(_SYNTHETIC):
+        return _synthetic(str(source))
+    path = Path(source)
+    if any((path / folder).is_dir() for folder in ("velodyne", "image_2")):
+        return Sequence(path)
+    is_bag = path.suffix in (".bag", ".mcap", ".db3") or (path / "metadata.yaml").is_file()
+    if not is_bag:
+        found = "found another folder or file" if path.exists() else "there is none"
+        raise DataError(
+            f"{source}: expected a sequence folder (with velodyne/ or image_2/), a bag, or synthetic:SEED; {found}"
+        )
+    from .bags import BagDrive  # rosbags takes a while to import
+
+    return BagDrive(path, bag_options)
+
+
+def _synthetic(source: str) -> Drive:
+    numbers = source.removeprefix(_SYNTHETIC).split(":")
+    if not (1 <= len(numbers) <= 2 and all(number.isdecimal() for number in numbers)):
+        raise DataError(f"{source}: expected synthetic:SEED or synthetic:SEED:FRAMES, such as synthetic:7:100")
+    from .synthetic import SyntheticDrive  # needs optional packages
+
+    return SyntheticDrive(*map(int, numbers))

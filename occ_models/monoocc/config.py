@@ -1,0 +1,66 @@
+"""MonoOcc's network configuration."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from occ_core import PreprocessConfig
+
+from ..config import ImageEncoderConfig
+
+INTERN_SIZES = ("tiny", "small", "base", "large", "xlarge")
+
+
+@dataclass(frozen=True)
+class MonoOccConfig:
+    """MonoOcc at any size; S takes one frame, L several.
+
+    model, inputs : the network's name and its input tensors, of those that `FramePreprocessor` makes
+    shipped : folder of the sizes that ship
+
+    channels: C of image and voxel features; image_stride: of the feature map that attention samples; depth_bins and
+    depth_width: of the depth head; proposal_widths: of the query proposal network; proposals: most proposals in each
+    slice of equal x; heads, points: of every attention; cross_layers, self_layers, conditioned_layers: of deformable
+    cross-attention on proposals (eq. 1), deformable self-attention (eq. 3) and image-conditioned cross-attention
+    (eq. 6); self_attention: "3d", neighbours in space, or "sheet", neighbours in the voxels' flat order as in the
+    released code; embedding: of the voxels, "factorised" or "full"; views: how many scans before the current one each
+    input frame was taken (eq. 2), the current one, 0, first; cross_view: blocks of the cross-view transformer between
+    neighbouring views; intern: size of an InternImage that replaces the ResNet.
+    """
+
+    model: ClassVar[str] = "monoocc"
+    inputs: ClassVar[tuple[str, ...]] = ("image", "lifting", "voxel_depth", "depth")
+    shipped: ClassVar[Path] = Path(__file__).parent / "configs"
+
+    name: str = "base"
+    preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)
+    channels: int = 128
+    image: ImageEncoderConfig = field(default_factory=lambda: ImageEncoderConfig(bottleneck=True))
+    intern: str = ""
+    image_stride: int = 16
+    depth_bins: int = 64
+    depth_width: int = 64
+    proposal_widths: tuple[int, ...] = (32, 48, 64, 80)
+    proposals: int = 256
+    heads: int = 8
+    points: int = 8
+    cross_layers: int = 3
+    self_layers: int = 2
+    conditioned_layers: int = 3
+    self_attention: str = "3d"
+    embedding: str = "factorised"
+    views: tuple[int, ...] = (0,)
+    cross_view: int = 0
+    head_width: int = 96
+    dropout: float = 0.1
+
+    def __post_init__(self):
+        for name, choices in (("self_attention", ("3d", "sheet")), ("embedding", ("factorised", "full"))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
+        if self.intern and self.intern not in INTERN_SIZES:
+            raise ValueError(f"intern: expected one of {', '.join(INTERN_SIZES)}, or nothing, got {self.intern!r}")
+        if not self.views or self.views[0] != 0 or min(self.views) < 0:
+            raise ValueError(f"views: expected 0, the current frame, and then numbers of scans, got {self.views}")
+        if self.channels % self.heads:
+            raise ValueError(f"channels: {self.channels} cannot be shared by {self.heads} heads")

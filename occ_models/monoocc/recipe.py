@@ -1,0 +1,91 @@
+"""How to train MonoOcc: settings, and what each loss counts."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from ..config import ConfigError
+from ..recipe import TrainingConfig, check_choices, setting
+
+TRAINING_HELP = """Train MonoOcc, the camera-only network.
+
+examples:
+  occ-train monoocc --train data/sequences/0[0-7] --validation data/sequences/08 --output out/mono
+  occ-train monoocc --teacher nano-l --train data/sequences/0[0-7] --validation data/sequences/08 \\
+      --output out/distilled
+  occ-train monoocc --recipe paper --config base --devices 4 --precision bf16-mixed \\
+      --teacher-backbone internimage_xl_22k_192to384.pth --output out/base \\
+      --train kitti/sequences/{00,01,02,03,04,05,06,07,09,10} --validation kitti/sequences/08
+
+Phases: depth and query proposals, the privileged teacher that takes several frames (where --teacher names its network),
+then the student. Phases that are complete in OUTPUT are skipped; an interrupted one continues from its last
+checkpoint."""
+
+LOSS_WEIGHTS = {
+    # Eq. 10 with the weights of section IV-B, L_ssc in its two factors. Occupancy decides completion and is one of
+    # twenty channels in the paper's sum: it counts three times the paper's 2.
+    "ce_occupied": 6.0,
+    "ce_class": 2.0,
+    "scal_geo": 0.5,
+    "scal_sem": 1.0,
+    "iou": 0.0,
+    "semantic_2d": 4.0,
+    "distill": 3.0,
+    "depth": 1.0,
+    "proposals": 1.0,
+}
+"""Weight of every term in the loss, less `unseen`, which the recipe gives."""
+
+
+@dataclass(frozen=True)
+class MonoOccRecipe:
+    """What each part of MonoOcc's method does."""
+
+    all_phases: ClassVar[tuple[str, ...]] = ("depth", "teacher", "student")
+    shipped: ClassVar[Path] = Path(__file__).parent / "recipes"
+
+    share: float = setting(1.0, "of the voxel labels that are used, an interval sample")
+    image_labels: str = setting(
+        "points",
+        "classes of pixels for the auxiliary loss on the image (eq. 7): labels of the scan's points (the paper's), "
+        "pseudo labels, or none: no such loss",
+        ("points", "pseudo_labels", "none"),
+    )
+    teacher: str = setting(
+        "", "network configuration of the privileged teacher (section III-C): a name such as nano-l, or a YAML file; "
+        "empty: no distillation",
+    )  # fmt: skip
+    teacher_backbone: str = setting("", "public checkpoint of the teacher's InternImage; empty: fresh weights")
+    teacher_features: str = setting(
+        "online",
+        "the teacher runs beside its student, or its features are cached: then the scene is not turned or mirrored",
+        ("online", "cached"),
+    )
+    temperature: float = setting(2.0, "of the distillation's softmax (eq. 9)")
+    unseen: float = setting(
+        0.3, "weight of the loss that calls free what no scan of the training data has observed: no metric counts it, "
+        "and without this loss networks fill it; 0: the paper's losses alone",
+    )  # fmt: skip
+    depth_steps: int = setting(2000, "steps of the depth head and the proposals alone")
+    teacher_steps: int = setting(4000, "steps of the teacher")
+    student_steps: int = setting(4000, "steps of the student")
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self):
+        check_choices(self)
+        if not 0 < self.share <= 1:
+            raise ConfigError(
+                f"share: expected more than 0 and at most 1, got {self.share}: every loss needs labelled frames"
+            )
+        if not self.temperature > 0:
+            raise ConfigError(f"temperature: expected a positive number, got {self.temperature}")
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """Depth and proposals; the teacher, where there is one; the student."""
+        return tuple(phase for phase in self.all_phases if self.teacher or phase != "teacher")
+
+    @property
+    def image_label_source(self) -> str | None:
+        """`image_labels`, or None where there are none."""
+        return None if self.image_labels == "none" else self.image_labels
