@@ -87,8 +87,7 @@ docs: $(VENV)/.docs
 	$(BIN)/mkdocs build --strict $(ARGS)
 
 $(VENV)/.docs: pyproject.toml | $(VENV)/bin/pip
-	@echo "==> Installing the node and mkdocs-material"
-	$(PIP) -e '.[$(ROS)viz,synth,docs]'
+	@$(INSTALL) "the node and mkdocs-material (about 150 MB to download, a minute)" -e '.[$(ROS)viz,synth,docs]'
 	@touch $@ $(VENV)/.base
 
 $(VENV)/bin/pip:

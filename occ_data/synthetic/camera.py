@@ -261,9 +261,6 @@ def _shade(image, rays, hit, distance, normal, uv, material, color, shadow, cent
         for c in range(3):
             value = base[c] * (sun_color[c] * direct + ambient[c] * open_sky)
             if gloss > 0:
-                value = (
-                    value * (1 - fresnel)
-                    + fresnel * (horizon[c] * sky_share * 0.8 + 0.06 * (1 - sky_share))
-                    + gloss * shine
-                )
+                surroundings = horizon[c] * sky_share * 0.8 + 0.06 * (1 - sky_share)
+                value = value * (1 - fresnel) + fresnel * surroundings + gloss * shine
             image[n, c] = value * (1 - fog) + horizon[c] * 0.85 * fog
