@@ -246,7 +246,7 @@ def voxel_labels_on(grid: Grid, frame: Frame) -> np.ndarray:
     factor = max(round(grid.voxel_size / own.voxel_size), 1)
     if any(n % factor for n in own.shape) or own.coarsen(factor) != grid:
         raise InputError(
-            f"grid: the voxel labels of {frame.sequence.name} are for {own} or a coarser form of it, not for {grid}"
+            f"grid: the voxel labels of {frame.drive.name} are for {own} or a coarser form of it, not for {grid}"
         )
     labels = frame.drive.voxel_labels(frame.id)
     return labels if factor == 1 else downscale_labels(labels, factor)
