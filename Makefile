@@ -1,7 +1,7 @@
 # Everything starts here: `make demo`, `make test`, `make bench`. Each makes .venv when it needs it; `make gpu-check` takes
 # what is there: .venv or the first python3 on the PATH, whichever has torch with CUDA, or the one that PYTHON names.
 #   make demo ARGS="--bag drive.mcap"    ARGS go to the command behind the target
-#   make demo BUNDLE=engines/monoocc-nano    other networks; this one sees with the camera alone
+#   make demo BUNDLE=engines/monoocc-nano    another network; this one is camera-only
 #   make demo PYTHON=python3.12          another interpreter for .venv
 
 SHELL := /bin/bash
@@ -11,6 +11,7 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
+LOG := $(VENV)/install.log
 ARGS ?=
 
 # On a host with its own ROS 2 (sourced: ROS_DISTRO is set) that one is used, with the Python it was built for.
@@ -34,7 +35,7 @@ help:
 	@echo "make gpu-check   on a machine with an NVIDIA GPU: its tests, golden samples, latency, training step (10 minutes)"
 	@echo "make clean   remove .venv, out and caches"
 	@echo 'Options go through ARGS, e.g. make demo ARGS="--bag drive.mcap"; another Python: PYTHON=python3.12'
-	@echo 'make demo BUNDLE=engines/monoocc-nano   with the camera alone'
+	@echo 'make demo BUNDLE=engines/monoocc-nano   camera only'
 
 demo: $(VENV)/.base
 	$(BIN)/occ-node demo $(if $(BUNDLE),--bundle $(BUNDLE)) $(ARGS)
@@ -53,22 +54,31 @@ gpu-check:
 	for p in $(GPU_CANDIDATES); do command -v $$p >/dev/null && exec $$p -m benchmarks.gpu_check; done; \
 	echo "No Python found; name one: make gpu-check PYTHON=/path/to/python3"; exit 1
 
+# $(INSTALL) "what" PACKAGES...: one line and its seconds. What pip prints goes to a log, which is shown where it fails.
+# Bytecode is compiled afterwards, on all cores; files that cannot be compiled are none of ours.
+define INSTALL
+install() { \
+	printf '==> Installing %s ... ' "$$1"; shift; local start=$$SECONDS; \
+	$(PIP) --no-compile "$$@" >$(LOG) 2>&1 || { \
+		echo "failed"; tail -n 25 $(LOG); echo "==> The whole log is $(LOG)"; return 1; }; \
+	$(BIN)/python -m compileall -q -j 0 -x '/tests/' $(VENV)/lib >>$(LOG) 2>&1 || true; \
+	echo "$$((SECONDS - start)) s"; \
+}; install
+endef
+
 # One environment, three levels. An install is repeated only when pyproject.toml changed; a stamp is written last.
 $(VENV)/.base: pyproject.toml | $(VENV)/bin/pip
-	@echo "==> Installing the node (about 150 MB to download, a minute)"
-	$(PIP) -e '.[$(ROS)viz,synth]'
+	@$(INSTALL) "the node (about 150 MB to download, a minute)" -e '.[$(ROS)viz,synth]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/pip
-	@$(BIN)/python -c 'import torch' 2>/dev/null || { \
-		echo "==> Installing torch 2.13.0 (about 200 MB to download)"; $(PIP) torch==2.13.0; }
-	@echo "==> Installing the node with what training and tests need (about two minutes)"
-	$(PIP) -e '.[$(ROS)viz,synth,train,dev]'
+	@torch=$$($(BIN)/python -c 'import torch' 2>/dev/null || echo torch==2.13.0); \
+	$(INSTALL) "the node with what training and tests need (about 350 MB to download, three minutes)" \
+		$$torch -e '.[$(ROS)viz,synth,train,dev]'
 	@touch $@ $(VENV)/.base
 
 $(VENV)/.bench: pyproject.toml | $(VENV)/bin/pip
-	@echo "==> Installing the node and OctoMap to compare with"
-	$(PIP) -e '.[$(ROS)viz,synth,bench]'
+	@$(INSTALL) "the node, and OctoMap to compare with (about 150 MB to download, a minute)" -e '.[$(ROS)viz,synth,bench]'
 	@touch $@ $(VENV)/.base
 
 $(VENV)/bin/pip:

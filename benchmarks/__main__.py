@@ -7,7 +7,7 @@ from pathlib import Path
 
 from occ_data.kitti import DataError
 from occ_node.dds import use_loopback_profile
-from occ_runtime import BundleError
+from occ_runtime import OCCLE, BundleError
 
 from .measure import Options, machine_name
 from .report import publish
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """Options of the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--bundle", default="occle-nano", help="engine bundle, by name or path (default: %(default)s)")
+    parser.add_argument("--bundle", default=OCCLE, help="engine bundle, by name or path (default: %(default)s)")
     parser.add_argument(
         "--data",
         default=os.environ.get("OCC_NODE_DATA"),

@@ -8,16 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from occ_data.synthetic import generate
+from occ_runtime import MONOOCC
 
 from . import end_to_end
 from .measure import Options
 
-BUNDLE = "monoocc-nano"
-
 
 def measure(options: Options) -> dict:
     """Stage times of every backend, and the largest size of a process that labels ten frames."""
-    return {**end_to_end.measure(replace(options, bundle=BUNDLE)), "peak_bytes": peak_memory(options.repeats(10))}
+    return {**end_to_end.measure(replace(options, bundle=MONOOCC)), "peak_bytes": peak_memory(options.repeats(10))}
 
 
 def peak_memory(frames: int) -> int:
@@ -25,7 +24,7 @@ def peak_memory(frames: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         generate(folder, "90", frames=frames, seed=1, voxels_every=0, progress=False)
         output = str(Path(folder) / "out")
-        arguments = ["--bundle", BUNDLE, "--dataset", folder, "--sequences", "90", "--output", output]
+        arguments = ["--bundle", MONOOCC, "--dataset", folder, "--sequences", "90", "--output", output]
         subprocess.run([sys.executable, "-m", "occ_cli.node", "infer", *arguments], check=True)
     return 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 

@@ -11,7 +11,7 @@ from std_msgs.msg import Header
 from occ_core import KITTI_GRID
 from occ_core.decode.cloud import decode_cloud
 from occ_core.decode.image import decode_image
-from occ_node.messages.output import rgb_image
+from occ_node.outputs.overlay import rgb_image
 from occ_runtime import BackendError, Bundle, Predictor, Profiler, find_bundle, load_backend
 
 from .frames import Frame, frames

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from occ_core import Calibration, FramePreprocessor
-from occ_runtime import BackendError, Bundle, BundleError, input_specs, load_backend, write_bundle
+from occ_runtime import BackendError, Bundle, BundleError, BundleInfo, input_specs, load_backend, write_bundle
 from occ_runtime.backend import last_line
 from occ_runtime.predictor import golden_test
 from occ_runtime.tensorrt.cache import EngineUnusable
@@ -55,8 +55,7 @@ def bundle(folder: Path, size: str, typed: str) -> dict:
     shipped = without_outputs(to_onnx(model), LOGITS)
     cost, serialised = cost_of(shipped), shipped.SerializeToString(deterministic=True)
     models, missing = _typed_models(shipped, inputs) if typed == "typed" else ({}, {})
-    write_bundle(
-        folder / size,
+    info = BundleInfo(
         name=f"occle-{size}-random",
         model=model.config.model,
         size=size,
@@ -66,10 +65,9 @@ def bundle(folder: Path, size: str, typed: str) -> dict:
         training={"data": "none"},
         license="Apache-2.0",
         metrics={},
-        onnx=serialised,
-        golden=(inputs, {name: outputs[name] for name in ("labels", "confidence")}),
-        typed=models,
     )
+    golden = (inputs, {name: outputs[name] for name in ("labels", "confidence")})
+    write_bundle(folder / size, info, serialised, golden, models)
     parameters = sum(p.numel() for p in model.parameters())
     return {"size": size, "parameters": parameters, **asdict(cost), "missing": missing}
 

@@ -138,10 +138,10 @@ def training(folder: Path, size: str) -> dict:
     """Time and memory of a training step of each phase, on the labels of the golden sample."""
     import torch
 
+    from occ_core.labels import downscale_labels
     from occ_models.config import load_config, map_shape
     from occ_models.data import collate
     from occ_models.occle.config import OccLEConfig
-    from occ_models.targets import downscale_labels
 
     from .training_step import measure
 

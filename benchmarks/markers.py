@@ -9,7 +9,7 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from occ_core import CLASS_NAMES, COLORS, KITTI_GRID
 from occ_core.occupancy import voxel_positions
-from occ_node.messages.markers import marker_array_cdr
+from occ_node.outputs.markers import marker_array_cdr
 
 from .measure import Options, markdown, medians, milliseconds, ratio
 

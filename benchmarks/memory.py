@@ -13,13 +13,11 @@ from pathlib import Path
 import numpy as np
 import rclpy
 import tqdm
-from sensor_msgs.msg import PointCloud2
-from std_msgs.msg import UInt8MultiArray
-from visualization_msgs.msg import MarkerArray
 
 from occ_data.bags import write_bag
 from occ_data.kitti import Sequence
 from occ_data.synthetic import generate
+from occ_node.topics import MARKERS, SEMANTIC_GRID, VOXELS, message_class
 
 from .measure import Options, markdown
 
@@ -29,8 +27,8 @@ TOPICS = {
     "--camera-info": "/kitti/camera_color_left/camera_info",
     "--points": "/kitti/velo/pointcloud",
 }
-COUNTED = "/occ_node/semantic_grid"
-OUTPUTS = {COUNTED: UInt8MultiArray, "/occ_node/markers": MarkerArray, "/occ_node/voxels": PointCloud2}
+COUNTED = f"/occ_node/{SEMANTIC_GRID.name}"
+OUTPUTS = {f"/occ_node/{topic.name}": message_class(topic.type) for topic in (SEMANTIC_GRID, MARKERS, VOXELS)}
 COMMAND = [sys.executable, "-m", "occ_cli.node"]
 
 

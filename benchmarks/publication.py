@@ -5,8 +5,10 @@ from std_msgs.msg import Header
 
 from occ_core import Occupancy
 from occ_core.occupancy import birds_eye_view, visible_voxels, voxel_positions
-from occ_node.messages.markers import marker_array_cdr
-from occ_node.messages.output import occupancy_grid, semantic_grid, voxel_cloud_cdr
+from occ_node.outputs.grid import occupancy_grid
+from occ_node.outputs.markers import marker_array_cdr
+from occ_node.outputs.semantic_grid import semantic_grid
+from occ_node.outputs.voxels import voxel_cloud_cdr
 
 
 def publish(header: Header, occupancy: Occupancy) -> int:

@@ -5,12 +5,12 @@ from pathlib import Path
 from occ_cli.node import main as occ_node
 from occ_cli.verbs.evaluate import evaluate
 from occ_data.ground_truth import write_ground_truth
-from occ_data.kitti import Sequence
+from occ_data.kitti import Sequence, sequences
 from occ_data.synthetic import generate
+from occ_runtime.bundle import SHIPPED_BUNDLES
 
 from .measure import Options, markdown
 
-BUNDLES = ("occle-nano-synthetic", "occle-nano", "monoocc-nano")
 HELD_OUT_STREETS = ("200", "201", "202", "203", "204", "205")
 HELD_OUT_SEQUENCE = "07"
 OUTPUT = Path("out/quality")
@@ -23,12 +23,12 @@ def measure(options: Options) -> dict:
         sets[f"KITTI {HELD_OUT_SEQUENCE}"] = (real_sequence(options.data), [HELD_OUT_SEQUENCE])
     result = {"runs": []}
     for title, (root, names) in sets.items():
-        for bundle in BUNDLES:
+        for bundle in SHIPPED_BUNDLES:
             predictions = OUTPUT / bundle
             arguments = ["infer", "--bundle", bundle, "--dataset", str(root), "--output", str(predictions)]
             if occ_node([*arguments, "--sequences", *names]):
                 raise RuntimeError(f"occ-node infer failed with {bundle} on {title}")
-            result["runs"].append({"set": title, "bundle": bundle, **evaluate(root, predictions, names)})
+            result["runs"].append({"set": title, "bundle": bundle, **evaluate(sequences(root, names), predictions)})
     return result
 
 

@@ -10,7 +10,7 @@ from occ_core import CLOUD_TENSORS, FramePreprocessor
 from occ_core.errors import InputError
 from occ_data import Drive
 from occ_models.layers.head import OccupancyNetwork
-from occ_runtime import Bundle, input_specs, output_specs, write_bundle
+from occ_runtime import Bundle, BundleInfo, input_specs, output_specs, write_bundle
 
 from .onnx import LOGITS, run_torch, to_onnx, without_outputs
 from .operators import check_operators
@@ -61,8 +61,7 @@ def export_bundle(
     parity = check_parity(model, shipped, whole, samples)
     expected = run_torch(model, golden)
     inputs, outputs = input_specs(config, model.config.inputs), output_specs(config.grid)
-    bundle = write_bundle(
-        folder,
+    info = BundleInfo(
         name=name or Path(folder).name,
         model=model.config.model,
         size=model.config.name,
@@ -72,10 +71,6 @@ def export_bundle(
         training=training,
         license=license,
         metrics=metrics,
-        onnx=shipped.SerializeToString(deterministic=True),
-        golden=(
-            {spec.name: golden[spec.name] for spec in inputs},
-            {spec.name: expected[spec.name] for spec in outputs},
-        ),
     )
-    return bundle, parity
+    sample = ({spec.name: golden[spec.name] for spec in inputs}, {spec.name: expected[spec.name] for spec in outputs})
+    return write_bundle(folder, info, shipped.SerializeToString(deterministic=True), sample), parity

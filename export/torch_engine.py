@@ -71,6 +71,7 @@ class TorchBackend:
             except RuntimeError as error:
                 notes.append(f"no CUDA graph: {last_line(error)}")
         where = torch.cuda.get_device_name() if device == "cuda" else device
+        self.precision = precision
         self.description = ", ".join([f"torch {torch.__version__}", where, precision, mode, *notes])
 
     @torch.no_grad()

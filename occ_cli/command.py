@@ -55,7 +55,7 @@ class CommandLine:
         add_traceback(top)
         verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
         for name, module in self.verbs.items():
-            summary, _, text = module.__doc__.partition("\n")
+            summary, _, text = (module.__doc__ or "").partition("\n")
             verb = verbs.add_parser(
                 name, help=summary.rstrip("."), description=summary, epilog=text.strip() or None,
                 formatter_class=argparse.RawDescriptionHelpFormatter,

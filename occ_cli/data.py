@@ -3,7 +3,7 @@
 import sys
 
 from .command import CommandLine
-from .verbs import from_bag, ground_truth, pseudo_labels, synth, to_bag
+from .verbs import bag, ground_truth, pseudo_labels, synth
 
 COMMAND_LINE = CommandLine(
     name="occ-data",
@@ -12,10 +12,9 @@ COMMAND_LINE = CommandLine(
   occ-data synth --output data/synthetic --sequences 90 91 --frames 100
   occ-data ground-truth ~/kitti/dataset --sequences 00 01 --every 5
   occ-data pseudo-labels ~/kitti/dataset --segmenter files --maps ~/mseg --sequences 00 01
-  occ-data to-bag ~/kitti/dataset --sequence 07 --output drive_07""",
+  occ-data bag ~/kitti/dataset/sequences/07 -o drive_07""",
     verbs={
-        "ground-truth": ground_truth, "synth": synth, "pseudo-labels": pseudo_labels, "to-bag": to_bag,
-        "from-bag": from_bag,
+        "ground-truth": ground_truth, "synth": synth, "pseudo-labels": pseudo_labels, "bag": bag,
     },
 )  # fmt: skip
 

@@ -13,7 +13,7 @@ COMMAND_LINE = CommandLine(
   occ-node demo --bag drive.bag --loop 5         the same with your own camera and LiDAR recording
   occ-node run --bundle occle-nano --points /velodyne_points --image /camera/image_raw --camera-info /camera/camera_info
   occ-node infer --bundle occle-nano --dataset KITTI --sequences 08 --output predictions
-  occ-node infer --image street.jpg --calib calib.txt --output out        one picture, with a camera-only bundle
+  occ-node infer --image street.jpg --calibration calib.txt --output out  one picture, with a camera-only bundle
   occ-node evaluate --dataset KITTI --predictions predictions --sequences 08
   occ-node engine build --bundle occle-nano      TensorRT for this machine's GPU, before the robot needs it""",
     verbs={

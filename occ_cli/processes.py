@@ -1,12 +1,10 @@
-"""Child processes that end cleanly, whatever happens to their parent."""
+"""Child processes that end cleanly even if their parent is killed."""
 
 import ctypes
 import importlib.util
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -20,7 +18,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def need_rclpy(loopback: bool = False) -> None:
-    """Refuse, with the way to get it, where rclpy is not installed; `loopback` sets the packaged Fast DDS profile."""
+    """Raise CommandError with the way to install it where rclpy is missing; `loopback` sets the Fast DDS profile."""
     if importlib.util.find_spec("rclpy") is None:
         raise CommandError(
             "rclpy is not installed here; source your ROS 2 (source /opt/ros/jazzy/setup.bash), "
@@ -33,30 +31,16 @@ def need_rclpy(loopback: bool = False) -> None:
 
 
 def own_environment() -> dict[str, str]:
-    """The environment for processes that talk among themselves only: loopback, a domain of their own."""
-    from occ_node.dds import use_loopback_profile
+    """The environment for processes that talk only to each other: loopback, and a free ROS domain."""
+    from occ_node.dds import free_domain, use_loopback_profile
 
     use_loopback_profile()
-    return {**os.environ, "ROS_DOMAIN_ID": str(_free_domain()), "PYTHONUNBUFFERED": "1"}
-
-
-def _free_domain() -> int:
-    """A ROS domain whose first discovery port nobody on this machine holds; 1..101 lie below the ephemeral ports."""
-    domains = list(range(1, 102))
-    random.shuffle(domains)
-    for domain in domains:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("127.0.0.1", 7400 + 250 * domain + 10))
-            except OSError:
-                continue
-            return domain
-    raise RunFailed("every ROS domain from 1 to 101 is in use on this machine")
+    return {**os.environ, "ROS_DOMAIN_ID": str(free_domain()), "PYTHONUNBUFFERED": "1"}
 
 
 @contextmanager
 def stops_like_ctrl_c():
-    """SIGTERM and SIGHUP raise KeyboardInterrupt inside, so that children are ended first."""
+    """In the block, SIGTERM and SIGHUP raise KeyboardInterrupt, so that children are ended first."""
     before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
@@ -66,7 +50,7 @@ def stops_like_ctrl_c():
 
 
 class Child:
-    """One process that leads a group of its own, its output in a log file. SIGINT reaches it when its parent dies."""
+    """One process in its own process group, with its output in a log file. It gets SIGINT when its parent dies."""
 
     def __init__(self, name: str, command: list[str], environment: dict[str, str], log: Path):
         self.name, self.log = name, log
@@ -74,7 +58,7 @@ class Child:
         with log.open("wb") as stream:
             self._process = subprocess.Popen(
                 command, env=environment, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
-                start_new_session=True, preexec_fn=_die_with(os.getpid()),
+                start_new_session=True, preexec_fn=_end_with(os.getpid()),
             )  # fmt: skip
 
     @property
@@ -83,59 +67,57 @@ class Child:
         return self._process.poll()
 
     def check(self) -> None:
-        """Raises RunFailed with the end of its log where it has ended by itself."""
+        """Raises RunFailed, with the end of its log, where it has ended."""
         if self.exit_code is not None:
             raise RunFailed(
-                f"the {self.name} process ended with code {self.exit_code}: {self.last_words()} (log: {self.log})"
+                f"the {self.name} process ended with code {self.exit_code}: {self.last_line()} (log: {self.log})"
             )
 
-    def last_words(self) -> str:
+    def last_line(self) -> str:
         """The last line of its log."""
         lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         return lines[-1] if lines else "no output"
 
-    def interrupt(self) -> None:
-        """Ask it, and what it started, to end."""
-        self._signal(signal.SIGINT)
-
-    def stop(self, patience: float = 10.0) -> int:
+    def stop(self, patience: float = 30.0) -> int:
         """SIGINT, then SIGTERM, then SIGKILL; gives the exit code."""
-        self.interrupt()
+        self._signal(signal.SIGINT)
         for harder in (signal.SIGTERM, signal.SIGKILL):
             try:
                 return self._process.wait(patience)
             except subprocess.TimeoutExpired:
                 self._signal(harder)
-                patience = 5.0
+                patience = 10.0
         return self._process.wait()
 
     def _signal(self, number: int) -> None:
         if self.exit_code is None:
-            os.killpg(self._process.pid, number)  # it leads a group of its own: start_new_session
+            os.killpg(self._process.pid, number)  # its own group: start_new_session
 
 
-def _die_with(parent: int) -> Callable[[], None] | None:
-    """What the child runs before it becomes its program."""
+def _end_with(parent: int) -> Callable[[], None] | None:
+    """What the child runs before its program: ask the kernel for SIGINT when the parent dies."""
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
 
     def before_exec() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-        if os.getppid() != parent:  # it died in between
+        if os.getppid() != parent:  # the parent has already died
             os._exit(1)
 
     return before_exec
 
 
 class JsonLines:
-    """A JSON-lines file that another process is writing."""
+    """A JSON-lines file that another process writes. lines : all that were read so far"""
 
     def __init__(self, path: Path):
-        self.path, self._offset, self.lines = path, 0, []
+        self.path = path
+        self.lines: list[dict] = []
+        self._offset = 0
 
     def update(self) -> list[dict]:
-        """The lines that came since the last call; all of them are kept in `lines`."""
+        """Read and return the lines written since the last call."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as stream:
@@ -149,11 +131,11 @@ class JsonLines:
 
 
 def wait_until(condition: Callable[[], bool], what: str, timeout: float, children: list[Child]) -> None:
-    """Poll a condition. Raises RunFailed where a child dies or the time is over."""
+    """Wait for a condition. Raises RunFailed where a child ends or the time is over."""
     deadline = time.monotonic() + timeout
     while not condition():
         for child in children:
             child.check()
         if time.monotonic() > deadline:
-            raise RunFailed(f"{what}: not within {timeout:g} s; the node's last line: {children[0].last_words()}")
+            raise RunFailed(f"{what}: not within {timeout:g} s; the node's last line: {children[0].last_line()}")
         time.sleep(0.05)

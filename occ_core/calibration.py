@@ -1,10 +1,10 @@
 """Camera-LiDAR calibration: from LiDAR metres to pixels."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .errors import InputError
 
@@ -53,13 +53,13 @@ class Calibration:
 
     @cached_property
     def key(self) -> bytes:
-        """Equal for equal calibrations: what a table made from one is cached under."""
+        """Equal for equal calibrations: the key under which a table made from one is cached."""
         return self.P_lidar.tobytes() + np.asarray(self.image_size, np.int64).tobytes()
 
     @property
     def canonical(self) -> float:
-        """What metres are multiplied by for a depth in canonical metres: those at which KITTI's camera would see the
-        same thing as large (Metric3D's canonical camera). A network that judges depth by size then serves every lens.
+        """Factor from metres to canonical metres: the distance at which KITTI's camera would show the same thing at
+        the same size (Metric3D's canonical camera). A network that estimates depth from size then works for any lens.
         """
         return CANONICAL_FOCAL * self.image_size[0] / self.P[0, 0]
 
@@ -71,13 +71,13 @@ class Calibration:
         return q[..., :2] / in_front[..., None], depth
 
     def in_view(self, uv: np.ndarray) -> np.ndarray:
-        """Which pixels (..., 2) lie in the image: 0 <= u < W and 0 <= v < H; NaN does not."""
+        """Which pixels (..., 2) are in the image: 0 <= u < W and 0 <= v < H; NaN does not."""
         with np.errstate(invalid="ignore"):
             return np.all((uv >= 0) & (uv < self.image_size), axis=-1)
 
     @classmethod
     def from_camera_info(
-        cls, width: int, height: int, K: Sequence[float], P: Sequence[float], T_cam_lidar: np.ndarray
+        cls, width: int, height: int, K: ArrayLike, P: ArrayLike, T_cam_lidar: np.ndarray
     ) -> "Calibration":
         """From the fields of sensor_msgs/CameraInfo and the extrinsics of its own frame.
 

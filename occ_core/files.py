@@ -40,14 +40,14 @@ def write_bytes(path: str | Path, content: bytes, durable: bool = False) -> Path
     return Path(path)
 
 
-def write_text(path: str | Path, content: str) -> Path:
+def write_text(path: str | Path, content: str, durable: bool = False) -> Path:
     """Write a UTF-8 text file; gives its path."""
-    return write_bytes(path, content.encode())
+    return write_bytes(path, content.encode(), durable)
 
 
-def write_json(path: str | Path, content: Any) -> Path:
+def write_json(path: str | Path, content: Any, durable: bool = False) -> Path:
     """Write an indented JSON file; gives its path."""
-    return write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    return write_text(path, json.dumps(content, indent=2, ensure_ascii=False) + "\n", durable)
 
 
 def write_yaml(path: str | Path, content: Any) -> Path:

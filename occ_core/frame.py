@@ -17,14 +17,14 @@ DEPTH_STRIDE = 8
 CLOUD_TENSORS = ("voxels", "voxel_counts", "voxel_table", "occupancy")
 """The tensors that come from the LiDAR."""
 _SQUEEZED = 4 / 3
-"""Width to height may be that many times the network's, or it times that."""
+"""Largest factor between the aspect ratios of an image and of the network's image."""
 _FLAT = 8
-"""Of 255: an image whose colours differ by less shows nothing, a camera's noise apart."""
+"""Of 255: an image whose colours differ by less shows nothing but noise."""
 
 
 @dataclass(frozen=True)
 class PreprocessConfig:
-    """Everything a network wants to know of its input; part of the bundle.
+    """How a network's input is made; part of the bundle.
 
     image_size: (width, height) of the network's image; mean, std: per channel, on [0, 1] RGB;
     lifting_factor: edge of the lifted feature grid's voxels in grid voxels.
@@ -58,7 +58,7 @@ class FramePreprocessor:
         voxels       (V, K, 7) float32, voxel_counts (V,) int32, voxel_table (1, X/f, Y/f, Z/f) int32: see `Voxels`
         occupancy    (1, X, Y, Z) uint8, full grid, 1 where a point is
         lifting      (1, X/l * Y/l, Z/l, 2) float32, voxel_depth (1, X/l * Y/l, Z/l) float32: see `LiftingTable`
-        depth        (1, H/8, W/8) float32, canonical metres of a depth image; 0 where it says nothing
+        depth        (1, H/8, W/8) float32, canonical metres of a depth image; 0 where unknown
     """
 
     def __init__(self, config: PreprocessConfig):
@@ -66,7 +66,8 @@ class FramePreprocessor:
         self._mean = np.array(config.mean, np.float32) * 255
         self._scale = 1 / (np.array(config.std, np.float32) * 255)
         self._lifting_grid = config.grid.coarsen(config.lifting_factor)
-        self._table_key, self._table = None, None
+        self._table_key: bytes | None = None
+        self._table: LiftingTable | None = None
 
     def __call__(
         self,
@@ -88,13 +89,13 @@ class FramePreprocessor:
         }
 
     def image_tensor(self, image: np.ndarray, calibration: Calibration) -> np.ndarray:
-        """Resize and normalise. Raises CalibrationError where image and calibration speak of different sizes."""
+        """Resize and normalise. Raises CalibrationError where image and calibration have different sizes."""
         _expect_size("image", image, calibration)
         resized = cv2.resize(image, self.config.image_size, interpolation=cv2.INTER_AREA)
         return _normalise(resized, self._mean, self._scale)[None]
 
     def depth_tensor(self, depth: np.ndarray | None, calibration: Calibration) -> np.ndarray:
-        """The nearest depth in each cell of the network's map. What is not a positive number counts as not known.
+        """The nearest depth in each cell of the network's map. Anything but a positive number counts as unknown.
 
         depth : (H, W) metres along the camera's axis, or None. Raises CalibrationError as `image_tensor` does.
         """
@@ -105,7 +106,7 @@ class FramePreprocessor:
         return _nearest(metres, *self.config.depth_shape)[None]
 
     def cloud_tensors(self, points: np.ndarray) -> dict[str, np.ndarray]:
-        """The tensors that come from the cloud alone."""
+        """The tensors that come from the cloud only."""
         grid = self.config.grid
         voxels = voxelize(points, grid, self.config.voxelizer)
         return {
@@ -117,24 +118,23 @@ class FramePreprocessor:
 
     def lifting(self, calibration: Calibration) -> LiftingTable:
         """The lifting table, made once per calibration."""
-        if self._table_key != calibration.key:
-            self._table = lifting_table(self._lifting_grid, calibration)
-            self._table_key = calibration.key
+        if self._table is None or self._table_key != calibration.key:
+            self._table, self._table_key = lifting_table(self._lifting_grid, calibration), calibration.key
         return self._table
 
 
-def image_doubts(image: np.ndarray, config: PreprocessConfig) -> list[str]:
-    """What makes an image, (H, W, 3) uint8, a poor one for the network: a line each. It is answered all the same."""
-    doubts, (height, width) = [], image.shape[:2]
+def image_warnings(image: np.ndarray, config: PreprocessConfig) -> list[str]:
+    """Why labels of an image, (H, W, 3) uint8, will be poor: one line each. The image can be used all the same."""
+    warnings, (height, width) = [], image.shape[:2]
     expected = config.image_size
     ratio = (width * expected[1]) / (height * expected[0])
     if max(ratio, 1 / ratio) > _SQUEEZED:
         size = "{}x{}".format(*expected)
-        doubts.append(f"{width}x{height} is squeezed to the network's {size}, another shape; labels will be worse")
+        warnings.append(f"{width}x{height} is squeezed to the network's {size}, another shape; labels will be worse")
     sample = image[::8, ::8].reshape(-1, 3)
     if (sample.max(0) - sample.min(0)).max() < _FLAT:
-        doubts.append("it shows nothing, all of it is of one colour; the labels mean nothing")
-    return doubts
+        warnings.append("it shows nothing, all of it is of one colour; the labels mean nothing")
+    return warnings
 
 
 def _expect_size(name: str, image: np.ndarray, calibration: Calibration) -> None:

@@ -1,4 +1,4 @@
-"""The voxel grid every other part speaks of (SemanticKITTI's scene box by default)."""
+"""The voxel grid that all parts share (SemanticKITTI's scene box by default)."""
 
 from dataclasses import dataclass
 
@@ -30,7 +30,16 @@ class Grid:
         """The same box with voxels `factor` times as long."""
         if factor < 1 or any(n % factor for n in self.shape):
             raise InputError(f"grid {self.shape} cannot be coarsened by {factor}")
-        return Grid(tuple(n // factor for n in self.shape), self.voxel_size * factor, self.origin)
+        x, y, z = self.shape
+        return Grid((x // factor, y // factor, z // factor), self.voxel_size * factor, self.origin)
+
+    def factor_to(self, coarse: "Grid") -> int | None:
+        """The factor by which this grid is coarsened to the other one; None where it cannot be."""
+        factor = max(round(coarse.voxel_size / self.voxel_size), 1)
+        same_box = np.allclose(coarse.origin, self.origin) and np.isclose(coarse.voxel_size, factor * self.voxel_size)
+        return (
+            factor if same_box and all(n == factor * m for n, m in zip(self.shape, coarse.shape, strict=True)) else None
+        )
 
     def centers(self) -> np.ndarray:
         """Voxel centres, (X, Y, Z, 3) float32, metres in the LiDAR frame."""

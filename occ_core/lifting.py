@@ -9,7 +9,7 @@ from .grid import Grid
 from .taxonomy import IGNORE
 
 OUT_OF_VIEW = -2.0
-"""Table value of voxels outside the image: far enough that bilinear sampling with zero padding gives exactly zero."""
+"""Table value of voxels outside the image: so far outside that bilinear sampling with zero padding gives zero."""
 
 
 class LiftingTable(NamedTuple):

@@ -1,4 +1,4 @@
-"""Labelled voxels and what people look at: visible voxels, bird's-eye view, point lists."""
+"""Labelled voxels and what is shown of them: visible voxels, bird's-eye view, point lists."""
 
 from dataclasses import dataclass
 
@@ -87,10 +87,10 @@ def _positions(flat, shape, origin, size):
 def birds_eye_view(
     labels: np.ndarray, grid: Grid, drivable: tuple[int, ...] = DRIVABLE, clearance: float = 2.5
 ) -> np.ndarray:
-    """Columns as nav2 reads them: 0 drivable, 100 obstacle, -1 nothing known. (X, Y) int8.
+    """Columns as nav2 reads them: 0 drivable, 100 obstacle, -1 unknown. (X, Y) int8.
 
-    A column whose lowest voxel is drivable is an obstacle only if something else stands within `clearance` metres above
-    it (crowns and bridges do not block the road); any other column is an obstacle if anything stands in it.
+    A column whose lowest voxel is drivable is an obstacle only if something else is within `clearance` metres above
+    it (crowns and bridges do not block the road); any other column is an obstacle if anything is in it.
     """
     is_drivable = np.zeros(256, np.bool_)
     is_drivable[list(drivable)] = True

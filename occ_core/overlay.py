@@ -16,12 +16,12 @@ def draw_overlay(image: np.ndarray, occupancy: Occupancy, calibration: Calibrati
 
     image : (H, W, 3) uint8 RGB of the calibration's size; returns a new one.
     """
-    nearest = _nearest_label(*_squares(occupancy, calibration), image.shape[:2])
+    nearest = _nearest_label(*_squares(occupancy, calibration), (image.shape[0], image.shape[1]))
     return _blend(np.ascontiguousarray(image), nearest, COLORS, round(256 * opacity))
 
 
-def _squares(occupancy: Occupancy, calibration: Calibration):
-    """What is to be drawn: centre (M, 2) and half width (M,) in pixels, labels (M,); from near to far."""
+def _squares(occupancy: Occupancy, calibration: Calibration) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The squares to draw: centre (M, 2) and half width (M,) in pixels, labels (M,); from near to far."""
     flat = visible_voxels(occupancy.labels)
     uv, depth = calibration.project(voxel_positions(flat, occupancy.grid))
     half = 0.5 * occupancy.grid.voxel_size * calibration.P[0, 0] / np.maximum(depth, NEAREST)

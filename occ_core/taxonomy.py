@@ -1,4 +1,4 @@
-"""The 20 SemanticKITTI classes and the way to and from raw ids (lookup tables only)."""
+"""The 20 SemanticKITTI classes and their conversion to and from raw ids, by lookup tables."""
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def voxels_from_raw(raw: np.ndarray, invalid: np.ndarray | None = None) -> np.nd
 
 
 def raw_from_classes(classes: np.ndarray) -> np.ndarray:
-    """Classes 0..19 -> raw ids (uint16), as SemanticKITTI's submission format wants them.
+    """Classes 0..19 -> raw ids (uint16), as SemanticKITTI's submission format needs them.
 
     Raises ValueError for any other value: writing a wrong id would be scored silently.
     """

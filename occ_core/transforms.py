@@ -1,6 +1,7 @@
 """Rigid transforms as ROS sends them, and the tree they make."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 def quaternion_of(rotation: np.ndarray) -> np.ndarray:
@@ -18,7 +19,7 @@ def quaternion_of(rotation: np.ndarray) -> np.ndarray:
     return q / np.linalg.norm(q)
 
 
-def matrix_of(translation: np.ndarray, quaternion: np.ndarray) -> np.ndarray:
+def matrix_of(translation: ArrayLike, quaternion: ArrayLike) -> np.ndarray:
     """(3,) metres and (x, y, z, w), normalised here -> (4, 4)."""
     x, y, z, w = np.asarray(quaternion, np.float64) / np.linalg.norm(quaternion)
     T = np.eye(4)
@@ -38,7 +39,7 @@ def nearest_rotation(matrix: np.ndarray) -> np.ndarray:
 
 
 class TransformTree:
-    """What /tf and /tf_static said: each frame's place in its parent, fixed or over time."""
+    """The transforms of /tf and /tf_static: each frame's pose in its parent, fixed or over time."""
 
     def __init__(self):
         self._static: dict[str, tuple[str, np.ndarray]] = {}
@@ -73,7 +74,7 @@ class TransformTree:
                 moves = True
             else:
                 return found, moves
-            if frame in found:  # a loop: not a tree, the rest means nothing
+            if frame in found:  # a loop: not a tree
                 return found, moves
             T = link @ T
             found[frame] = T

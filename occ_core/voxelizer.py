@@ -128,7 +128,7 @@ def voxelize_ref(points: np.ndarray, grid: Grid, config: VoxelizerConfig) -> Vox
 
 
 def occupancy_grid(points: np.ndarray, grid: Grid) -> np.ndarray:
-    """Which voxels hold a point: (X, Y, Z) uint8, what SemanticKITTI's `.bin` says of a scan."""
+    """Which voxels hold a point: (X, Y, Z) uint8, as SemanticKITTI's `.bin` holds them for a scan."""
     occupied = np.zeros(grid.shape, np.uint8)
     _occupancy(_cloud(points), np.array(grid.origin), grid.voxel_size, occupied)
     return occupied

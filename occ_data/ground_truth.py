@@ -1,17 +1,17 @@
 """Voxel ground truth from labelled scans and poses, as SemanticKITTI's own was made (Behley et al. 2019, section 3.4).
 
-What every labelled scan around a frame saw is brought into that frame's LiDAR coordinates:
+Every labelled scan around a frame is transformed to that frame's LiDAR coordinates:
 
 - Points nearer than 2.5 m or farther than 70 m from their own sensor, and outliers (raw 1), are dropped.
-- Points on moving objects (raw 252..259) of other scans are no hits, but what their rays passed through was free.
-- A voxel with a hit is occupied, whatever rays of other scans pass through it. Its class is the majority of the
+- Points on moving objects (raw 252..259) of other scans are not hits, but what their rays passed through was free.
+- A voxel with a hit is occupied, even where rays of other scans pass through it. Its class is the majority of the
   hits' classes, the smaller id at a tie. Points without a class (raw 0, 52, 99) vote as one more class, written as
   raw 1: occupied, but ignored by training and evaluation. (Raw 0 would mean free.)
-- Every ray marks the voxels between its sensor and its hit as seen free, and so does a scan's range image those that
-  lie clearly nearer than all it saw around their direction.
-- Voxels between two neighbouring returns from one surface were not seen to be free, whatever ray grazed them: a road
-  seen from afar would otherwise be stripes of occupied and free. Hit by no other scan, they stay unknown.
-- What was neither hit nor seen free is invalid.
+- Every ray marks the voxels between its sensor and its hit as free, and a scan's range image marks those that are
+  clearly nearer than all hits around their direction.
+- Voxels between two neighbouring returns from one surface are not marked free by rays that graze them: a road seen
+  from a distance would otherwise become stripes of occupied and free. Without a hit by another scan they stay unknown.
+- A voxel neither hit nor marked free is invalid.
 """
 
 from collections.abc import Iterator
@@ -52,13 +52,13 @@ def aggregate(sequence: Sequence, frame: str, ahead: int = 70, behind: int = 10,
 
     Parameters
     ----------
-    ahead, behind : labelled scans with frame ids up to so much larger or smaller take part, as far as they exist
+    ahead, behind : labelled scans with frame ids up to so much larger or smaller are used, where they exist
 
     Raises DataError where the frame's own scan has no labels, and for unreadable files.
     """
     if not sequence.has_labels(frame):
         raise DataError(f"{sequence.file('labels', frame, 'label')}: missing; ground truth needs the frame's labels")
-    seen = np.zeros(grid.shape, np.bool_)  # free, as other scans saw it
+    seen = np.zeros(grid.shape, np.bool_)  # free according to other scans
     seen_by_own = np.zeros(grid.shape, np.bool_)
     surface = np.zeros(grid.shape, np.bool_)
     votes = []
@@ -89,8 +89,8 @@ def write_ground_truth(
 ) -> Iterator[tuple[str, bool]]:
     """Write the voxel files of a sequence's frames (those whose id is a multiple of `every`), one frame a step.
 
-    output : data set to write to, made complete with links to the scans, images and labels; None writes beside them.
-    A frame that has any voxel file already is left as it is unless `force`: truths of different makings do not mix.
+    output : data set to write to, with links to the scans, images and labels; None writes beside them.
+    A frame that has any voxel file already is skipped unless `force`, so that truths made differently do not mix.
 
     Yields
     ------

@@ -1,16 +1,16 @@
-"""What a scan saw of a voxel grid: rays carve, its range image fills the gaps between them, and what lies between two
-returns from one surface is taken back."""
+"""What a scan observed of a voxel grid: rays mark free voxels, its range image fills the gaps between them, and voxels
+between two returns from one surface are left out again."""
 
 import numba
 import numpy as np
 
 CELL = np.deg2rad(0.6)
-"""Edge of a range image's cells: wider than the HDL-64E's beams lie apart, so that a solid thing leaves none empty."""
+"""Edge of a range image's cells: wider than the gap between the HDL-64E's beams, so that a solid object fills all."""
 
 
 @numba.njit(cache=True, nogil=True)
 def carve(origin, ends, seen):
-    """Mark the voxels that rays pass on their way (Amanatides and Woo 1987), the voxels of their ends left out.
+    """Mark the voxels that rays pass through (Amanatides and Woo 1987), without the voxels of their ends.
 
     origin : (3,) and ends : (N, 3) float64 in voxel units; seen : (X, Y, Z) bool, marked in place
     """
@@ -75,7 +75,7 @@ def range_image(points: np.ndarray, far: float) -> np.ndarray:
     elevation = np.arcsin(points[:, 2] / distance)
     row = ((elevation + np.pi / 2) / CELL).astype(np.int64)
     column = ((np.arctan2(points[:, 1], points[:, 0]) + np.pi) / CELL).astype(np.int64)
-    # Stray returns above the sensor's top beam are not rows of their own.
+    # Stray returns above the sensor's top beam get no rows of their own.
     rows = int((np.quantile(elevation, 0.999) + np.pi / 2) / CELL) + 1 if len(points) else 1
     columns = int(np.ceil(2 * np.pi / CELL))
     image = np.full((rows, columns), np.inf)
@@ -83,14 +83,14 @@ def range_image(points: np.ndarray, far: float) -> np.ndarray:
     horizon = int(np.pi / 2 / CELL) + 1
     image[:horizon][np.isinf(image[:horizon])] = 0
     image[np.isinf(image)] = far
-    # The last row speaks for everything above it: a wall just below the top beam is taken to go on upwards.
+    # The last row is used for everything above it: a wall just below the top beam is assumed to continue upwards.
     image[-1] = image[-3:].min(axis=0)
     return image
 
 
 @numba.njit(cache=True, nogil=True)
 def mark_in_sight(image, T_scan_grid, seen):
-    """Mark the voxels whose centre lies nearer than everything the scan saw around its direction (2 x 2 cells).
+    """Mark the voxels whose centre is nearer than everything the scan hit around its direction (2 x 2 cells).
 
     image : see `range_image`; above its last row that row counts
     T_scan_grid : (4, 4) voxel units -> metres from the sensor; seen : (X, Y, Z) bool, marked in place

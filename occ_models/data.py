@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from occ_core import CLOUD_TENSORS, Calibration, FramePreprocessor, Grid
 from occ_core.errors import InputError
+from occ_core.labels import downscale_labels
 from occ_core.taxonomy import IGNORE, points_from_raw
 from occ_data import DataError, Drive
 
@@ -30,7 +31,7 @@ from .augmentation import transform_labels as moved
 from .config import map_shape
 from .frames import Frame
 from .sampling import Draw
-from .targets import downscale_labels, nearest_wins, project_labels, read_geometry, vote_labels
+from .targets import nearest_wins, project_labels, read_geometry, vote_labels
 
 
 class Sensors(NamedTuple):

@@ -1,17 +1,41 @@
-"""What the node counts: messages in, frames out, drops by reason."""
+"""What the node counts: messages in, frames out, and what was dropped, by reason."""
 
 import threading
-from collections import Counter
+from collections.abc import Callable
+from enum import Enum
 from typing import NamedTuple
 
-DROP_REASONS = (
-    "no_partner.image", "no_partner.points", "superseded", "stale.image", "stale.points", "clock_jumped_back",
-    "malformed.image", "malformed.points", "malformed.camera_info", "malformed.tf", "no_calibration", "failed",
+from .topics import CAMERA_INFO, IMAGE, POINTS
+
+
+class Drop(Enum):
+    """Why a message or a pair was dropped. `/diagnostics` lists each under "dropped." and its value."""
+
+    NO_PARTNER_IMAGE = "no_partner.image"
+    NO_PARTNER_POINTS = "no_partner.points"
+    SUPERSEDED = "superseded"
+    STALE_IMAGE = "stale.image"
+    STALE_POINTS = "stale.points"
+    CLOCK_JUMPED_BACK = "clock_jumped_back"
+    MALFORMED_IMAGE = "malformed.image"
+    MALFORMED_POINTS = "malformed.points"
+    MALFORMED_CAMERA_INFO = "malformed.camera_info"
+    MALFORMED_TF = "malformed.tf"
+    NO_CALIBRATION = "no_calibration"
+    FAILED = "failed"
+
+
+ERRORS = (
+    Drop.MALFORMED_IMAGE, Drop.MALFORMED_POINTS, Drop.MALFORMED_CAMERA_INFO, Drop.MALFORMED_TF, Drop.NO_CALIBRATION,
+    Drop.FAILED,
 )  # fmt: skip
+"""Drops that need someone to act; the others are normal on a busy machine or after a bag starts again."""
 
 
 class Counts(NamedTuple):
-    """received, dropped : by input there is and by reason; published, idle : frames; points_dropped : not finite"""
+    """received : messages by input; dropped : by the value of `Drop`; published, idle : frames; points_dropped :
+    points that were not finite
+    """
 
     received: dict[str, int]
     dropped: dict[str, int]
@@ -22,34 +46,46 @@ class Counts(NamedTuple):
 
 
 class Counters:
-    """Counters since activation. Safe between threads."""
+    """Counters since activation. Safe between threads. Names that are not counted raise ValueError."""
 
-    def __init__(self, inputs: tuple[str, ...] = ("image", "points")):
-        """inputs : those that frames are made of"""
-        self._inputs = (*inputs, "camera_info")
+    def __init__(self, inputs: tuple[str, ...] = (IMAGE, POINTS), on_error: Callable[[str], None] = lambda text: None):
+        """inputs : the topics that frames are made of; on_error : gets the text of each error, for the log"""
+        self._inputs = (*inputs, CAMERA_INFO)
+        self._on_error = on_error
         self._lock = threading.Lock()
-        self._counter = Counter()
+        names = (*(f"received.{name}" for name in self._inputs), "published", "idle", "points_dropped")
+        self._events = dict.fromkeys(names, 0)
+        self._dropped = dict.fromkeys(Drop, 0)
         self._last_error = ""
 
-    def count(self, what: str, number: int = 1) -> None:
-        """`received.<input>`, `published`, `idle`, `points_dropped`."""
+    def count(self, event: str, number: int = 1) -> None:
+        """`received.<input>`, `published`, `idle` or `points_dropped`."""
+        if event not in self._events:
+            raise ValueError(f"{event!r} is not counted; expected one of {', '.join(self._events)}")
         with self._lock:
-            self._counter[what] += number
+            self._events[event] += number
 
-    def drop(self, reason: str, number: int = 1) -> None:
-        """One of DROP_REASONS."""
-        self.count(f"dropped.{reason}", number)
-
-    def error(self, reason: str, text: str) -> None:
-        """A drop that somebody has to do something about."""
+    def drop(self, reason: Drop | str, number: int = 1) -> None:
+        """A member of `Drop`, or its value."""
         with self._lock:
-            self._counter[f"dropped.{reason}"] += 1
+            self._dropped[Drop(reason)] += number
+
+    def error(self, reason: Drop | str, text: str) -> None:
+        """A drop that needs someone to act."""
+        with self._lock:
+            self._dropped[Drop(reason)] += 1
             self._last_error = text
+        self._on_error(text)
 
     def counts(self) -> Counts:
-        """All of it, at one moment."""
+        """All counters at one moment."""
         with self._lock:
-            counter, last_error = self._counter.copy(), self._last_error
-        received = {name: counter[f"received.{name}"] for name in self._inputs}
-        dropped = {reason: counter[f"dropped.{reason}"] for reason in DROP_REASONS}
-        return Counts(received, dropped, counter["published"], counter["idle"], counter["points_dropped"], last_error)
+            events, dropped, last_error = self._events.copy(), self._dropped.copy(), self._last_error
+        return Counts(
+            {name: events[f"received.{name}"] for name in self._inputs},
+            {reason.value: number for reason, number in dropped.items()},
+            events["published"],
+            events["idle"],
+            events["points_dropped"],
+            last_error,
+        )

@@ -1,10 +1,11 @@
-"""The node's parameters: the one table that declares them, checks them and documents them."""
+"""The node's parameters: one table that declares, checks and documents them."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from occ_core import CLASS_NAMES
 from occ_core.errors import InputError
+from occ_runtime import BACKENDS, DEFAULT_BUNDLE
 
 
 class ParameterError(InputError):
@@ -17,47 +18,48 @@ def _parameter(default: Any, description: str, minimum: float | None = None, max
 
 @dataclass(frozen=True)
 class Settings:
-    """Read when the node is configured; a change takes effect with the next configuration."""
+    """Read when the node is configured; a change takes effect at the next configuration."""
 
-    bundle: str = _parameter(
-        "occle-nano-synthetic", "Engine bundle: a folder, or the name of one that comes with the package."
-    )
+    bundle: str = _parameter(DEFAULT_BUNDLE, "Engine bundle: a folder, or the name of one that comes with the package.")
     backend: str = _parameter(
-        "auto", "What runs the network: tensorrt, openvino, onnxruntime, auto (the first that can), fake (tests)."
+        "auto", f"Backend: {', '.join(BACKENDS)}. auto: the first that runs here; fake: no network, for tests."
     )
     precision: str = _parameter(
-        "auto", "Arithmetic of the network: f32, bf16 (OpenVINO), f16 or int8 (bundles that have them), or auto."
+        "auto", "Precision of the network: f32, bf16 (OpenVINO), f16 or int8 (bundles that have them), or auto."
     )
-    threads: int = _parameter(0, "CPU threads of the network; 0 leaves it to the backend.", 0, 1024)
+    threads: int = _parameter(0, "CPU threads of the network; 0: the backend decides.", 0, 1024)
     engine_cache: str = _parameter(
         "", "Folder of built TensorRT engines. Empty: $OCC_NODE_ENGINE_CACHE, or ~/.cache/occ_node."
     )
     calibration_file: str = _parameter(
         "", "Extrinsics: a KITTI calib.txt, or YAML with T_cam_lidar (and K, image_size). Empty: from tf."
     )
-    camera: int = _parameter(2, "Camera of a KITTI calib.txt, the n of its row Pn.", 0, 3)
+    camera: int = _parameter(2, "Camera of a KITTI calib.txt: n for its row Pn.", 0, 3)
     lidar_frame: str = _parameter(
-        "velo_link", "Frame of the voxels where the bundle is camera-only; otherwise the cloud's header names it."
+        "velo_link", "Frame of the outputs with a camera-only bundle; otherwise it is that of the clouds."
     )
     compressed: bool = _parameter(False, "Topic `image` carries CompressedImage (JPEG, PNG) instead of Image.")
     sync_tolerance: float = _parameter(
-        0.05, "Seconds that image and cloud of a pair may be apart; at most half the faster sensor's period.", 0.0, 1.0
+        0.05,
+        "Largest time between image and cloud of a pair, seconds; at most half the faster sensor's period.",
+        0.0,
+        1.0,
     )
-    markers_all: bool = _parameter(False, "Markers of all occupied voxels, not only of those with a visible face.")
+    markers_all: bool = _parameter(False, "Markers for all occupied voxels, not only for those with a visible face.")
     drivable_classes: tuple[str, ...] = _parameter(
-        ("road", "parking"), "Classes that the bird's-eye map calls drivable (0); all others are obstacles (100)."
+        ("road", "parking"), "Drivable classes (0 in the bird's-eye map); all others are obstacles (100)."
     )
     clearance: float = _parameter(
-        2.5, "Metres above a drivable voxel from which on something overhead is no obstacle.", 0.0, 10.0
+        2.5, "Metres above a drivable voxel from which occupied voxels are no obstacle.", 0.0, 10.0
     )
-    overlay_opacity: float = _parameter(0.5, "Weight of the voxels' colours in the overlay.", 0.0, 1.0)
-    autostart: bool = _parameter(True, "Configure and activate at start; false leaves it to a lifecycle manager.")
+    overlay_opacity: float = _parameter(0.5, "Opacity of the voxels in the overlay.", 0.0, 1.0)
+    autostart: bool = _parameter(True, "Configure and activate at start; false: a lifecycle manager does it.")
 
     def __post_init__(self):
         unknown = [name for name in self.drivable_classes if name not in CLASS_NAMES[1:]]
         if unknown:
             expected = ", ".join(CLASS_NAMES[1:])
-            raise ParameterError(f"drivable_classes: {unknown[0]!r} is no class; expected some of {expected}")
+            raise ParameterError(f"drivable_classes: {unknown[0]!r} is not a class; expected some of {expected}")
 
     @property
     def drivable(self) -> tuple[int, ...]:
@@ -69,7 +71,7 @@ def declare_parameters(node) -> None:
     """Declare the table on a node, with descriptors. Raises ParameterError for an override that is wrong or unknown."""
     from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 
-    # ROS 2 takes an override of a parameter that nobody declares without a word: a slip of the pen would go unseen.
+    # ROS 2 accepts overrides of parameters that are not declared: a typing error would go unnoticed.
     for name in node._parameter_overrides:
         if not node.has_parameter(name) and name not in _NAMES and "." not in name:
             raise ParameterError(f"{name}: no such parameter; expected one of {', '.join(_NAMES)}")
@@ -85,14 +87,14 @@ def declare_parameters(node) -> None:
 
 
 def read_parameters(node) -> Settings:
-    """The declared parameters as they stand. Raises ParameterError."""
+    """The current values of the parameters. Raises ParameterError."""
     values = {row.name: node.get_parameter(row.name).value for row in fields(Settings)}
     values["drivable_classes"] = tuple(values["drivable_classes"])
     return Settings(**values)
 
 
 def parameter_table() -> str:
-    """The table in Markdown, as the README and `occ-node run --help` show it."""
+    """The table in Markdown, for the documentation."""
     rows = ["| parameter | type | default | range | |", "|---|---|---|---|---|"]
     for row in fields(Settings):
         default = _yaml(row.default)

@@ -1,10 +1,8 @@
-"""Plays recorded messages onto real topics, at the pace of their stamps."""
+"""Plays recorded messages on real topics, at the speed of their stamps."""
 
-import importlib
 import json
 import queue
 import struct
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,10 +14,12 @@ from rclpy.duration import Duration
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 
-from occ_core.errors import InputError
+from occ_core.errors import InputError, ReportedError
+
+from .topics import message_class
 
 _LATE = 0.05
-_LEAD = 0.3  # the first messages are read from disk before the clock starts
+_LEAD = 0.3  # seconds to read the first messages from disk before the clock starts
 _CLOCK_PERIOD = 0.01
 _AHEAD = 32
 _WITH_HEADER = ("Image", "CompressedImage", "CameraInfo", "PointCloud2")
@@ -30,18 +30,21 @@ class Recording:
     """What to play.
 
     topics : name -> message type ("sensor_msgs/msg/Image")
-    messages : called once a loop, gives (topic, type, stamp in ns, CDR bytes) in the order of the stamps
+    messages : called at the start of each loop; gives (topic, type, stamp in ns, CDR bytes) in the order of the stamps
     """
 
     topics: dict[str, str]
-    messages: Callable[[], Iterable[tuple[str, str, int, bytes]]]
+    messages: Callable[[], Iterable[tuple[str, str, int, bytes | memoryview]]]
 
 
 @dataclass(frozen=True)
 class PlayOptions:
-    """rate: 2 is twice as fast; loops: times played, 0 without end; clock: publish /clock from the stamps;
-    wait: seconds to wait at most for a subscriber of each topic; needed: topics without which not to begin;
-    remap: bag topic -> topic to publish; log: file that gets a line of JSON for each message published."""
+    """How to play it.
+
+    rate : 2 is twice as fast; loops : times to play, 0 for no end; clock : publish /clock from the stamps
+    wait : seconds to wait at most for a subscriber of each topic; needed : topics that must have one
+    remap : bag topic -> topic to publish; log : file that gets a line of JSON for each message published
+    """
 
     rate: float = 1.0
     loops: int = 1
@@ -58,41 +61,43 @@ class PlayOptions:
             raise InputError(f"loop: expected the number of times to play, or 0 for no end; got {self.loops}")
 
 
-class NobodyListens(RuntimeError):
-    """A topic that is needed found no subscriber in time."""
+class NoSubscriber(ReportedError, RuntimeError):
+    """A needed topic had no subscriber in time."""
 
 
-def play(recording: Recording, options: PlayOptions, tell: Callable[[str], None], progress: Callable[[], None]) -> None:
-    """Play all loops; `tell` gets lines for people, `progress` is called at each message published.
+def play(
+    recording: Recording, options: PlayOptions, report: Callable[[str], None], progress: Callable[[], object]
+) -> None:
+    """Play all loops; `report` gets lines for the user, `progress` is called at each message.
 
-    The schedule follows the monotonic clock from the first message on and does not drift: a message that leaves late
-    does not delay the next one. Each loop starts one mean message period after the last one's end; stamps jump back.
-    Raises NobodyListens, and KeyboardInterrupt where a signal ended it.
+    The schedule follows the monotonic clock from the first message on and does not drift: a message that is published
+    late does not delay the next one. Each loop starts one mean message period after the end of the last one; its stamps
+    jump back. Raises NoSubscriber, and KeyboardInterrupt where a signal ended it.
     """
     rclpy.init(args=[])
     try:
         node = rclpy.create_node("occ_player")
-        player = _Player(node, recording, options, tell)
+        player = _Player(node, recording, options, report)
         player.wait_for_subscribers()
         player.run(progress)
     except Exception:
         if rclpy.ok():
             raise
-        raise KeyboardInterrupt from None  # a signal took the context away under the hands of what failed
+        raise KeyboardInterrupt from None  # a signal ended the context, and the error is a result of that
     finally:
         rclpy.try_shutdown()
 
 
 class _Player:
-    def __init__(self, node, recording: Recording, options: PlayOptions, tell: Callable[[str], None]):
-        self._options, self._tell = options, tell
+    def __init__(self, node, recording: Recording, options: PlayOptions, report: Callable[[str], None]):
+        self._options, self._report = options, report
         self._publishers = {}
         for topic, name in recording.topics.items():
-            if message_class := _message_class(name):
+            if kind := message_class(name):
                 target = options.remap.get(topic, topic)
-                self._publishers[topic] = node.create_publisher(message_class, target, _profile(topic))
+                self._publishers[topic] = node.create_publisher(kind, target, _profile(topic))
             else:
-                tell(f"{topic} is left out: {name} is not installed here")
+                report(f"{topic} is left out: {name} is not installed here")
         self._clock = node.create_publisher(Clock, "/clock", 10) if options.clock else None
         self._log = options.log.open("w", buffering=1) if options.log else None
         self._messages = _read_ahead(recording, options.loops)
@@ -106,13 +111,13 @@ class _Player:
             if time.monotonic() > deadline:
                 if needed:
                     names = ", ".join(self._options.remap.get(t, t) for t in missing)
-                    raise NobodyListens(f"nobody subscribed to {names} within {self._options.wait:g} s")
+                    raise NoSubscriber(f"nobody subscribed to {names} within {self._options.wait:g} s")
                 break
             if not needed and len(missing) < len(wanted):
                 break
             time.sleep(0.02)
 
-    def run(self, progress: Callable[[], None]) -> None:
+    def run(self, progress: Callable[[], object]) -> None:
         start, first, newest, loop, seen = None, 0, 0, 0, 0
         self._write(event="start", rate=self._options.rate, loops=self._options.loops)
         for number, topic, kind, stamp, cdr in self._messages:
@@ -137,32 +142,33 @@ class _Player:
             publisher.wait_for_all_acked(Duration(seconds=2))
         if self._late:
             worst = f"the worst {1000 * self._worst:.0f} ms"
-            self._tell(f"{self._late} messages left more than {1000 * _LATE:.0f} ms late, {worst}")
+            self._report(f"{self._late} messages were more than {1000 * _LATE:.0f} ms late, {worst}")
         self._write(event="end", late=self._late, worst_ms=round(1000 * self._worst, 1))
 
-    def _publish(self, topic: str, stamp: int, cdr: bytes, due: float) -> float:
+    def _publish(self, topic: str, stamp: int, cdr: bytes | memoryview, due: float) -> float:
         self._sleep_until(due, stamp)
         self._publishers[topic].publish(bytes(cdr))
         published = time.monotonic()
         self._worst = max(self._worst, published - due)
         if published - due > _LATE:
             if not self._late:
-                self._tell(f"{topic} leaves {1000 * (published - due):.0f} ms late: this machine does not keep up")
+                self._report(f"{topic} is {1000 * (published - due):.0f} ms late: this machine is too slow or too busy")
             self._late += 1
         return published
 
     def _sleep_until(self, due: float, stamp: int) -> None:
-        while self._clock and (left := due - time.monotonic()) > _CLOCK_PERIOD:
-            self._tick(stamp - int(left * self._options.rate * 1e9))
+        while self._clock is not None and (left := due - time.monotonic()) > _CLOCK_PERIOD:
+            self._tick(self._clock, stamp - int(left * self._options.rate * 1e9))
             time.sleep(_CLOCK_PERIOD)
         time.sleep(max(0.0, due - time.monotonic()))
-        if self._clock:
-            self._tick(stamp)
+        if self._clock is not None:
+            self._tick(self._clock, stamp)
 
-    def _tick(self, stamp: int) -> None:
+    @staticmethod
+    def _tick(clock, stamp: int) -> None:
         message = Clock()
         message.clock.sec, message.clock.nanosec = divmod(max(0, stamp), 1_000_000_000)
-        self._clock.publish(message)
+        clock.publish(message)
 
     def _write(self, **line) -> None:
         if self._log:
@@ -177,8 +183,8 @@ def header_stamp(kind: str, cdr: bytes | memoryview) -> int | None:
     return seconds * 1_000_000_000 + nanoseconds
 
 
-def _read_ahead(recording: Recording, loops: int) -> Iterator[tuple[int, str, str, int, bytes]]:
-    """(loop, topic, type, stamp, bytes) of all loops, read from disk in a thread a few messages ahead."""
+def _read_ahead(recording: Recording, loops: int) -> Iterator[tuple[int, str, str, int, bytes | memoryview]]:
+    """(loop, topic, type, stamp, bytes) of all loops; a thread reads a few messages ahead from disk."""
     ahead: queue.Queue = queue.Queue(_AHEAD)
 
     def read():
@@ -188,7 +194,7 @@ def _read_ahead(recording: Recording, loops: int) -> Iterator[tuple[int, str, st
                 for message in recording.messages():
                     ahead.put((loop, *message))
                 loop += 1
-        except Exception as error:  # handed to the thread that plays
+        except Exception as error:  # raised in the thread that plays
             ahead.put(error)
         ahead.put(None)
 
@@ -199,21 +205,7 @@ def _read_ahead(recording: Recording, loops: int) -> Iterator[tuple[int, str, st
         yield item
 
 
-def _message_class(name: str):
-    """The Python class of "package/msg/Name", or None where its package is not installed."""
-    package, _, message = name.partition("/")
-    try:
-        return getattr(importlib.import_module(f"{package}.msg"), message.rpartition("/")[2])
-    except (ImportError, AttributeError):
-        return None
-
-
 def _profile(topic: str) -> QoSProfile:
     if topic == "/tf_static":
         return QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     return QoSProfile(depth=10)
-
-
-def say(line: str) -> None:
-    """Lines for people go to stderr."""
-    print(line, file=sys.stderr, flush=True)

@@ -1,12 +1,14 @@
-"""Records the node's outputs: every message with its arrival on the monotonic clock, then an mcap.
+"""Records the node's outputs: every message with its time of arrival on the monotonic clock, then an mcap file.
 
-While messages arrive it does as little as it can, so that it does not take the processor from the node: the serialised
-bytes go to a spool file from a thread of low priority, a line of JSON each to the arrivals file; the mcap is written
-(and compressed) from the spool at the end.
+To leave the processor to the node, little is done while messages arrive: a thread of low priority writes the serialised
+bytes to a spool file, and each message is a line of JSON in the arrivals file. The mcap is written and compressed from
+the spool at the end.
+
+The messages are kept in the order of arrival, with the time at which each was published (`source`). For a
+semantic_grid, which has no stamp, that is the only link to its frame; see `outputs.OUTPUTS`.
 """
 
 import argparse
-import importlib
 import json
 import os
 import queue
@@ -26,22 +28,16 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 from rosbags.typesys import Stores, get_typestore
 
-OUTPUTS = {
-    "markers": "visualization_msgs/msg/MarkerArray",
-    "voxels": "sensor_msgs/msg/PointCloud2",
-    "grid": "nav_msgs/msg/OccupancyGrid",
-    "semantic_grid": "std_msgs/msg/UInt8MultiArray",
-}
-DIAGNOSTICS = "/diagnostics"
-_DIAGNOSTICS_TYPE = "diagnostic_msgs/msg/DiagnosticArray"
-_STAMP_AT = {"voxels": 4, "grid": 4, "markers": 8}
-"""Where the header's stamp lies in the CDR bytes; a MarkerArray's first marker follows the count."""
+from .topics import DIAGNOSTICS, GRID, MARKERS, RECORDED, VOXELS, message_class
+
+_STAMP_AT = {VOXELS.name: 4, GRID.name: 4, MARKERS.name: 8}
+"""Position of the header's stamp in the CDR bytes; in a MarkerArray the first marker follows the count."""
 
 
 def header_stamp(output: str, cdr: bytes) -> int | None:
-    """Stamp in ns of a serialised output, or None where the type carries none (or the array is empty)."""
+    """Stamp in ns of a serialised output; None where its type has none, or the array is empty."""
     at = _STAMP_AT.get(output)
-    if at is None or len(cdr) < at + 8 or (output == "markers" and cdr[4:8] == bytes(4)):
+    if at is None or len(cdr) < at + 8 or (output == MARKERS.name and cdr[4:8] == bytes(4)):
         return None
     seconds, nanoseconds = struct.unpack_from("<iI", cdr, at)
     return seconds * 1_000_000_000 + nanoseconds
@@ -65,9 +61,9 @@ class Recorder:
         profile = QoSProfile(depth=100, history=HistoryPolicy.KEEP_LAST)
         self._subscriptions = [
             node.create_subscription(
-                _message_class(kind), f"{source}/{output}", self._callback(output), profile, raw=True
+                message_class(topic.type), f"{source}/{topic.name}", self._callback(topic.name), profile, raw=True
             )
-            for output, kind in OUTPUTS.items()
+            for topic in RECORDED
         ]
         self._subscriptions.append(
             node.create_subscription(DiagnosticArray, DIAGNOSTICS, self._on_diagnostics, profile)
@@ -75,13 +71,13 @@ class Recorder:
         self._matched = False
 
     def tick(self) -> None:
-        """Tell once when every topic has found its publisher."""
+        """Write the line "matched" once every topic has a publisher."""
         if not self._matched and all(s.get_publisher_count() > 0 for s in self._subscriptions):
             self._matched = True
             self._line(event="matched")
 
     def close(self) -> None:
-        """Bring everything that arrived to disk."""
+        """Write everything that arrived to disk."""
         self._queue.put(None)
         self._writer.join()
         self._spool.close()
@@ -122,10 +118,10 @@ class Recorder:
 
 
 def write_mcap(path: Path, source: str, arrivals: Path, spool: Path) -> int:
-    """Write the spooled messages as one compressed mcap file, which appears whole or not at all; gives their number.
+    """Write the spooled messages as one compressed mcap file, which appears complete or not at all; gives their number.
 
-    Log times run on from the first header stamp, so that the file lies beside the input bag in a viewer even where
-    that was played in a loop.
+    Log times start at the first header stamp, so that a viewer shows the file at the time of the input bag, and keep
+    increasing where the bag was played in a loop.
     """
     lines = [json.loads(line) for line in arrivals.read_text().splitlines()]
     messages = [line for line in lines if line["event"] == "message"]
@@ -138,8 +134,10 @@ def write_mcap(path: Path, source: str, arrivals: Path, spool: Path) -> int:
     writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
     with writer, spool.open("rb") as data:
         connections = {
-            output: writer.add_connection(f"{source}/{output}", kind, typestore=store, offered_qos_profiles=[_RELIABLE])
-            for output, kind in OUTPUTS.items()
+            topic.name: writer.add_connection(
+                f"{source}/{topic.name}", topic.type, typestore=store, offered_qos_profiles=[_RELIABLE]
+            )
+            for topic in RECORDED
         }
         for message in messages:
             data.seek(message["at"])
@@ -157,11 +155,6 @@ _RELIABLE = Qos(
 )  # fmt: skip
 
 
-def _message_class(kind: str):
-    package, _, name = kind.split("/")
-    return getattr(importlib.import_module(f"{package}.msg"), name)
-
-
 def _source(info: dict) -> int:
     return int(info["source_timestamp"])
 
@@ -171,7 +164,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m occ_node.recorder", description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path, help="mcap file to write")
     parser.add_argument("--node", default="/occ_node", help="full name of the node to record")
-    parser.add_argument("--arrivals", type=Path, required=True, help="JSON-lines file of what arrived when")
+    parser.add_argument("--arrivals", type=Path, required=True, help="JSON-lines file: what arrived when")
     arguments = parser.parse_args(argv)
     spool = arguments.output.with_name(arguments.output.name + ".spool.tmp")
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     node.create_timer(0.05, recorder.tick)
     try:
         while rclpy.ok():
-            # Not spin(): a signal may find the executor just before it goes to sleep.
+            # Not spin(): a signal may come just before the executor goes to sleep.
             executor.spin_once(timeout_sec=1.0)
     except (KeyboardInterrupt, ExternalShutdownException):
         pass

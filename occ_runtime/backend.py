@@ -1,7 +1,10 @@
-"""The protocol that engines stand behind, and what its implementations share."""
+"""The protocol of all backends, and what its implementations share."""
 
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -10,8 +13,9 @@ from occ_core.errors import ReportedError
 from .bundle import Bundle
 from .manifest import BundleError, TensorSpec
 
-BACKENDS = ("auto", "tensorrt", "openvino", "onnxruntime", "fake")
 PRECISIONS = ("auto", "f32", "bf16", "f16", "int8")
+Report = Callable[[str], None]
+"""Takes one line for the log; may be called from another thread."""
 
 
 class BackendError(ReportedError, RuntimeError):
@@ -20,27 +24,48 @@ class BackendError(ReportedError, RuntimeError):
     exit_code = 2
 
 
-class Backend(Protocol):
-    """A loaded network.
+@dataclass(frozen=True)
+class BackendOptions:
+    """How a backend is to run a network; each uses what applies to it.
 
-    name : "openvino", "onnxruntime", ...; description : one line on device, precision, threads and why it was taken
+    threads : CPU threads; None leaves it to the runtime (all physical cores)
+    precision : one of PRECISIONS; "auto": what the backend runs fastest without a calibration
+    engine_cache : folder of built TensorRT engines; empty for the default
+    report : takes the lines on a TensorRT build, which takes minutes
+    """
+
+    threads: int | None = None
+    precision: str = "auto"
+    engine_cache: str = ""
+    report: Report = logging.getLogger(__name__).warning
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A loaded network. Any object with these attributes and methods can be handed to `Predictor`.
+
+    name : "openvino", "onnxruntime", ...
+    precision : the arithmetic in use: "f32", "bf16", "f16" or "int8"
+    description : one line on device, precision, threads and why this backend was chosen
     """
 
     name: str
+    precision: str
     description: str
 
     def infer(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run one frame. Tensors by name as the bundle lists them, others are left out; the outputs are the caller's.
+        """Run one frame: input and output tensors by the names in the bundle. Other inputs are ignored.
 
-        Raises ValueError for a tensor missing, or of another dtype or shape than the bundle's.
+        The outputs belong to the caller: the next frame does not change them. Raises ValueError for a tensor that is
+        missing or has another dtype or shape than the bundle's.
         """
 
     def close(self) -> None:
-        """Free the network; `infer` must not be called again."""
+        """Free the network. `infer` must not be called afterwards."""
 
 
 def check_model(bundle: Bundle, model: Path, inputs: list[TensorSpec], outputs: list[TensorSpec]) -> None:
-    """Refuse a model file whose own tensors are not those of the manifest."""
+    """Raise BundleError where the tensors of a model file are not those of the manifest."""
     for side, wanted, found in (("inputs", bundle.inputs, inputs), ("outputs", bundle.outputs, outputs)):
         if set(wanted) != set(found):
             listed, has = (", ".join(sorted(map(str, specs))) for specs in (wanted, found))
@@ -48,7 +73,7 @@ def check_model(bundle: Bundle, model: Path, inputs: list[TensorSpec], outputs: 
 
 
 def select_inputs(bundle: Bundle, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The tensors that the bundle lists, checked and contiguous."""
+    """The tensors that the bundle lists, checked and contiguous. Raises ValueError, see `Backend.infer`."""
     selected = {}
     for spec in bundle.inputs:
         array = inputs.get(spec.name)
@@ -61,5 +86,5 @@ def select_inputs(bundle: Bundle, inputs: dict[str, np.ndarray]) -> dict[str, np
 
 
 def last_line(error: Exception) -> str:
-    """The line of a runtime's traceback that says what is wrong."""
+    """The last line of an error text: runtimes put the reason there."""
     return ([line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__])[-1]

@@ -1,10 +1,10 @@
-"""The engine bundle: one folder with all that a robot needs of a network.
+"""The engine bundle: one folder with everything a robot needs to run a network.
 
-bundle.yaml       what the network is, eats and gives, how it was trained, and the sha256 of the files beside it
-model.onnx        the network, argmax and confidence inside
+bundle.yaml       what the network is, its tensors, how it was trained, and the sha256 of the other files
+model.onnx        the network, with argmax and confidence in the graph
 model.f16.onnx    the same network typed float16, and
-model.int8.onnx   with explicit quantisation: same tensors in and out; a bundle may do without either
-golden.npz        one frame's input tensors and the outputs expected, for a self-test on the target
+model.int8.onnx   with explicit quantisation: the same inputs and outputs; both optional
+golden.npz        one frame's input tensors and the expected outputs, for a self-test on the target
 """
 
 import hashlib
@@ -12,39 +12,36 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from occ_core import CLASS_NAMES, CLOUD_TENSORS, Grid, PreprocessConfig
+from occ_core import CLASS_NAMES, CLOUD_TENSORS, Grid
 
-from .manifest import GOLDEN, MODELS, BundleError, FileEntry, TensorSpec, dump, output_specs, parse
+from .manifest import GOLDEN, MODELS, BundleError, BundleInfo, FileEntry, TensorSpec, dump, output_specs, parse
 
+# The bundles that come with the package.
+OCCLE_SYNTHETIC = "occle-nano-synthetic"
+OCCLE = "occle-nano"
+MONOOCC = "monoocc-nano"
+SHIPPED_BUNDLES = (OCCLE_SYNTHETIC, OCCLE, MONOOCC)
+DEFAULT_BUNDLE = OCCLE_SYNTHETIC
+"""What the node and the demo run where no bundle is named."""
 MANIFEST = "bundle.yaml"
 
 
 @dataclass(frozen=True, eq=False)
-class Bundle:
-    """A bundle's manifest, checked; `load` reads one from its folder.
+class Bundle(BundleInfo):
+    """A bundle folder and its checked manifest; `load` reads one.
 
-    inputs are a selection of `input_specs(preprocess)`, outputs are `output_specs(grid)`.
-    training and metrics are free mappings: data and recipe; figures under the name of their data set.
+    outputs are `output_specs(grid)`.
     """
 
     path: Path
-    name: str
-    model: str
-    size: str
-    version: str
-    preprocess: PreprocessConfig
     class_names: tuple[str, ...]
-    inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    training: dict[str, Any]
-    license: str
-    metrics: dict[str, Any]
     files: dict[str, FileEntry]
 
     @property
@@ -54,7 +51,7 @@ class Bundle:
 
     @property
     def needs_cloud(self) -> bool:
-        """Whether the network looks at the LiDAR at all."""
+        """Whether the network uses the LiDAR."""
         return any(spec.name in CLOUD_TENSORS for spec in self.inputs)
 
     @property
@@ -64,15 +61,15 @@ class Bundle:
 
     @property
     def precisions(self) -> tuple[str, ...]:
-        """Precisions that have an ONNX file of their own here: "f32", and "f16" and "int8" where they are."""
+        """Precisions with their own ONNX file in this bundle: "f32", and "f16" and "int8" where present."""
         return tuple(precision for precision, name in MODELS.items() if name in self.files)
 
     def model_file_of(self, precision: str) -> Path:
-        """The ONNX file to run in "f32", "bf16" (the f32 file), "f16" or "int8". Raises BundleError where it lacks."""
-        held = "f32" if precision == "bf16" else precision
-        if held not in self.precisions:
-            raise BundleError(f"bundle {self.name} has no {precision} model; it holds {', '.join(self.precisions)}")
-        return self.path / MODELS[held]
+        """The ONNX file for "f32", "bf16" (the f32 file), "f16" or "int8". Raises BundleError where it is missing."""
+        stored = "f32" if precision == "bf16" else precision
+        if stored not in self.precisions:
+            raise BundleError(f"bundle {self.name} has no {precision} model; it has {', '.join(self.precisions)}")
+        return self.path / MODELS[stored]
 
     @classmethod
     def load(cls, folder: str | Path, verify: bool = True) -> "Bundle":
@@ -99,7 +96,7 @@ class Bundle:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
-        except Exception as error:  # numpy raises zip, value, key and system errors alike
+        except Exception as error:  # numpy raises errors of many classes
             raise BundleError(f"{path}: not a readable npz archive: {error}") from None
         sides = []
         for side, specs in (("inputs", self.inputs), ("outputs", self.outputs)):
@@ -131,34 +128,27 @@ def find_bundle(name_or_path: str | Path) -> Path:
 
 
 def known_bundles() -> dict[str, Path]:
-    """Folders of the bundles that are known by name, sorted by it."""
-    # Beside the package in a checkout; in share/ of pip's prefix or of a colcon workspace's install folder.
-    shelves = [Path(__file__).parents[1] / "engines"]
-    shelves += [prefix / "share/occ_node/engines" for prefix in (Path(sys.prefix), *Path(__file__).parents)]
-    folders = {p.parent.name: p.parent for shelf in reversed(shelves) for p in shelf.glob(f"*/{MANIFEST}")}
+    """Folders of the bundles that can be given by name, sorted by name."""
+    # Next to the package in a checkout; in share/ of pip's prefix or of a colcon workspace's install folder.
+    places = [Path(__file__).parents[1] / "engines"]
+    places += [prefix / "share/occ_node/engines" for prefix in (Path(sys.prefix), *Path(__file__).parents)]
+    folders = {p.parent.name: p.parent for place in reversed(places) for p in place.glob(f"*/{MANIFEST}")}
     return dict(sorted(folders.items()))
 
 
 def write_bundle(
     folder: str | Path,
-    *,
-    name: str,
-    model: str,
-    size: str,
-    version: str,
-    preprocess: PreprocessConfig,
-    inputs: tuple[TensorSpec, ...],
-    training: dict[str, Any],
-    license: str,
-    metrics: dict[str, Any],
+    info: BundleInfo,
     onnx: bytes,
     golden: tuple[dict[str, np.ndarray], dict[str, np.ndarray]],
     typed: Mapping[str, bytes] | None = None,
 ) -> Bundle:
-    """Write a bundle folder and load it back; the folder appears whole or not at all, replacing an older bundle.
+    """Write a bundle folder and check it by loading it. The folder appears complete or not at all; it replaces an older
+    bundle.
 
-    onnx: the serialised model; golden: inputs and expected outputs by tensor name; typed: the same model in "f16" or
-    "int8", serialised, by precision.
+    onnx : the serialised model
+    golden : inputs and expected outputs by tensor name
+    typed : the same model in "f16" or "int8", serialised, by precision
     """
     folder = Path(folder)
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
@@ -170,18 +160,16 @@ def write_bundle(
         models = {MODELS[precision]: content for precision, content in {"f32": onnx, **(typed or {})}.items()}
         for file, content in models.items():
             (temporary / file).write_bytes(content)
-        arrays = {
+        arrays: dict[str, Any] = {
             f"{side}/{key}": a
             for side, part in zip(("inputs", "outputs"), golden, strict=True)
             for key, a in part.items()
         }
         np.savez_compressed(temporary / GOLDEN, **arrays)
         files = {file: _entry(temporary / file) for file in (*models, GOLDEN)}
-        outputs = output_specs(preprocess.grid)
-        bundle = Bundle(
-            folder, name, model, size, version, preprocess, CLASS_NAMES, inputs, outputs, training, license, metrics,
-            files,
-        )  # fmt: skip
+        facts = {field.name: getattr(info, field.name) for field in fields(BundleInfo)}
+        outputs = output_specs(info.preprocess.grid)
+        bundle = Bundle(**facts, path=folder, class_names=CLASS_NAMES, outputs=outputs, files=files)
         (temporary / MANIFEST).write_text(dump(bundle), encoding="utf-8")
         Bundle.load(temporary).golden()
         _swap(temporary, folder)
@@ -191,19 +179,12 @@ def write_bundle(
 
 
 def with_typed_models(bundle: Bundle, folder: str | Path, typed: Mapping[str, bytes]) -> Bundle:
-    """Write `bundle` to a folder (its own, or another) with these typed models in place of those it has."""
-    kept = ("name", "model", "size", "version", "preprocess", "inputs", "training", "license", "metrics")
-    return write_bundle(
-        folder,
-        **{key: getattr(bundle, key) for key in kept},
-        onnx=bundle.model_file.read_bytes(),
-        golden=bundle.golden(),
-        typed=typed,
-    )
+    """Write `bundle` to its own or another folder, with `typed` in place of its typed models."""
+    return write_bundle(folder, bundle, bundle.model_file.read_bytes(), bundle.golden(), typed)
 
 
 def _swap(temporary: Path, folder: Path) -> None:
-    """Rename over a folder that may be there; a non-empty one cannot be replaced in a single step."""
+    """Rename over an existing folder; one with files cannot be replaced in a single step."""
     previous = temporary.with_name(temporary.name + ".previous")
     if folder.exists():
         folder.rename(previous)

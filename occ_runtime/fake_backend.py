@@ -1,7 +1,7 @@
-"""Networks of no weights, for tests of what stands around them.
+"""A backend without a network, for tests of everything around it.
 
-With a cloud, what the scan hit is building. With a camera alone, what is bright in the image is building, as far off as
-the depth image says, or 12 m where it says nothing.
+With a cloud, the voxels with points are labelled building. Camera only: bright pixels are labelled building, at the
+distance of the depth image, or 12 m where it has none.
 """
 
 from pathlib import Path
@@ -10,9 +10,9 @@ import numpy as np
 
 from occ_core import CLASS_NAMES, CLOUD_TENSORS, Calibration, FramePreprocessor, PreprocessConfig, VoxelizerConfig
 
-from .backend import select_inputs
+from .backend import BackendOptions, select_inputs
 from .bundle import Bundle, write_bundle
-from .manifest import input_specs
+from .manifest import BundleInfo, input_specs
 
 BUILDING = CLASS_NAMES.index("building")
 _AHEAD = 12.0
@@ -22,11 +22,12 @@ class FakeBackend:
     """See `backend.Backend`. Reads `occupancy` where the bundle has it, and never opens the model file."""
 
     name = "fake"
+    precision = "f32"
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, precision: str = "auto"):
+    def __init__(self, bundle: Bundle, options: BackendOptions):
         self._bundle = bundle
-        seen = "occupied voxels of the scan" if bundle.needs_cloud else "what is bright in the image"
-        self.description = f"fake ({seen} labelled building)"
+        voxels = "voxels with points" if bundle.needs_cloud else "bright pixels"
+        self.description = f"fake ({voxels} labelled building)"
 
     def infer(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return _outputs(select_inputs(self._bundle, inputs), self._bundle.preprocess)
@@ -41,8 +42,8 @@ def _outputs(inputs: dict[str, np.ndarray], config: PreprocessConfig) -> dict[st
 
 
 def _bright(inputs: dict[str, np.ndarray], config: PreprocessConfig) -> np.ndarray:
-    """(1, X, Y, Z) uint8, in the lifted grid's larger voxels: within a metre (canonical) of where a bright ray ends."""
-    place = (inputs["lifting"][0] + 1) / 2  # of the image's width and height; negative out of view
+    """(1, X, Y, Z) uint8 at the lifted grid's resolution: 1 within a metre (canonical) of the end of a bright ray."""
+    place = (inputs["lifting"][0] + 1) / 2  # shares of the image's width and height; negative outside the view
 
     def at(picture: np.ndarray) -> np.ndarray:
         column, row = (
@@ -63,15 +64,15 @@ FAKE_PREPROCESS = PreprocessConfig(voxelizer=VoxelizerConfig(factor=2, max_point
 def write_fake_bundle(
     folder: str | Path, preprocess: PreprocessConfig = FAKE_PREPROCESS, camera_only: bool = False
 ) -> Bundle:
-    """A bundle folder for the fake backend: whole in form, with an empty model and a golden sample of its own."""
+    """A complete bundle folder for the fake backend: an empty model, and a golden sample that the backend meets."""
     generator = np.random.default_rng(0)
     points = np.append(generator.uniform((2, -20, -2, 0), (50, 20, 3, 1), (5000, 4)), np.zeros((1, 4)), 0)
     image = generator.integers(0, 255, (184, 608, 3), np.uint8)
     T_cam_lidar = np.array([(0, -1, 0, 0), (0, 0, -1, 0), (1, 0, 0, 0), (0, 0, 0, 1)])
-    calibration = Calibration([(350, 0, 304, 0), (0, 350, 92, 0), (0, 0, 1, 0)], T_cam_lidar, (608, 184))
+    P = np.array([(350, 0, 304, 0), (0, 350, 92, 0), (0, 0, 1, 0)])
+    calibration = Calibration(P, T_cam_lidar, (608, 184))
     inputs = FramePreprocessor(preprocess)(image, None if camera_only else points.astype(np.float32), calibration)
-    return write_bundle(
-        folder,
+    info = BundleInfo(
         name=Path(folder).name,
         model="monoocc" if camera_only else "occle",
         size="fake",
@@ -81,6 +82,5 @@ def write_fake_bundle(
         training={"data": "none"},
         license="Apache-2.0",
         metrics={},
-        onnx=b"",
-        golden=(inputs, _outputs(inputs, preprocess)),
     )
+    return write_bundle(folder, info, b"", (inputs, _outputs(inputs, preprocess)))

@@ -1,14 +1,27 @@
-"""Choosing and loading a backend; what each needs is imported when it is asked for."""
+"""Choosing and loading a backend. Each imports its runtime when it is made."""
 
-import logging
 from collections.abc import Callable
 
-from .backend import BACKENDS, PRECISIONS, Backend, BackendError
+from .backend import PRECISIONS, Backend, BackendError, BackendOptions, Report
 from .bundle import Bundle
+from .fake_backend import FakeBackend
+from .onnxruntime_backend import OnnxRuntimeBackend
+from .openvino_backend import OpenVinoBackend
+from .tensorrt import TensorRtBackend
+from .tensorrt.cache import EngineUnusable
+from .tensorrt.standby import StandbyBackend
 
-_AUTO_ORDER = ("tensorrt", "openvino", "onnxruntime")
-
-log = logging.getLogger(__name__)
+LOADERS: dict[str, Callable[[Bundle, BackendOptions], Backend]] = {
+    TensorRtBackend.name: TensorRtBackend,
+    OpenVinoBackend.name: OpenVinoBackend,
+    OnnxRuntimeBackend.name: OnnxRuntimeBackend,
+    FakeBackend.name: FakeBackend,
+}
+"""All backends. A new one is a file with its class, and an entry here."""
+BACKENDS = ("auto", *LOADERS)
+"""What `load_backend` takes as a name."""
+_WITHOUT_BUILD = (OpenVinoBackend.name, OnnxRuntimeBackend.name)
+_AUTO_ORDER = (TensorRtBackend.name, *_WITHOUT_BUILD)
 
 
 def load_backend(
@@ -17,19 +30,19 @@ def load_backend(
     threads: int | None = None,
     precision: str = "auto",
     engine_cache: str = "",
-    say: Callable[[str], None] = log.warning,
+    report: Report = BackendOptions.report,
     standby: bool = False,
 ) -> Backend:
     """Load the bundle's network.
 
     Parameters
     ----------
-    name : "tensorrt", "openvino", "onnxruntime", "fake" (tests), or "auto": the first of the three that loads
+    name : one of BACKENDS; "auto": the first of tensorrt, openvino and onnxruntime that loads
     threads : CPU threads; None leaves it to the runtime (all physical cores)
     precision : "f32", "bf16" (OpenVINO, on CPUs that have it), "f16", "int8" (where the bundle has them), or "auto":
         what the backend runs fastest without a calibration
     engine_cache : folder of TensorRT's built engines; empty: $OCC_NODE_ENGINE_CACHE, or ~/.cache/occ_node
-    say : takes the lines on a TensorRT build, which takes minutes, from another thread
+    report : takes the lines on a TensorRT build, which takes minutes, from another thread
     standby : with "auto", answer from the next backend while TensorRT builds its engine, instead of waiting for it
 
     Raises
@@ -43,24 +56,17 @@ def load_backend(
         raise BackendError(f"precision {precision!r} is unknown; expected one of {', '.join(PRECISIONS)}")
     if threads is not None and threads < 1:
         raise BackendError(f"threads: expected a positive number or none, got {threads}")
-
-    def load(candidate: str, **building) -> Backend:
-        if candidate == "tensorrt":
-            from .tensorrt import TensorRtBackend
-
-            return TensorRtBackend(bundle, threads, precision, engine_cache, say, **building)
-        return _loader(candidate)(bundle, threads, precision)
-
+    options = BackendOptions(threads, precision, engine_cache, report)
     if name != "auto":
-        return load(name)
-    return _standing_by(load, say) if standby else _first(load, _AUTO_ORDER)
+        return LOADERS[name](bundle, options)
+    return _with_standby(bundle, options) if standby else _first(bundle, options, _AUTO_ORDER)
 
 
-def _first(load: Callable[..., Backend], candidates: tuple[str, ...], *refused: str) -> Backend:
-    """The first that loads; its description says why those before it were not taken."""
-    for candidate in candidates:
+def _first(bundle: Bundle, options: BackendOptions, names: tuple[str, ...], *refused: str) -> Backend:
+    """The first backend that loads; its description says why those before it did not."""
+    for name in names:
         try:
-            backend = load(candidate)
+            backend = LOADERS[name](bundle, options)
         except BackendError as error:
             refused += (str(error),)
             continue
@@ -69,29 +75,17 @@ def _first(load: Callable[..., Backend], candidates: tuple[str, ...], *refused: 
     raise BackendError(f"no backend can run the bundle: {'; '.join(refused)}")
 
 
-def _standing_by(load: Callable[..., Backend], say: Callable[[str], None]) -> Backend:
-    """As `_first`, but where TensorRT has to build first, the next backend answers meanwhile."""
-    from .tensorrt.cache import EngineUnusable
-    from .tensorrt.standby import StandbyBackend
-
-    first, *others = _AUTO_ORDER
+def _with_standby(bundle: Bundle, options: BackendOptions) -> Backend:
+    """As `_first`, but where TensorRT has to build its engine first, the next backend answers until it is ready."""
     try:
-        return load(first, build=False)
+        return TensorRtBackend(bundle, options, build=False)
     except EngineUnusable as unusable:
         try:
-            slower = _first(load, others, str(unusable))
-        except BackendError:  # nobody to stand by: wait for the build
-            return load(first)
+            slower = _first(bundle, options, _WITHOUT_BUILD, str(unusable))
+        except BackendError:  # no other backend loads: wait for the build
+            return TensorRtBackend(bundle, options)
     except BackendError as error:
-        return _first(load, others, str(error))
-    return StandbyBackend(slower, lambda cancelled: load(first, cancelled=cancelled), say)
-
-
-def _loader(name: str) -> Callable[[Bundle, int | None, str], Backend]:
-    if name == "openvino":
-        from .openvino_backend import OpenVinoBackend as Loader
-    elif name == "onnxruntime":
-        from .onnxruntime_backend import OnnxRuntimeBackend as Loader
-    else:
-        from .fake_backend import FakeBackend as Loader
-    return Loader
+        return _first(bundle, options, _WITHOUT_BUILD, str(error))
+    return StandbyBackend(
+        slower, lambda cancelled: TensorRtBackend(bundle, options, cancelled=cancelled), options.report
+    )

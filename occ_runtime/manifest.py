@@ -1,4 +1,4 @@
-"""bundle.yaml: its keys, what each may hold, and the way there and back."""
+"""bundle.yaml: its keys, the values each accepts, reading and writing."""
 
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
@@ -13,7 +13,7 @@ from occ_core.voxelizer import POINT_FEATURES
 FORMAT_VERSION = 1
 GOLDEN = "golden.npz"
 MODELS = {"f32": "model.onnx", "f16": "model.f16.onnx", "int8": "model.int8.onnx"}
-"""ONNX files by the precision of what is inside; a bundle holds the f32 one and may hold the others."""
+"""ONNX files by the precision of their content; a bundle has the f32 one and may have the others."""
 
 
 class BundleError(InputError):
@@ -40,10 +40,27 @@ class FileEntry:
     bytes: int
 
 
-def input_specs(config: PreprocessConfig, names: Collection[str] | None = None) -> tuple[TensorSpec, ...]:
-    """All tensors that `FramePreprocessor` makes under this configuration, or those of these names in their order: an
-    engine takes what it wants.
+@dataclass(frozen=True, eq=False)
+class BundleInfo:
+    """What a network is and how it was trained.
+
+    inputs are a selection of `input_specs(preprocess)`.
+    training and metrics are free mappings: data and recipe; figures by the name of their data set.
     """
+
+    name: str
+    model: str
+    size: str
+    version: str
+    preprocess: PreprocessConfig
+    inputs: tuple[TensorSpec, ...]
+    training: dict[str, Any]
+    license: str
+    metrics: dict[str, Any]
+
+
+def input_specs(config: PreprocessConfig, names: Collection[str] | None = None) -> tuple[TensorSpec, ...]:
+    """All tensors that `FramePreprocessor` makes with this configuration, or those of `names`, in that order."""
     width, height = config.image_size
     rows, points = config.voxelizer.max_voxels, config.voxelizer.max_points
     lx, ly, lz = config.grid.coarsen(config.lifting_factor).shape
@@ -62,7 +79,7 @@ def input_specs(config: PreprocessConfig, names: Collection[str] | None = None) 
 
 
 def output_specs(grid: Grid) -> tuple[TensorSpec, ...]:
-    """What every engine gives: labels and confidence over the grid."""
+    """The outputs of every engine: labels and confidence over the grid."""
     return tuple(TensorSpec(name, "uint8", (1, *grid.shape)) for name in ("labels", "confidence"))
 
 
@@ -88,14 +105,14 @@ def dump(bundle: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Tuples to lists, as YAML has them."""
+    """Tuples to lists, as YAML needs them."""
     if isinstance(value, dict):
         return {key: _plain(v) for key, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 def parse(text: str) -> dict[str, Any]:
-    """The fields of a `Bundle`, all but its path, from the text of `bundle.yaml`. Raises BundleError."""
+    """The fields of a `Bundle` except its path, from the text of `bundle.yaml`. Raises BundleError."""
     try:
         manifest = yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -109,7 +126,7 @@ def parse(text: str) -> dict[str, Any]:
         return _fields(manifest)
     except BundleError:
         raise
-    except ValueError as error:  # from the dataclasses of perception
+    except ValueError as error:  # from the dataclasses of occ_core
         raise BundleError(str(error)) from None
 
 
@@ -162,7 +179,7 @@ def _preprocess(value: Any, grid: Grid) -> PreprocessConfig:
 
 
 def _tensors(value: Any, where: str, expected: tuple[TensorSpec, ...], complete: bool) -> tuple[TensorSpec, ...]:
-    """The tensors listed, each as the preprocessing or grid makes it; `complete`: exactly those expected."""
+    """The tensors listed, each with the dtype and shape expected; `complete`: exactly those expected."""
     by_name = {spec.name: spec for spec in expected}
     specs = []
     for n, entry in enumerate(_value(value, where, list)):
@@ -188,7 +205,7 @@ def _file_entry(value: Any, where: str) -> FileEntry:
 
 
 def _mapping(value: Any, where: str, keys: Collection[str], optional: Collection[str] = ()) -> dict[str, Any]:
-    """A mapping with all of `keys` and perhaps some of `optional`."""
+    """A mapping with all of `keys` and any of `optional`."""
     prefix = f"{where}." if where else ""
     if not isinstance(value, dict):
         raise BundleError(f"{where}: expected a mapping of {', '.join(keys)}, got {value!r}")
@@ -202,10 +219,10 @@ def _mapping(value: Any, where: str, keys: Collection[str], optional: Collection
 
 
 def _value(value: Any, where: str, kind: type) -> Any:
-    accepted = (int, float) if kind is float else kind
+    accepted: Any = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or isinstance(value, bool):
         raise BundleError(f"{where}: expected {kind.__name__}, got {value!r}")
-    return kind(value) if kind is float else value
+    return float(value) if kind is float else value
 
 
 def _tuple(value: Any, where: str, kind: type, length: int | None = None) -> tuple:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .backend import BackendError, check_model, last_line, select_inputs
+from .backend import BackendError, BackendOptions, check_model, last_line, select_inputs
 from .bundle import Bundle
 from .manifest import TensorSpec
 from .predictor import golden_test
@@ -13,20 +13,21 @@ class OpenVinoBackend:
 
     name = "openvino"
 
-    def __init__(self, bundle: Bundle, threads: int | None = None, precision: str = "auto"):
+    def __init__(self, bundle: Bundle, options: BackendOptions):
         try:
             import openvino
         except ImportError:
             raise BackendError("openvino is not installed (pip install openvino)") from None
         core = openvino.Core()
         has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        precision = options.precision
         if precision == "bf16" and not has_bf16:
             raise BackendError("openvino: precision 'bf16' is not supported by this CPU")
         candidates = (["bf16", "f32"] if has_bf16 else ["f32"]) if precision == "auto" else [precision]
         self._bundle, refused = bundle, ""
         for candidate in candidates:
-            self._load(core, candidate, has_bf16, threads)
-            # The fastest that still reproduces the golden sample: some networks lose too much in bf16.
+            self._load(core, candidate, has_bf16, options.threads)
+            # The fastest precision that still reproduces the golden sample: some networks lose too much in bf16.
             if candidate == candidates[-1] or (proof := golden_test(bundle, self.infer)).agrees:
                 break
             refused = f" ({candidate} changes {100 * proof.differing / proof.voxels:.1f} % of the golden labels)"
@@ -36,9 +37,9 @@ class OpenVinoBackend:
         import openvino
 
         bundle, model_file = self._bundle, self._bundle.model_file_of(precision)
-        # What a typed graph leaves in float runs in the narrowest type that keeps float32's range.
+        # The float layers of an int8 graph run in the narrowest type with float32's range.
         hint = "bf16" if precision == "bf16" or (precision == "int8" and has_bf16) else "f32"
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
+        settings: dict[str, str | int] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
         try:
@@ -46,6 +47,7 @@ class OpenVinoBackend:
         except RuntimeError as error:
             raise BackendError(f"openvino cannot load {model_file}: {last_line(error)}") from None
         check_model(bundle, model_file, _specs(compiled.inputs), _specs(compiled.outputs))
+        self.precision = precision
         self._request = compiled.create_infer_request()
         self._index = {port.any_name: n for n, port in enumerate(compiled.outputs)}
         threads_used = compiled.get_property("INFERENCE_NUM_THREADS")
@@ -55,7 +57,7 @@ class OpenVinoBackend:
 
     def infer(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         self._request.infer(select_inputs(self._bundle, inputs), share_inputs=True)
-        # Copied: the request writes its next frame to the same memory.
+        # Copied: the next frame is written to the same memory.
         return {name: self._request.get_output_tensor(n).data.copy() for name, n in self._index.items()}
 
     def close(self) -> None:

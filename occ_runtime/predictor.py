@@ -1,4 +1,4 @@
-"""Frame in, labelled voxels out: preprocessing and engine, timed."""
+"""Frame in, labelled voxels out: preprocessing and network, timed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ LABELS_ALLOWED = f"at most {100 * (1 - LABELS_AGREE):.1f} % may"
 
 @dataclass(frozen=True)
 class SelfTest:
-    """How far an engine is from the golden sample."""
+    """How an engine's outputs differ from the golden sample."""
 
     voxels: int
     differing: int
@@ -29,7 +29,7 @@ class SelfTest:
 
     @property
     def agrees(self) -> bool:
-        """Whether at least LABELS_AGREE of the labels are the golden sample's."""
+        """Whether at least LABELS_AGREE of the labels equal the golden sample's."""
         return self.differing <= (1 - LABELS_AGREE) * self.voxels
 
     def __str__(self):
@@ -42,7 +42,9 @@ class SelfTest:
 
 
 class Predictor:
-    """One network with its preprocessing. Stages "preprocess" and "inference" go to the profiler."""
+    """One network with its preprocessing. `backend` is one that `load_backend` gives, or any object with `Backend`'s
+    attributes and methods. The profiler gets the stages "preprocess" and "inference".
+    """
 
     def __init__(self, bundle: Bundle, backend: Backend, profiler: Profiler | None = None):
         self.bundle = bundle
@@ -57,13 +59,13 @@ class Predictor:
         calibration: Calibration,
         depth: np.ndarray | None = None,
     ) -> Occupancy:
-        """One frame. `points` and `depth` are looked at by networks that want them.
+        """One frame. `points` and `depth` are ignored by networks that do not use them.
 
         Parameters
         ----------
         image : (H, W, 3) uint8 RGB of the calibration's size
         points : (N, 4) float32 x, y, z in metres (LiDAR frame), intensity; None where the bundle needs no cloud
-        depth : (H, W) metres; where it knows none, the network's own judgement stands
+        depth : (H, W) metres; where it is not positive, and without it, the network's predicted depth is used
         """
         with self.profiler.stage("preprocess"):
             inputs = self._preprocess(image, points if self.bundle.needs_cloud else None, calibration, depth)
@@ -75,7 +77,7 @@ class Predictor:
         """Run the golden sample on this engine. Raises BundleError where fewer than 99.5 % of the labels agree."""
         result = golden_test(self.bundle, self.backend.infer)
         if not result.agrees:
-            exact = "" if " f32" in self.backend.description else "; precision f32 is exact"
+            exact = "" if self.backend.precision == "f32" else "; precision f32 is exact"
             raise BundleError(
                 f"{self.bundle.path}: backend {self.backend.name} disagrees: {result}; {LABELS_ALLOWED}{exact}"
             )
@@ -89,7 +91,7 @@ def golden_test(bundle: Bundle, infer: Callable[[dict[str, np.ndarray]], dict[st
 
 
 def compare_outputs(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> SelfTest:
-    """Count what differs between two outputs of engines; occupied: by either."""
+    """Count the differences between two engines' outputs; a voxel is occupied where either says so."""
     labels, golden = found["labels"], expected["labels"]
     differs = labels != golden
     occupied = (labels > 0) | (golden > 0)

@@ -1,4 +1,4 @@
-"""Where the time goes: one profiler for the node's diagnostics and the benchmarks."""
+"""One profiler for the node's diagnostics and the benchmarks."""
 
 import threading
 import time
@@ -26,13 +26,13 @@ class Profiler:
         self.record(name, time.perf_counter() - start)
 
     def record(self, name: str, seconds: float) -> None:
-        """Add a duration measured elsewhere, such as stamp to publication."""
+        """Add a duration measured elsewhere, such as the time from stamp to publication."""
         with self._lock:
             self._samples.setdefault(name, deque(maxlen=self._window)).append(seconds)
             self._counts[name] = self._counts.get(name, 0) + 1
 
     def summary(self) -> dict[str, dict[str, float]]:
-        """Stages in order of first use -> {"count": samples ever, "p50_ms", "p95_ms": of the window}."""
+        """Stages in order of first use -> {"count": all samples, "p50_ms", "p95_ms": of the window}."""
         with self._lock:
             samples = {name: list(window) for name, window in self._samples.items()}
             counts = dict(self._counts)

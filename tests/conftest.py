@@ -11,6 +11,12 @@ from occ_data.kitti import Sequence, SequenceWriter
 
 
 def pytest_configure(config):
+    if importlib.util.find_spec("hypothesis"):
+        from hypothesis import HealthCheck, settings
+
+        # How fast a busy machine is must not decide over a test.
+        settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("patient")
     config.addinivalue_line(
         "markers", "gpu: needs an NVIDIA GPU and torch with CUDA; `make gpu-check` runs these alone"
     )

@@ -1,4 +1,4 @@
-"""Player, node and recorder as three processes: a bag goes in, what the node answered comes out."""
+"""Player, node and recorder as three processes: a bag goes in, the node's recorded outputs come out."""
 
 import shutil
 import sys
@@ -7,32 +7,46 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from tqdm import tqdm
+
+from occ_core.files import write_yaml
+from occ_node.topics import VOXELS
 
 from ..errors import RunFailed
 from ..processes import Child, JsonLines, own_environment, stops_like_ctrl_c, wait_until
-from .inputs import BagInputs
+from .drive import Drive
 
-_READY_TIMEOUT = 180.0  # a first start compiles kernels and engine
+_READY_TIMEOUT = 180.0  # the first start compiles kernels and the engine
+_SUBSCRIBER_TIMEOUT = 60.0
+_PLAYER_TIMEOUT = 120.0
+_REPORT_TIMEOUT = 60.0
 _WRITE_TIMEOUT = 300.0
 
 
 @dataclass(frozen=True)
 class LiveRun:
-    """What to run. parameters: of the node; folder: gets outputs.mcap, logs/."""
+    """What to run. parameters: of the node; folder: gets outputs.mcap and logs/."""
 
-    bag: Path
-    inputs: BagInputs
+    drive: Drive
     parameters: dict
     folder: Path
     rate: float = 1.0
     loops: int = 1
 
+    @property
+    def topics(self) -> dict[str, str]:
+        """The bag's topics that the node subscribes to, by the names of its inputs."""
+        return {name: topic for name, topic in self.drive.topics._asdict().items() if topic is not None}
+
+    @property
+    def frame_topic(self) -> str:
+        """The topic whose messages are the frames, and whose stamps the outputs carry."""
+        return self.drive.topics.frames
+
 
 @dataclass(frozen=True)
 class Recorded:
-    """Lines of player and recorder (see occ_node.player, occ_node.recorder) and the mcap of the node's outputs."""
+    """The lines of player and recorder (see occ_node.player, occ_node.recorder), and the mcap of the node's outputs."""
 
     plays: list[dict]
     arrivals: list[dict]
@@ -45,15 +59,14 @@ class Recorded:
 
 
 def live_run(run: LiveRun) -> Recorded:
-    """Run the three processes to the end of the bag. Raises RunFailed; ends all of them in any case."""
+    """Run the three processes until the bag ends. Raises RunFailed; all three are ended in any case."""
     logs = run.folder / "logs"
     shutil.rmtree(logs, ignore_errors=True)
     logs.mkdir(parents=True)
     plays, arrivals = JsonLines(logs / "played.jsonl"), JsonLines(logs / "arrivals.jsonl")
     outputs = run.folder / "outputs.mcap"
     outputs.unlink(missing_ok=True)
-    parameter_file = logs / "parameters.yaml"
-    parameter_file.write_text(yaml.safe_dump({"/**": {"ros__parameters": run.parameters}}))
+    parameter_file = write_yaml(logs / "parameters.yaml", {"/**": {"ros__parameters": run.parameters}})
     environment = own_environment()
 
     with stops_like_ctrl_c(), ExitStack() as stack:
@@ -64,28 +77,28 @@ def live_run(run: LiveRun) -> Recorded:
             return child
 
         recorder = start("recorder", "occ_node.recorder", str(outputs), "--arrivals", str(arrivals.path))
-        node = start("node", "occ_node.node", *_node_arguments(run.inputs, parameter_file))
+        node = start("node", "occ_node.node", *_node_arguments(run.topics, parameter_file))
         _wait_for_node(arrivals, [node, recorder])
         player = start("player", "occ_cli.node", *_player_arguments(run, plays.path))
-        _follow(run, plays, arrivals, player, [node, recorder])
-        _wait_for_the_last(plays, arrivals, run.inputs.frame_topic, [node, recorder])
+        _show_progress(run, plays, arrivals, player, [node, recorder])
+        _wait_for_last_report(plays, arrivals, run.frame_topic, [node, recorder])
         codes = {"player": player.stop(), "node": node.stop(), "recorder": recorder.stop(_WRITE_TIMEOUT)}
     arrivals.update()
     if codes["recorder"]:
-        raise RunFailed(f"the recorder could not write {outputs}: {recorder.last_words()} (log: {recorder.log})")
+        raise RunFailed(f"the recorder could not write {outputs}: {recorder.last_line()} (log: {recorder.log})")
     return Recorded(plays.lines, arrivals.lines, outputs, codes)
 
 
-def _node_arguments(inputs: BagInputs, parameter_file: Path) -> list[str]:
-    remaps = [item for name, topic in inputs.topics.items() for item in ("-r", f"{name}:={topic}")]
+def _node_arguments(topics: dict[str, str], parameter_file: Path) -> list[str]:
+    remaps = [item for name, topic in topics.items() for item in ("-r", f"{name}:={topic}")]
     return ["--ros-args", "--params-file", str(parameter_file), *remaps]
 
 
 def _player_arguments(run: LiveRun, log: Path) -> list[str]:
-    topics = run.inputs.topics.values()
+    topics = run.topics.values()
     return [
-        "play", str(run.bag), "--rate", str(run.rate), "--loop", str(run.loops), "--wait", "30", "--log", str(log),
-        "--topics", *topics, "--need", *topics,
+        "play", str(run.drive.bag), "--rate", str(run.rate), "--loop", str(run.loops), "--log", str(log),
+        "--topics", *topics, "--need", *topics, "--wait", str(_SUBSCRIBER_TIMEOUT),
     ]  # fmt: skip
 
 
@@ -95,26 +108,26 @@ def _wait_for_node(arrivals: JsonLines, children: list[Child]) -> None:
         matched = any(line["event"] == "matched" for line in arrivals.lines)
         return matched and any(node_status(line) for line in arrivals.lines)
 
-    with tqdm(total=0, desc="node gets ready", bar_format="{desc} {elapsed}", leave=False):
+    with tqdm(total=0, desc="node starts", bar_format="{desc} {elapsed}", leave=False):
         wait_until(ready, "the node to be ready", _READY_TIMEOUT, children)
 
 
-def _follow(run: LiveRun, plays: JsonLines, arrivals: JsonLines, player: Child, children: list[Child]) -> None:
-    """Show the drive until the player has ended."""
+def _show_progress(run: LiveRun, plays: JsonLines, arrivals: JsonLines, player: Child, children: list[Child]) -> None:
+    """Until the player has ended."""
     answered = 0
     children = [*children, player]
-    wait_until(lambda: bool(plays.update()) or player.exit_code == 0, "the player to begin", 60.0, children)
-    begun = _played(plays.lines, run.inputs.frame_topic)
-    with tqdm(total=run.inputs.frames * run.loops, desc="drive", unit="frame", smoothing=0) as bar:
-        bar.update(begun)
+    wait_until(lambda: bool(plays.update()) or player.exit_code == 0, "the player to start", _PLAYER_TIMEOUT, children)
+    started = _played(plays.lines, run.frame_topic)
+    with tqdm(total=run.drive.frames * run.loops, desc="drive", unit="frame", smoothing=0) as bar:
+        bar.update(started)
         while (code := player.exit_code) is None:
             for child in children[:-1]:
                 child.check()
             time.sleep(0.1)
-            answered += sum(line.get("output") == "voxels" for line in arrivals.update())
-            bar.update(_played(plays.update(), run.inputs.frame_topic))
+            answered += sum(line.get("output") == VOXELS.name for line in arrivals.update())
+            bar.update(_played(plays.update(), run.frame_topic))
             bar.set_postfix(answered=answered, refresh=False)
-        bar.update(_played(plays.update(), run.inputs.frame_topic))
+        bar.update(_played(plays.update(), run.frame_topic))
     if code:
         player.check()
 
@@ -123,15 +136,15 @@ def _played(lines: list[dict], topic: str) -> int:
     return sum(line.get("topic") == topic for line in lines)
 
 
-def _wait_for_the_last(plays: JsonLines, arrivals: JsonLines, frames: str, children: list[Child]) -> None:
-    """Until the node has reported on its counters after the last frame had time to come back."""
+def _wait_for_last_report(plays: JsonLines, arrivals: JsonLines, frames: str, children: list[Child]) -> None:
+    """Until the node has reported its counters a second after the last frame was played."""
     end = max((line["published"] for line in plays.lines if line.get("topic") == frames), default=0) + 1.0
 
     def reported() -> bool:
         arrivals.update()
         return any(line["mono"] > end and node_status(line) for line in reversed(arrivals.lines))
 
-    wait_until(reported, "the node's last report", 15.0, children)
+    wait_until(reported, "the node's last report", _REPORT_TIMEOUT, children)
 
 
 def node_status(line: dict) -> dict | None:

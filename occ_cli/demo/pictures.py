@@ -2,21 +2,31 @@
 
 import importlib.util
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from occ_core import KITTI_GRID, Grid
+from occ_core import Grid
+from occ_core.labels import labels_on
+from occ_data.bags import read_bag
+from occ_data.bags.decode import decode
+from occ_data.bags.reader import header_of
 
 from .. import drawing
 from ..drawing.animation import save_gif
-from .drives import Drive
-from .recordings import read_grids, read_images
+from .drive import Drive
+from .recordings import read_grids
 from .report import Played
 
 _RATE = 10  # of the animation, frames a second
 _SECONDS = 6
+_TOLERANCE_NS = 60_000_000
+"""Largest difference between the stamps of a frame and of its image."""
+
+PICTURES = ("camera_overlay.png", "birds_eye.png", "voxels.png", "truth_beside_prediction.png", "animation.gif")
+"""The files that `draw_pictures` may write."""
 
 
 def draw_pictures(output: Path, drive: Drive, outputs: Path, frames: list[Played], grid: Grid) -> list[str]:
@@ -32,12 +42,12 @@ def draw_pictures(output: Path, drive: Drive, outputs: Path, frames: list[Played
         return []
     still = _still(answered, drive.truth)
     shown = _around(answered, still, _RATE * _SECONDS)
-    images = read_images(drive.bag, drive.inputs, {frame.stamp for frame in [still, *shown]})
-    frame_of_message = {frame.grid_message: frame for frame in [still, *shown]}
+    images = _read_images(drive.bag, drive.topics.image, {frame.stamp for frame in [still, *shown]})
+    frame_of_grid = {frame.grid_message: frame for frame in [still, *shown] if frame.grid_message is not None}
     written, animated = [], []
-    grids = read_grids(outputs, frame_of_message)
-    for place, labels in tqdm(grids, total=len(frame_of_message), desc="pictures", unit="frame"):
-        frame = frame_of_message[place]
+    grids = read_grids(outputs, frame_of_grid)
+    for number, labels in tqdm(grids, total=len(frame_of_grid), desc="pictures", unit="frame"):
+        frame = frame_of_grid[number]
         image = images.get(frame.stamp)
         if frame is still:
             written += _draw_still(output, drive, frame, image, labels, grid)
@@ -78,8 +88,23 @@ def _draw_still(
     }
     if image is not None:
         pictures["camera_overlay.png"] = drawing.camera_overlay(image, labels, drive.calibration, grid)
-    if grid == KITTI_GRID and drive.truth and drive.truth.has_voxels(name := drive.truth.frames[frame.order]):
-        pictures["truth_beside_prediction.png"] = drawing.truth_beside(labels, drive.truth.voxel_labels(name))
+    truth = drive.truth
+    if truth and truth.has_voxels(name := truth.frames[frame.order]) and truth.grid.factor_to(grid):
+        on_grid = labels_on(grid, truth.voxel_labels(name), truth.grid)
+        pictures["truth_beside_prediction.png"] = drawing.truth_beside(labels, on_grid, grid)
     for name, picture in pictures.items():
         drawing.save_png(output / name, picture)
     return list(pictures)
+
+
+def _read_images(bag: Path, image_topic: str, stamps: Collection[int]) -> dict[int, np.ndarray]:
+    """(H, W, 3) uint8 RGB nearest to each stamp (ns); stamps without an image near enough are left out."""
+    nearest: dict[int, tuple[int, bytes, str]] = {}
+    wanted = np.array(sorted(stamps), np.int64)
+    for topic, kind, recorded, data in read_bag(bag, [image_topic]):
+        stamp = header_of(topic, kind, data)[0] or recorded
+        for n in np.flatnonzero(np.abs(wanted - stamp) <= _TOLERANCE_NS):
+            distance = abs(int(wanted[n]) - stamp)
+            if distance < nearest.get(int(wanted[n]), (1 << 62,))[0]:
+                nearest[int(wanted[n])] = (distance, bytes(data), kind)
+    return {stamp: decode(image_topic, kind, data) for stamp, (_, data, kind) in nearest.items()}

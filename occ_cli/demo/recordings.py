@@ -1,30 +1,41 @@
-"""Label grids and camera images out of bags."""
+"""The label grids in a recording of the node's outputs."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from occ_core import KITTI_GRID, Grid
 from occ_data.bags import BagError, bag_topics, read_bag
-from occ_data.bags.decode import image_of
 from occ_data.bags.reader import decode_cdr
-
-from .inputs import BagInputs
-
-GRID_TYPE = "std_msgs/msg/UInt8MultiArray"
+from occ_node.topics import GRID, SEMANTIC_GRID
 
 
 def read_grids(path: Path, wanted: Collection[int] | None = None) -> Iterator[tuple[int, np.ndarray]]:
-    """(place, labels (X, Y, Z) uint8) of the semantic grids in a recording of the node; only those places, in order."""
-    topics = [topic for topic, (kind, _) in bag_topics(path).items() if kind == GRID_TYPE]
-    if len(topics) != 1:
-        raise BagError(f"{path}: expected one topic of type {GRID_TYPE}, found {', '.join(topics) or 'none'}")
+    """(number, labels (X, Y, Z) uint8) of the semantic grids in a recording, in order; only the numbers wanted."""
+    grid_topic = _grid_topic(path)
     last = max(wanted, default=-1) if wanted is not None else None
-    for place, (topic, kind, _, data) in enumerate(read_bag(path, topics)):
-        if wanted is None or place in wanted:
-            yield place, grid_of(decode_cdr(topic, kind, data), path)
-        if place == last:
+    for number, (topic, kind, _, data) in enumerate(read_bag(path, [grid_topic])):
+        if wanted is None or number in wanted:
+            yield number, grid_of(decode_cdr(topic, kind, data), path)
+        if number == last:
             return
+
+
+def recorded_grid(path: Path, shape: tuple[int, int, int]) -> Grid:
+    """The grid of the labels in a recording: position and size of the voxels, from the node's output `grid`.
+
+    A recording without that output must hold labels on SemanticKITTI's grid. Raises BagError.
+    """
+    map_topic = _grid_topic(path).rpartition("/")[0] + f"/{GRID.name}"
+    for topic, kind, _, data in read_bag(path, [map_topic]):
+        info = decode_cdr(topic, kind, data).info
+        if kind == GRID.type and (info.width, info.height) == shape[:2]:
+            corner = info.origin.position
+            return Grid(shape, round(info.resolution, 6), (corner.x, corner.y, corner.z))
+    if shape != KITTI_GRID.shape:
+        raise BagError(f"{path}: labels of shape {shape}; expected a topic {map_topic}, which says where they are")
+    return KITTI_GRID
 
 
 def grid_of(message, path: Path) -> np.ndarray:
@@ -35,21 +46,8 @@ def grid_of(message, path: Path) -> np.ndarray:
     return np.asarray(message.data, np.uint8).reshape(shape)
 
 
-def read_images(
-    path: Path, inputs: BagInputs, stamps: Collection[int], tolerance: float = 0.06
-) -> dict[int, np.ndarray]:
-    """(H, W, 3) uint8 RGB nearest to each stamp (ns) within `tolerance` seconds; stamps without one are left out."""
-    nearest: dict[int, tuple[int, bytes, str]] = {}
-    wanted = np.array(sorted(stamps), np.int64)
-    for _, kind, recorded, data in read_bag(path, [inputs.image]):
-        stamp = _header_stamp(data) or recorded
-        for n in np.flatnonzero(np.abs(wanted - stamp) <= tolerance * 1e9):
-            distance = abs(int(wanted[n]) - stamp)
-            if distance < nearest.get(int(wanted[n]), (1 << 62,))[0]:
-                nearest[int(wanted[n])] = (distance, bytes(data), kind)
-    return {stamp: image_of(decode_cdr(inputs.image, kind, data)) for stamp, (_, data, kind) in nearest.items()}
-
-
-def _header_stamp(data) -> int:
-    seconds, nanoseconds = np.frombuffer(data, "<i4" if data[1] else ">i4", 2, offset=4)
-    return int(seconds) * 1_000_000_000 + int(nanoseconds)
+def _grid_topic(path: Path) -> str:
+    topics = [topic for topic, (kind, _) in bag_topics(path).items() if kind == SEMANTIC_GRID.type]
+    if len(topics) != 1:
+        raise BagError(f"{path}: expected one topic of type {SEMANTIC_GRID.type}, found {', '.join(topics) or 'none'}")
+    return topics[0]

@@ -1,4 +1,4 @@
-"""What a live run amounts to: frames in and out, drops, latency from stamp to publication, scores."""
+"""The figures of a live run: frames in and out, drops, latency from stamp to publication, scores."""
 
 import os
 import platform
@@ -9,11 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from occ_core import CompletionMetrics
+from occ_core import CompletionMetrics, Grid
+from occ_core.labels import labels_on
+from occ_data.kitti import Sequence
+from occ_node.counters import Drop
+from occ_node.topics import RECORDED, SEMANTIC_GRID, VOXELS
+from occ_runtime import Bundle
 
-from .live_run import Recorded
+from .live_run import LiveRun, Recorded
+from .recordings import read_grids
 
-OUTPUTS = ("semantic_grid", "voxels", "markers", "grid")
 _MODES = {
     "camera+lidar": "camera and LiDAR; a cloud with its image is a frame",
     "camera": "camera only; an image is a frame",
@@ -24,8 +29,8 @@ _MODES = {
 class Played:
     """One frame as it was played, and what came back.
 
-    order: place of the frame in its loop; scheduled: when its cloud (its image, of a camera alone) was due, monotonic
-    seconds; arrived: per output, the moment the recorder had it; grid_message: place of its semantic_grid among all.
+    order: number of the frame in its loop; scheduled: when its cloud (camera only: its image) was due, in seconds of
+    the monotonic clock; arrived: by output, when the recorder received it; grid_message: number of its semantic_grid.
     """
 
     loop: int
@@ -38,22 +43,24 @@ class Played:
     @property
     def answered(self) -> bool:
         """Whether the labelled voxels came back."""
-        return "voxels" in self.arrived and "semantic_grid" in self.arrived
+        return VOXELS.name in self.arrived and SEMANTIC_GRID.name in self.arrived
 
     @property
     def latency(self) -> float:
-        """Seconds from the stamp's moment on the play clock to the arrival of the frame's last output."""
+        """Seconds from the time at which the frame was due to the arrival of its last output."""
         return max(self.arrived.values()) - self.scheduled
 
 
 def match(recorded: Recorded, frame_topic: str) -> list[Played]:
-    """Join what was played with what arrived; each message of `frame_topic` is a frame.
+    """Join the played frames with the outputs that arrived; each message of `frame_topic` is a frame.
 
-    An output belongs to the latest play of its stamp before it arrived (in a loop, stamps come again). UInt8MultiArray
-    has no header: the node sends a frame's outputs one after the other, the semantic_grid first, so that it belongs to
-    the voxels sent next, unless another semantic_grid was sent before them.
+    An output belongs to the last frame played with its stamp before it arrived (in a loop, stamps come again). A
+    semantic_grid has no stamp. The node publishes it as a frame's first output (see occ_node.outputs.OUTPUTS), so it
+    belongs to the voxels published next, unless another semantic_grid was published before them.
     """
-    frames, plays_of_stamp, orders = [], {}, {}
+    frames: list[Played] = []
+    plays_of_stamp: dict[int, list[Played]] = {}
+    orders: dict[int, int] = {}
     for line in recorded.plays:
         if line.get("topic") == frame_topic:
             order = orders[line["loop"]] = orders.get(line["loop"], -1) + 1
@@ -67,16 +74,51 @@ def match(recorded: Recorded, frame_topic: str) -> list[Played]:
         if latest < 0:
             continue
         plays[latest].arrived[line["output"]] = line["mono"]
-        if line["output"] == "voxels":
+        if line["output"] == VOXELS.name:
             sent.append(line["source"])
             owner.append(plays[latest])
-    grids = [line for line in messages if line["output"] == "semantic_grid"]
+    grids = [line for line in messages if line["output"] == SEMANTIC_GRID.name]
     for number, line in enumerate(grids):
         end = grids[number + 1]["source"] if number + 1 < len(grids) else float("inf")
         after = bisect_left(sent, line["source"])
         if after < len(sent) and sent[after] < end:
-            owner[after].arrived["semantic_grid"], owner[after].grid_message = line["mono"], number
+            owner[after].arrived[SEMANTIC_GRID.name], owner[after].grid_message = line["mono"], number
     return frames
+
+
+def make_report(run: LiveRun, recorded: Recorded, frames: list[Played], bundle: Bundle) -> dict:
+    """All figures of a run, with what they were measured on."""
+    summary = summarise(recorded, frames)
+    return {
+        **{key: summary[key] for key in ("frames_in", "frames_out", "answered_percent", "drops", "latency_ms")},
+        **_score_frames(recorded.outputs, frames, run.drive.truth, bundle.grid),
+        "bundle": bundle.name,
+        "mode": "camera+lidar" if bundle.needs_cloud else "camera",
+        "backend": summary["node"].get("backend", run.parameters["backend"]),
+        "machine": machine(),
+        "input": {
+            "description": run.drive.description, "bag": str(run.drive.bag), "frames": run.drive.frames,
+            "rate": run.rate, "loops": run.loops,
+        },
+        **summary,
+    }  # fmt: skip
+
+
+def _score_frames(outputs: Path, frames: list[Played], truth: Sequence | None, grid: Grid) -> dict:
+    """IoU and mIoU over the answered frames that have truth, on their grid; nulls where there are none."""
+    if truth is None or truth.grid.factor_to(grid) is None:
+        return score([])
+    frame_of_grid = {
+        frame.grid_message: truth.frames[frame.order]
+        for frame in frames
+        if frame.grid_message is not None and frame.answered and truth.has_voxels(truth.frames[frame.order])
+    }
+    if not frame_of_grid:
+        return score([])
+    return score(
+        (labels, labels_on(grid, truth.voxel_labels(frame_of_grid[number]), truth.grid))
+        for number, labels in read_grids(outputs, frame_of_grid)
+    )
 
 
 def latency(frames: list[Played]) -> dict:
@@ -84,12 +126,12 @@ def latency(frames: list[Played]) -> dict:
     whole = [1000 * frame.latency for frame in frames if frame.answered]
     if not whole:
         return {"p50": None, "p95": None, "max": None}
-    result = {"p50": _ms(whole, 50), "p95": _ms(whole, 95), "max": _ms(whole, 100), "outputs": {}}
-    for output in OUTPUTS:
+    outputs = {}
+    for output in (topic.name for topic in RECORDED):
         values = [1000 * (f.arrived[output] - f.scheduled) for f in frames if output in f.arrived]
         if values:
-            result["outputs"][output] = {"p50": _ms(values, 50), "p95": _ms(values, 95)}
-    return result
+            outputs[output] = {"p50": _ms(values, 50), "p95": _ms(values, 95)}
+    return {"p50": _ms(whole, 50), "p95": _ms(whole, 95), "max": _ms(whole, 100), "outputs": outputs}
 
 
 def _ms(values: list[float], percentile: int) -> float:
@@ -97,11 +139,11 @@ def _ms(values: list[float], percentile: int) -> float:
 
 
 def summarise(recorded: Recorded, frames: list[Played]) -> dict:
-    """The figures of a run that do not need truth."""
+    """The figures of a run for which no truth is needed."""
     status = recorded.diagnostics()
     values = status["values"]
     dropped = {k.removeprefix("dropped."): int(v) for k, v in values.items() if k.startswith("dropped.")}
-    jumps = dropped.pop("clock_jumped_back", 0)
+    jumps = dropped.pop(Drop.CLOCK_JUMPED_BACK.value, 0)
     end = next((line for line in recorded.plays if line["event"] == "end"), {})
     answered = sum(frame.answered for frame in frames)
     return {
@@ -137,7 +179,7 @@ def _rounded(value):
 
 
 def machine() -> dict:
-    """What the figures were measured on."""
+    """The machine that the figures were measured on."""
     return {
         "processor": _first_line("/proc/cpuinfo", "model name") or platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
@@ -161,7 +203,7 @@ def _first_line(path: str, key: str) -> str | None:
 
 
 def table(report: dict) -> str:
-    """The report for people."""
+    """The report as text."""
     ms, drops = report["latency_ms"], report["drops"]
     rows = [
         ("drive", report["input"]["description"]),

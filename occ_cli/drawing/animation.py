@@ -1,11 +1,12 @@
 """A short animation as GIF: the camera above, the voxels below."""
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from occ_core.files import write_bytes
 
 from .canvas import fit_width
 
@@ -19,9 +20,9 @@ def stacked(*pictures: np.ndarray, width: int = 640) -> np.ndarray:
 
 
 def save_gif(path: Path, frames: Sequence[np.ndarray], frames_per_second: float) -> Path:
-    """Write (H, W, 3) uint8 RGB frames; made smaller until the file is below MAX_BYTES.
+    """Write (H, W, 3) uint8 RGB frames, scaled down until the file is below MAX_BYTES; gives its path.
 
-    All frames share one palette without dithering, so that what stands still costs nothing.
+    All frames share one palette without dithering, so that pixels that do not change cost nothing.
     """
     if not frames:
         raise ValueError(f"{path}: an animation needs at least one frame")
@@ -30,11 +31,7 @@ def save_gif(path: Path, frames: Sequence[np.ndarray], frames_per_second: float)
         data = _encode([fit_width(frame, width) for frame in frames], round(1000 / frames_per_second))
         if len(data) <= MAX_BYTES:
             break
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".tmp")
-    part.write_bytes(data)
-    os.replace(part, path)
-    return path
+    return write_bytes(path, data)
 
 
 def _encode(frames: list[np.ndarray], milliseconds: int) -> bytes:

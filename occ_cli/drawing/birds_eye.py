@@ -4,11 +4,12 @@ import cv2
 import numba
 import numpy as np
 
-from occ_core import COLORS, IGNORE, KITTI_GRID, Grid
+from occ_core import COLORS, IGNORE, Grid
 
 from .canvas import FAINT, INK, PAPER, classes_in, legend, write
 
 _UNKNOWN = (232, 235, 238)
+_WIDTH = 768
 
 
 def top_labels(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -29,10 +30,12 @@ def _top(labels):
     return top, height
 
 
-def birds_eye_picture(
-    labels: np.ndarray, grid: Grid = KITTI_GRID, scale: int = 3, with_legend: bool = True
-) -> np.ndarray:
-    """Bird's-eye map, forward up and left on the left, with range rings, the vehicle and a legend. RGB uint8."""
+def birds_eye_picture(labels: np.ndarray, grid: Grid, with_legend: bool = True) -> np.ndarray:
+    """Bird's-eye map, forward up and left on the left, with range rings, the vehicle and a legend.
+
+    A voxel is drawn as the same whole number of pixels each way, so that the map is about 768 wide. RGB uint8.
+    """
+    scale = max(1, round(_WIDTH / grid.shape[1]))
     top, height = top_labels(labels)
     palette = np.full((256, 3), _UNKNOWN, np.float32)
     palette[1 : len(COLORS)] = COLORS[1:]

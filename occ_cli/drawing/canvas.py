@@ -1,12 +1,12 @@
 """Text, legends and panels on RGB pictures."""
 
-import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from occ_core import CLASS_NAMES, COLORS, IGNORE
+from occ_core.files import write_bytes
 
 PAPER = (246, 247, 249)
 INK = (38, 42, 48)
@@ -28,13 +28,13 @@ def text_width(text: str, size: float = 0.5, bold: bool = False) -> int:
 
 def classes_in(*grids: np.ndarray) -> list[int]:
     """The occupied classes 1..19 that occur, the most frequent first."""
-    counts = sum(np.bincount(labels.reshape(-1), minlength=256) for labels in grids)
+    counts = np.sum([np.bincount(labels.reshape(-1), minlength=256) for labels in grids], axis=0)
     counts[[0, IGNORE]] = 0
     return [int(c) for c in np.argsort(-counts, kind="stable") if counts[c]]
 
 
 def legend(classes: list[int], width: int, columns: int | None = None) -> np.ndarray:
-    """Colour and name of each class, (h, width, 3) uint8 RGB; in as many columns as fit unless told."""
+    """Colour and name of each class, (h, width, 3) uint8 RGB; in as many columns as fit by default."""
     cell, row = 132, 24
     columns = columns or max(1, (width - 16) // cell)
     rows = max(1, -(-len(classes) // columns))
@@ -70,21 +70,8 @@ def fit_width(picture: np.ndarray, width: int) -> np.ndarray:
 
 
 def save_png(path: str | Path, picture: np.ndarray) -> Path:
-    """Write an (H, W, 3) uint8 RGB picture; the file appears whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    if not done:
+    """Write an (H, W, 3) uint8 RGB picture; gives its path."""
+    encoded, data = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    if not encoded:
         raise ValueError(f"{path}: a picture of shape {picture.shape} cannot be written as PNG")
-    part = path.with_name(path.name + ".tmp")
-    part.write_bytes(data.tobytes())
-    os.replace(part, path)
-    return path
-
-
-def read_png(path: str | Path) -> np.ndarray:
-    """An RGB picture (H, W, 3) uint8."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ValueError(f"{path}: not a readable picture")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return write_bytes(path, data.tobytes())

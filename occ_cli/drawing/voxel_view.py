@@ -6,24 +6,34 @@ import cv2
 import numba
 import numpy as np
 
-from occ_core import COLORS, IGNORE, KITTI_GRID, Grid
+from occ_core import COLORS, IGNORE, Grid
 
-# Light on the faces -x, +x, -y, +y, -z, +z: the sun stands high, a little to the rear left of the vehicle.
+# Light on the faces -x, +x, -y, +y, -z, +z: the sun is high, a little to the rear left of the vehicle.
 _FACE_LIGHT = np.array([0.86, 0.62, 0.70, 0.80, 0.45, 1.0], np.float32)
 _CORNER_LIGHT = np.array([0.60, 0.76, 0.89, 1.0], np.float32)
 _SKY = np.array([(226, 234, 243), (249, 250, 251)], np.float32)
 _VEHICLE = (-3.0, 1.0, -0.9, 0.9, -1.65, -0.25)
 _VEHICLE_COLOR = (250, 250, 250)
 _LEFT_OUT = (205, 208, 212)
+# From the middle of the grid's lower near edge, in lengths of the grid; 51.2 m is the length of SemanticKITTI's.
+_EYE, _TARGET = np.array([(-20.0, 4.0, 20.0), (16.5, -0.5, -0.5)]) / 51.2
 
 
 @dataclass(frozen=True)
 class ViewPoint:
-    """A pinhole camera in the LiDAR frame (metres): where it stands, what it looks at, its horizontal field of view."""
+    """A pinhole camera in the LiDAR frame (metres): where it is, where it points, its horizontal field of view."""
 
-    eye: tuple[float, float, float] = (-20.0, 4.0, 18.0)
-    target: tuple[float, float, float] = (16.5, -0.5, -2.5)
+    eye: tuple[float, float, float]
+    target: tuple[float, float, float]
     field_of_view: float = 56.0
+
+    @classmethod
+    def of(cls, grid: Grid) -> "ViewPoint":
+        """Behind and above the grid's near edge, in proportion to its length."""
+        length = grid.voxel_size * grid.shape[0]
+        x, y, z = grid.origin
+        near = np.array((x, y + grid.voxel_size * grid.shape[1] / 2, z))
+        return cls(tuple((near + length * _EYE).tolist()), tuple((near + length * _TARGET).tolist()))
 
     def matrix(self, width: int, height: int) -> np.ndarray:
         """(3, 4): homogeneous LiDAR coordinates -> homogeneous pixels, depth in metres."""
@@ -39,7 +49,7 @@ class ViewPoint:
 
 def voxel_view(
     labels: np.ndarray,
-    grid: Grid = KITTI_GRID,
+    grid: Grid,
     size: tuple[int, int] = (1280, 720),
     view: ViewPoint | None = None,
     smooth: bool = True,
@@ -52,13 +62,14 @@ def voxel_view(
     labels : (X, Y, Z) uint8; 0 and IGNORE are not drawn
     size : (width, height) in pixels
     smooth : draw at twice the size and shrink (four times the work)
+    view : ViewPoint.of(grid) by default
     left_out : (X, Y, Z) bool, voxels to draw in grey instead of their class's colour
 
     Returns
     -------
     (height, width, 3) uint8 RGB
     """
-    view = view or ViewPoint()
+    view = view or ViewPoint.of(grid)
     width, height = (2 * n for n in size) if smooth else size
     picture = np.empty((height, width, 3), np.uint8)
     picture[:] = (_SKY[0] + (_SKY[1] - _SKY[0]) * np.linspace(0, 1, height, dtype=np.float32)[:, None, None]).round()

@@ -1,14 +1,14 @@
-"""Build, list, prove or remove the TensorRT engines of this machine's GPU.
+"""Build, list, verify or remove the TensorRT engines of this machine's GPU.
 
 examples:
-  occ-node engine build --bundle occle-nano                   before the robot needs it; the node would build it itself
+  occ-node engine build --bundle occle-nano                   in advance; without it the node builds at its start
   occ-node engine build --bundle occle-nano --precision f32
-  occ-node engine inspect                                     what is in the cache, for which GPU and TensorRT
-  occ-node engine verify --bundle occle-nano                  the golden sample on the engine as it lies there
+  occ-node engine inspect                                     the engines in the cache, with GPU and TensorRT
+  occ-node engine verify --bundle occle-nano                  run the golden sample on the built engine
   occ-node engine clean
 
-Engines lie in $OCC_NODE_ENGINE_CACHE or ~/.cache/occ_node. One is built again where the network, TensorRT or the GPU
-is another, and runs only where its labels are those of the bundle's golden sample."""
+Engines are stored in $OCC_NODE_ENGINE_CACHE or ~/.cache/occ_node. An engine is built again when the network, TensorRT
+or the GPU changes, and is used only if its labels agree with the bundle's golden sample."""
 
 import argparse
 from functools import partial
@@ -22,16 +22,16 @@ _COLUMNS = ("bundle", "precision", "gpu", "capability", "tensorrt", "onnx", "MiB
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, text in (
-        ("build", "build a bundle's engine where the cache has none that passes"),
+        ("build", "build a bundle's engine unless the cache has one that passes the golden sample"),
         ("inspect", "list the engines in the cache"),
         ("verify", "run the golden sample on a built engine"),
-        ("clean", "remove all engines and say which"),
+        ("clean", "remove all engines and list them"),
     ):
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         add_traceback(action)
         action.add_argument("--engine-cache", default="", metavar="DIR", help="folder of built engines")
         if name in ("build", "verify"):
-            action.add_argument("--bundle", default="occle-nano", help="a folder or a name (default occle-nano)")
+            action.add_argument("--bundle", help="a folder or a name (default occle-nano)")
             action.add_argument("--precision", default="auto", help="f32, f16, int8, or auto: f16 where there is one")
 
 
@@ -55,14 +55,17 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _load(arguments: argparse.Namespace, build: bool):
     """The bundle's engine. Raises BundleError, and RunFailed where this machine has no engine for it."""
-    from occ_runtime import BackendError, Bundle, find_bundle
+    from occ_runtime import OCCLE, BackendError, BackendOptions, Bundle, find_bundle
     from occ_runtime.tensorrt import TensorRtBackend
 
     from ..errors import RunFailed
 
-    bundle, say = Bundle.load(find_bundle(arguments.bundle)), partial(print, flush=True)
+    bundle = Bundle.load(find_bundle(arguments.bundle or OCCLE))
+    options = BackendOptions(
+        precision=arguments.precision, engine_cache=arguments.engine_cache, report=partial(print, flush=True)
+    )
     try:
-        return TensorRtBackend(bundle, None, arguments.precision, arguments.engine_cache, say, build)
+        return TensorRtBackend(bundle, options, build)
     except BackendError as error:
         raise RunFailed(str(error)) from None
 

@@ -3,89 +3,91 @@
 examples:
   occ-node evaluate --dataset KITTI --predictions predictions --sequences 08
   occ-node evaluate --dataset KITTI --predictions predictions --sequences 08 --json scores.json
+  occ-node evaluate --drive synthetic:7:20 --predictions predictions
 
 Every frame with voxels/NNNNNN.label counts; counts are summed over all frames before dividing. mIoU is the mean of all
 19 classes; beside it stands the mean of the classes that occur in the truth. The raw scan taken as prediction is scored
-too, to show how much was completed."""
+too, to show how much was completed. Predictions on a coarser grid (`grid.yaml` beside them) are scored against the
+downscaled truth."""
 
 import argparse
-import json
-import os
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..sources import add_drive_arguments, chosen_drives
+
+if TYPE_CHECKING:
+    from occ_data import Drive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", type=Path, required=True, metavar="ROOT", help="folder that holds sequences/")
+    add_drive_arguments(parser)
     parser.add_argument("--predictions", type=Path, required=True, metavar="DIR", help="what `infer` wrote")
-    parser.add_argument("--sequences", nargs="+", required=True, metavar="SS", help="such as 08")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
 
 
 def command(arguments: argparse.Namespace) -> int:
-    scores = evaluate(arguments.dataset, arguments.predictions, arguments.sequences, progress=True)
+    from occ_core.files import write_json
+
+    scores = evaluate(chosen_drives(arguments), arguments.predictions, progress=True)
     print(table(scores))
     if arguments.json:
         write_json(arguments.json, scores)
     return 0
 
 
-def evaluate(dataset: Path, predictions: Path, names: list[str], progress: bool = False) -> dict:
+def evaluate(drives: "list[Drive]", predictions: Path, progress: bool = False) -> dict:
     """Percentages over all frames with truth: `CompletionMetrics.summary`, frames, class_voxels of the truth, and
     scan_baseline {iou, precision, recall}, None where a frame has no scan.
 
-    Raises CommandError where there is no truth or a prediction is missing, DataError for files that cannot be used.
+    Raises CommandError where there is no truth or a prediction is missing, DataError for files that cannot be used,
+    InputError for predictions on a grid that the truth cannot be downscaled to.
     """
     from tqdm import tqdm
 
-    from occ_core import CLASS_NAMES, KITTI_GRID, CompletionMetrics
+    from occ_core import CLASS_NAMES, CompletionMetrics
+    from occ_core.labels import labels_on
     from occ_core.voxelizer import occupancy_grid
-    from occ_data.kitti import sequences
 
     from ..errors import CommandError
-    from .infer import prediction_file
+    from ..predictions import prediction_file, read_prediction
 
-    frames = [(drive, f) for drive in sequences(dataset, names) for f in _frames_with_truth(drive)]
+    frames = [(drive, frame) for drive in drives for frame in _frames_with_truth(drive)]
     for drive, frame in frames:
         if not (path := prediction_file(predictions, drive.name, frame)).is_file():
-            raise CommandError(f"{path}: missing; expected a prediction for every frame with voxels/*.label")
-    has_scans = all(drive.file("velodyne", frame, "bin").is_file() for drive, frame in frames)
+            raise CommandError(f"{path}: missing; expected a prediction for every frame with voxel truth")
+    has_scans = all(drive.has_scan(frame) for drive, frame in frames)
     metrics, scans = CompletionMetrics(), CompletionMetrics() if has_scans else None
     for drive, frame in tqdm(frames, desc="evaluate", unit="frame", disable=not progress):
-        truth = drive.voxel_labels(frame)
-        metrics.add(read_prediction(prediction_file(predictions, drive.name, frame)), truth)
+        labels, grid = read_prediction(prediction_file(predictions, drive.name, frame))
+        truth = labels_on(grid, drive.voxel_labels(frame), drive.grid)
+        metrics.add(labels, truth)
         if scans is not None:
-            scans.add(occupancy_grid(drive.scan(frame), KITTI_GRID), truth)
+            scans.add(occupancy_grid(drive.scan(frame), grid), truth)
     counts = metrics.confusion.sum(0)[1:]
     baseline = {key: scans.summary()[key] for key in ("iou", "precision", "recall")} if scans else None
     return {
-        "dataset": str(dataset), "predictions": str(predictions), "sequences": list(names), "frames": len(frames),
+        "drives": [str(drive.path) for drive in drives], "predictions": str(predictions),
+        "sequences": [drive.name for drive in drives], "frames": len(frames),
         **metrics.summary(),
         "class_voxels": {name: int(count) for name, count in zip(CLASS_NAMES[1:], counts, strict=True)},
         "scan_baseline": baseline,
     }  # fmt: skip
 
 
-def _frames_with_truth(drive) -> list[str]:
+def _frames_with_truth(drive: "Drive") -> list[str]:
+    from occ_data import Sequence
+
     from ..errors import CommandError
 
-    frames = sorted(file.stem for file in (drive.path / "voxels").glob("*.label"))
-    if not frames:
+    if drive.voxel_frames:
+        return drive.voxel_frames
+    if isinstance(drive, Sequence):
         raise CommandError(
             f"{drive.path / 'voxels'}: no .label files; make the ground truth first: "
             f"occ-data ground-truth {drive.path.parent.parent} --sequences {drive.name}"
         )
-    return frames
-
-
-def read_prediction(path: Path):
-    """(256, 256, 32) uint8 classes 0..19 of a prediction; as officially, raw ids without a class count as empty."""
-    from occ_core import IGNORE
-    from occ_core.taxonomy import voxels_from_raw
-    from occ_data.kitti import read_voxel_labels
-
-    classes = voxels_from_raw(read_voxel_labels(path))
-    classes[classes == IGNORE] = 0
-    return classes
+    raise CommandError(f"{drive.path}: has no voxel ground truth")
 
 
 def table(scores: dict) -> str:
@@ -114,11 +116,3 @@ def table(scores: dict) -> str:
 
 def _row(name: str, scores: dict) -> str:
     return f"{name:<24}{scores['iou']:8.2f}{scores['precision']:11.2f}{scores['recall']:8.2f}"
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Write a JSON file that appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".tmp")
-    part.write_text(json.dumps(content, indent=2) + "\n")
-    os.replace(part, path)

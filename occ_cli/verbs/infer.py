@@ -1,84 +1,112 @@
-"""Label the frames of a data set, or one picture, and write predictions in SemanticKITTI's format.
+"""Label the frames of a data set, a bag or a synthetic street, or one picture, in SemanticKITTI's format.
 
 examples:
   occ-node infer --bundle occle-nano --dataset KITTI --sequences 08 --output predictions
   occ-node infer --dataset MYDATA --sequences 30 31 --output predictions --backend onnxruntime
-  occ-node infer --bundle monoocc-nano --dataset KITTI --sequences 08 --output predictions     with the camera alone
-  occ-node infer --image street.jpg --calib calib.txt --output out                             one picture
+  occ-node infer --bundle monoocc-nano --dataset KITTI --sequences 08 --output predictions     camera only
+  occ-node infer --drive drive.bag --output predictions                                        ROS 1 and ROS 2 bags
+  occ-node infer --drive drive/ --topics image:=/front/image points:=/lidar --calibration rig.yaml --output predictions
+  occ-node infer --drive synthetic:7:20 --output predictions                                   20 frames of street 7
+  occ-node infer --image street.jpg --calibration calib.txt --output out                       one picture
 
-A data set gives OUTPUT/sequences/SS/predictions/NNNNNN.label (uint16 raw ids, 256 x 256 x 32) for every frame with a
-scan; with a camera-only bundle, for every frame with an image. A picture gives OUTPUT/NAME.label and pictures of it:
-the voxels on the image, in 3D and from above."""
+A drive gives OUTPUT/sequences/NAME/predictions/NNNNNN.label (uint16 raw ids over the bundle's grid; a grid.yaml beside
+them says which it is where it is not SemanticKITTI's) for every frame with a scan; with a camera-only bundle, for every
+frame with an image. A bag's frames are its clouds with the nearest image, numbered from 000000. A picture gives
+OUTPUT/NAME.label and pictures of it: the voxels on the image, in 3D and from above."""
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..sources import add_drive_arguments, chosen_drives
+
+if TYPE_CHECKING:
+    from occ_data.bags import BagOptions
+    from occ_runtime import Bundle
+
+_BAG_OPTIONS = ("topics", "lidar_frame")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--bundle", help="engine bundle: a folder or a name (default occle-nano; of --image monoocc-nano)"
     )
-    parser.add_argument("--dataset", type=Path, metavar="ROOT", help="folder that holds sequences/")
-    parser.add_argument("--sequences", nargs="+", metavar="SS", help="of the data set, such as 08")
+    add_drive_arguments(parser)
     parser.add_argument(
         "--image", type=Path, metavar="FILE", help="one PNG or JPEG picture instead (camera-only bundles)"
     )
-    parser.add_argument("--calib", type=Path, metavar="FILE", help="its calibration: KITTI calib.txt, or YAML")
+    parser.add_argument(
+        "--calibration", type=Path, metavar="FILE",
+        help="KITTI calib.txt or YAML: of the picture; or extrinsics for a bag without transforms",
+    )  # fmt: skip
     parser.add_argument(
         "--depth", type=Path, metavar="FILE",
-        help="its depth, if known: 16-bit PNG (256 a metre) or .npy (metres); where it says nothing the network judges",
+        help="depth of the picture, if known: 16-bit PNG (256 a metre) or .npy (metres); elsewhere it is predicted",
     )  # fmt: skip
+    parser.add_argument(
+        "--topics", nargs="+", metavar="NAME:=TOPIC",
+        help="of a bag: image, camera_info, points (default: kitti2bag's, or the only ones of their type)",
+    )  # fmt: skip
+    parser.add_argument("--lidar-frame", metavar="FRAME", help="of a bag without clouds: the frame of the voxels")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the predictions go")
     parser.add_argument("--backend", default="auto", help="auto, tensorrt, openvino, onnxruntime (default auto)")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
 
 
 def command(arguments: argparse.Namespace) -> int:
-    from occ_runtime import Bundle, find_bundle
+    from occ_runtime import MONOOCC, OCCLE, Bundle, find_bundle
 
-    from ..errors import CommandError
-
-    if (arguments.dataset is None) == (arguments.image is None):
-        raise CommandError("expected either --dataset ROOT --sequences SS, or --image FILE --calib FILE")
-    if arguments.dataset and not arguments.sequences:
-        raise CommandError("--dataset goes with --sequences SS")
-    if arguments.image and not arguments.calib:
-        raise CommandError("--image goes with --calib FILE: without it nobody knows where in space a pixel looks")
-    for option in ("calib", "depth") if arguments.dataset else ("sequences",):
-        if getattr(arguments, option):
-            raise CommandError(f"--{option} does not go with --{'dataset' if arguments.dataset else 'image'}")
-    name = arguments.bundle or ("monoocc-nano" if arguments.image else "occle-nano")
+    _check_combination(arguments)
+    name = arguments.bundle or (MONOOCC if arguments.image else OCCLE)
     bundle = Bundle.load(find_bundle(name))
     if arguments.image:
         from .single_image import infer_image
 
         return infer_image(arguments, bundle)
-    return _infer_dataset(arguments, bundle)
+    return _infer_drives(arguments, bundle)
 
 
-def _infer_dataset(arguments: argparse.Namespace, bundle) -> int:
+def _check_combination(arguments: argparse.Namespace) -> None:
+    from ..errors import CommandError
+
+    if arguments.image is None:
+        if arguments.dataset is None and arguments.drive is None:
+            raise CommandError("expected --dataset ROOT --sequences SS, --drive DRIVE, or --image FILE")
+        wrong = ["depth"] if arguments.drive else ["depth", "calibration", *_BAG_OPTIONS]
+        beside = "drive" if arguments.drive else "dataset"
+    else:
+        if arguments.calibration is None:
+            raise CommandError("--image goes with --calibration FILE: without it the pixels' directions are unknown")
+        wrong, beside = ["dataset", "sequences", "drive", *_BAG_OPTIONS], "image"
+    for option in wrong:
+        if getattr(arguments, option) is not None:
+            raise CommandError(f"--{option.replace('_', '-')} does not go with --{beside}")
+
+
+def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
     from tqdm import tqdm
 
-    from occ_core import image_doubts
-    from occ_core.taxonomy import raw_from_classes
-    from occ_data.kitti import sequences, write_voxel_labels
+    from occ_core import image_warnings
     from occ_runtime import Predictor, load_backend
 
-    drives = sequences(arguments.dataset, arguments.sequences)
+    from ..predictions import Prediction, prediction_file, write_prediction
+
+    drives = chosen_drives(arguments, _bag_options(arguments) if arguments.drive else None)
     frames = [(drive, f) for drive in drives for f in (drive.frames if bundle.needs_cloud else drive.image_frames)]
     for drive in drives:
-        drive.calibration  # noqa: B018  an unusable calib.txt ends it before the engine loads
+        drive.calibration  # noqa: B018  an unusable calibration ends it before the engine loads
     backend = load_backend(bundle, arguments.backend, arguments.threads)
-    predictor, said = Predictor(bundle, backend), set()
+    predictor, warned = Predictor(bundle, backend), set()
     for drive, frame in tqdm(frames, desc=f"{bundle.name} on {backend.name}", unit="frame"):
         image, scan = drive.image(frame), drive.scan(frame) if bundle.needs_cloud else None
-        for doubt in image_doubts(image, bundle.preprocess):
-            if doubt not in said:
-                tqdm.write(warning(drive.file("image_2", frame, "png"), doubt), sys.stderr)
-            said.add(doubt)
+        for warning in image_warnings(image, bundle.preprocess):
+            if warning not in warned:
+                tqdm.write(f"occ-node infer: warning: {drive.path}, frame {frame}: {warning}", sys.stderr)
+            warned.add(warning)
         occupancy = predictor.predict(image, scan, drive.calibration)
-        write_voxel_labels(prediction_file(arguments.output, drive.name, frame), raw_from_classes(occupancy.labels))
+        path = prediction_file(arguments.output, drive.name, frame)
+        write_prediction(path, Prediction(occupancy.labels, bundle.grid))
     backend.close()
     stages = predictor.profiler.summary()
     timing = ", ".join(f"{name} {stage['p50_ms']:.0f} ms" for name, stage in stages.items())
@@ -86,11 +114,15 @@ def _infer_dataset(arguments: argparse.Namespace, bundle) -> int:
     return 0
 
 
-def warning(image: Path, doubt: str) -> str:
-    """The line on an image that is answered all the same; see `image_doubts`."""
-    return f"occ-node infer: warning: {image}: {doubt}"
+def _bag_options(arguments: argparse.Namespace) -> "BagOptions":
+    from occ_data.bags import BagOptions
 
+    from ..errors import CommandError
 
-def prediction_file(root: Path, sequence: str, frame: str) -> Path:
-    """Where SemanticKITTI's tools look for a frame's prediction."""
-    return root / "sequences" / sequence / "predictions" / f"{frame}.label"
+    topics = {}
+    for rule in arguments.topics or ():
+        name, _, topic = rule.partition(":=")
+        if name not in ("image", "camera_info", "points") or not topic:
+            raise CommandError(f"--topics {rule}: expected image:=TOPIC, camera_info:=TOPIC or points:=TOPIC")
+        topics[name] = topic
+    return BagOptions(**topics, calibration_file=arguments.calibration, lidar_frame=arguments.lidar_frame)

@@ -1,14 +1,16 @@
 """Play a recorded drive onto ROS topics.
 
 examples:
-  occ-node play drive.bag                        ROS 1 and ROS 2 bags alike, at the pace of their stamps
-  occ-node play out/demo/drive --loop 0 --clock  again and again until Ctrl-C, with /clock
+  occ-node play drive.bag                        a ROS 1 or ROS 2 bag, at the speed of its stamps
+  occ-node play out/demo/drive --loop 0 --clock  repeat until Ctrl-C, with /clock
   occ-node play drive.mcap --rate 0.5 --remap /kitti/velo/pointcloud:=/points
 
-Stamps jump back at each loop, as they do with `ros2 bag play --loop`. Messages of packages that are not installed
-(tf2_msgs without an apt ROS 2) are left out with a line on stderr."""
+Stamps jump back at each loop, as with `ros2 bag play --loop`. Messages of packages that are not installed (tf2_msgs
+without an apt ROS 2) are left out, with a line on stderr."""
 
 import argparse
+import sys
+from functools import partial
 from pathlib import Path
 
 
@@ -22,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait", type=float, default=5.0, metavar="S", help="seconds to wait at most for a subscriber (default 5)"
     )
-    parser.add_argument("--need", nargs="+", default=[], metavar="TOPIC", help="fail where one has no subscriber then")
-    parser.add_argument("--log", type=Path, metavar="FILE", help="JSON lines: when each message was due and left")
+    parser.add_argument("--need", nargs="+", default=[], metavar="TOPIC", help="fail if one has no subscriber by then")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="JSON lines: when each message was due and published")
     parser.add_argument("--loopback", action="store_true", help="this machine only, for messages of any size")
 
 
@@ -32,7 +34,7 @@ def command(arguments: argparse.Namespace) -> int:
 
     from occ_data.bags import bag_topics, read_bag
 
-    from ..errors import CommandError, RunFailed
+    from ..errors import CommandError
     from ..processes import need_rclpy
 
     remap = dict(split_remap(rule) for rule in arguments.remap)
@@ -41,21 +43,15 @@ def command(arguments: argparse.Namespace) -> int:
     if unknown := [t for t in [*wanted, *remap, *arguments.need] if t not in topics]:
         raise CommandError(f"{arguments.bag}: no topic {unknown[0]!r}; there are: {', '.join(topics) or 'none'}")
     need_rclpy(arguments.loopback)
-    from occ_node.player import NobodyListens, PlayOptions, Recording, play, say
+    from occ_node.player import PlayOptions, Recording, play
 
-    try:
-        options = PlayOptions(
-            arguments.rate, arguments.loop, arguments.clock, arguments.wait, tuple(arguments.need), remap, arguments.log
-        )
-    except ValueError as error:
-        raise CommandError(str(error)) from None
+    options = PlayOptions(
+        arguments.rate, arguments.loop, arguments.clock, arguments.wait, tuple(arguments.need), remap, arguments.log
+    )
     recording = Recording({t: topics[t][0] for t in wanted}, lambda: read_bag(arguments.bag, wanted))
     total = sum(topics[t][1] for t in wanted) * arguments.loop or None
-    try:
-        with tqdm(total=total, desc="play", unit="msg", disable=None) as bar:
-            play(recording, options, say, bar.update)
-    except NobodyListens as error:
-        raise RunFailed(str(error)) from None
+    with tqdm(total=total, desc="play", unit="msg", disable=None) as bar:
+        play(recording, options, partial(print, file=sys.stderr, flush=True), bar.update)
     return 0
 
 

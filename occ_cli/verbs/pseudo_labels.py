@@ -15,10 +15,14 @@ Writes pseudo_labels/NNNNNN.png (8 bit: 1..19, 255 unknown). A run that was stop
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from occ_data.kitti import DataError, Sequence, read_classes, sequences
-from occ_data.pseudo_labels.rules import TABLES, Aligner, Table, load_table
-from occ_data.pseudo_labels.segmenters import FileSegmenter, Segmenter
+if TYPE_CHECKING:
+    import numpy as np
+
+    from occ_data import Sequence
+    from occ_data.pseudo_labels import Segmenter
+    from occ_data.pseudo_labels.rules import Table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--segmenter", required=True, choices=("files", "transformers", "synthetic"))
     parser.add_argument(
-        "--table", default=TABLES[0], metavar="TABLE",
+        "--table", default="sane", metavar="TABLE",
         help="rules to align by: sane, paper, none (unaligned), or a YAML file (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
@@ -60,6 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
+    from occ_data import DataError, sequences
+    from occ_data.pseudo_labels import Aligner, load_table
     from occ_data.pseudo_labels.report import Report
     from occ_data.pseudo_labels.write import write_pseudo_labels
 
@@ -76,11 +82,14 @@ def command(arguments: argparse.Namespace) -> int:
             skipped += step.ids is None
     print("\n".join(report.lines()))
     if skipped:
-        print(f"occ-data: {skipped} frames were labelled already and were left alone", file=sys.stderr)
+        print(f"occ-data pseudo-labels: {skipped} frames were labelled already and were skipped", file=sys.stderr)
     return 0
 
 
-def _segmenter(arguments: argparse.Namespace, table: Table) -> Segmenter:
+def _segmenter(arguments: argparse.Namespace, table: "Table") -> "Segmenter":
+    from occ_data import DataError
+    from occ_data.pseudo_labels import FileSegmenter
+
     if arguments.segmenter == "files":
         if arguments.maps is None:
             raise DataError("--segmenter files goes with --maps MAPS")
@@ -105,6 +114,8 @@ def _segmenter(arguments: argparse.Namespace, table: Table) -> Segmenter:
     return TransformersSegmenter(semantic, grounded, table.prompts)
 
 
-def _exact(sequence: Sequence, frame: str):
+def _exact(sequence: "Sequence", frame: str) -> "np.ndarray | None":
+    from occ_data.kitti import read_classes
+
     path = sequence.file("pixel_labels", frame, "png")
     return read_classes(path) if path.is_file() else None

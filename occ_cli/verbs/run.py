@@ -6,7 +6,7 @@ examples:
   occ-node run --bundle monoocc-nano --image /camera/image_raw --camera-info /camera/camera_info --lidar-frame lidar
   occ-node run --param sync_tolerance:=0.03 --ros-args -r __ns:=/robot1
 
-Everything from --ros-args on goes to rclpy as it stands. Outputs: /occ_node/markers, voxels, grid, semantic_grid,
+Everything after --ros-args goes to rclpy unchanged. Outputs: /occ_node/markers, voxels, grid, semantic_grid,
 overlay, and /diagnostics."""
 
 import argparse
@@ -49,7 +49,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def node_arguments(arguments: argparse.Namespace) -> list[str]:
-    """The friendly options as `--ros-args` of the node. Raises CommandError, BundleError."""
+    """The options of the command line as `--ros-args` of the node. Raises CommandError, BundleError."""
     from occ_runtime import find_bundle
 
     from ..errors import CommandError

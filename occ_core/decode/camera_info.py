@@ -10,7 +10,7 @@ from . import CameraInfoError
 
 class Intrinsics(NamedTuple):
     """K : (9,) row-major, of rectified images where CameraInfo's P was filled; image_size : (width, height)
-    distorted : the message speaks of a lens that K alone does not describe and of no rectified image
+    distorted : the lens has a distortion that K does not describe
     """
 
     K: tuple[float, ...]

@@ -11,7 +11,7 @@ _LAYOUTS = {
     "bayer_rggb": (1, cv2.COLOR_BayerRGGB2RGB), "bayer_bggr": (1, cv2.COLOR_BayerBGGR2RGB),
     "bayer_gbrg": (1, cv2.COLOR_BayerGBRG2RGB), "bayer_grbg": (1, cv2.COLOR_BayerGRBG2RGB),
 }  # fmt: skip
-# encoding -> (channels, bytes a channel, OpenCV conversion); the generic names mean what cv_bridge takes them for.
+# encoding -> (channels, bytes a channel, OpenCV conversion); the generic names are read as cv_bridge does.
 ENCODINGS = {
     f"{name}{8 * size}": (channels, size, conversion)
     for name, (channels, conversion) in _LAYOUTS.items()
@@ -20,7 +20,7 @@ ENCODINGS = {
     "8UC1": (1, 1, cv2.COLOR_GRAY2RGB), "8UC3": (3, 1, cv2.COLOR_BGR2RGB), "8UC4": (4, 1, cv2.COLOR_BGRA2RGB),
     "16UC1": (1, 2, cv2.COLOR_GRAY2RGB), "16UC3": (3, 2, cv2.COLOR_BGR2RGB), "16UC4": (4, 2, cv2.COLOR_BGRA2RGB),
 }  # fmt: skip
-"""All encodings understood. Of 16 bits the upper eight are taken."""
+"""All supported encodings. Of 16 bits the upper eight are used."""
 
 
 def decode_image(message) -> np.ndarray:
@@ -39,7 +39,7 @@ def decode_image(message) -> np.ndarray:
     data = np.frombuffer(message.data, np.uint8)
     if len(data) < needed:
         raise ImageError(f"image: data holds {len(data)} bytes, {height} rows of step {step} need {needed}")
-    # Of 16-bit samples only the high byte is looked at, wherever the byte order put it.
+    # Of 16-bit samples only the high byte is used; the byte order says where it is.
     high = size - 1 if size == 2 and not message.is_bigendian else 0
     pixels = np.ndarray((height, width, channels), np.uint8, data, offset=high, strides=(step, channels * size, size))
     if conversion is None:
@@ -52,7 +52,7 @@ def decode_compressed_image(message) -> np.ndarray:
     data = np.frombuffer(message.data, np.uint8)
     if not len(data):
         raise ImageError("image: empty (compressed data of 0 bytes)")
-    # EXIF orientation is ignored: CameraInfo speaks of the sensor's own rows and columns.
+    # EXIF orientation is ignored: CameraInfo describes the sensor's own rows and columns.
     image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         what = f"{len(data)} bytes of format {message.format!r}"

@@ -7,7 +7,7 @@ from . import TransformError
 
 
 def matrix_from_transform(transform) -> np.ndarray:
-    """geometry_msgs/Transform -> (4, 4) T_parent_child. Raises TransformError for a quaternion that is no rotation."""
+    """geometry_msgs/Transform -> (4, 4) T_parent_child. Raises TransformError unless it is a rotation."""
     t, q = transform.translation, transform.rotation
     quaternion = np.array([q.x, q.y, q.z, q.w])
     norm = np.linalg.norm(quaternion)

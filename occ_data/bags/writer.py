@@ -17,7 +17,7 @@ from .reader import BagError, jazzy
 from .topics import IMAGE_TOPIC, INFO_TOPIC, POINTS_TOPIC
 
 EPOCH_NS = 1_317_000_000_000_000_000
-"""Stamp of `times.txt`'s zero, ns: 26 September 2011, when KITTI was recorded; fixed, so that bags are reproducible."""
+"""Stamp of zero in `times.txt`, ns: 26 September 2011, when KITTI was recorded; fixed for reproducible bags."""
 CAMERA_FRAME, LIDAR_FRAME, WORLD_FRAME = "camera_color_left", "velo_link", "world"
 
 _ZERO = QosTime(0, 0)
@@ -39,7 +39,7 @@ def write_bag(
     Topics: Image (rgb8), CameraInfo (K and P of camera 2), PointCloud2 (x y z intensity), /tf_static (the LiDAR's
     frame to the camera's, latched) and, where the drive has poses, /tf (world to LiDAR). The camera frame is where
     camera 2 really is, so that K @ T_cam_lidar equals KITTI's P2 @ Tr; P keeps KITTI's fourth column. A transform
-    message holds a proper rotation: KITTI's printed Tr is one but for 5e-8, which is lost.
+    message holds a proper rotation: KITTI's printed Tr differs from one by 5e-8, which is lost.
 
     Parameters
     ----------

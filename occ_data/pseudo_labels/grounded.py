@@ -1,6 +1,6 @@
 """Open-vocabulary masks: Grounding DINO finds boxes for a phrase, Segment Anything (1 or 2) fills them.
 
-SAM 2, which the paper names, takes no text: a detector stands in front of it.
+SAM 2, which the paper names, takes no text: a detector gives it boxes.
 """
 
 import numpy as np
@@ -47,11 +47,11 @@ class GroundedMasks:
 
         least : boxes of lower scores are not filled
         """
-        boxes, scores = self._boxes(image, prompt, least)
-        masks = self._masks(image, boxes) if boxes else np.zeros((0, *image.shape[:2]), bool)
+        boxes, scores = self.boxes(image, prompt, least)
+        masks = self.masks(image, boxes) if boxes else np.zeros((0, *image.shape[:2]), bool)
         return union(masks, scores, image.shape[:2])
 
-    def _boxes(self, image: np.ndarray, prompt: str, least: float) -> tuple[list, list]:
+    def boxes(self, image: np.ndarray, prompt: str, least: float) -> tuple[list, list]:
         """Boxes (n, 4) x0, y0, x1, y1 in pixels and their scores (n,)."""
         text = f"{prompt.lower()}."  # Grounding DINO was trained on lower case and a full stop
         inputs = self.detector_processor(images=image, text=text, return_tensors="pt").to(self.device)
@@ -60,10 +60,10 @@ class GroundedMasks:
         )
         return found["boxes"].tolist(), found["scores"].tolist()
 
-    def _masks(self, image: np.ndarray, boxes: list) -> np.ndarray:
+    def masks(self, image: np.ndarray, boxes: list) -> np.ndarray:
         """(n, H, W) bool, one mask for each box."""
         inputs = self.sam_processor(images=image, input_boxes=[boxes], return_tensors="pt").to(self.device)
         masks = self.sam(**inputs, multimask_output=False).pred_masks.cpu()
-        # SAM pads its input and must be told how much is image; SAM 2 stretches.
+        # SAM pads its input and needs the size of the image in it; SAM 2 stretches.
         sizes = [inputs[name].tolist() for name in ("original_sizes", "reshaped_input_sizes") if name in inputs]
         return self.sam_processor.post_process_masks(masks, *sizes)[0][:, 0].numpy()

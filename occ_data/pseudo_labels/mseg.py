@@ -1,4 +1,4 @@
-"""MSeg's universal taxonomy (Lambert et al. 2020): 194 names, a name's place is its id; 194 stands for unlabeled."""
+"""MSeg's universal taxonomy (Lambert et al. 2020): 194 names in the order of their ids; 194 is unlabeled."""
 
 NAMES = (
     "backpack", "umbrella", "bag", "tie", "suitcase", "case", "bird", "cat", "dog", "horse", "sheep", "cow",

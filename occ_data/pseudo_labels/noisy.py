@@ -1,9 +1,9 @@
-"""A segmenter for synthetic drives: the exact classes of the pixels, with the faults that OccLE's section 3.2 names.
+"""A segmenter for synthetic drives: the exact classes of the pixels, with the errors that OccLE's section 3.2 names.
 
-A dataset-specific segmenter speaks MSeg, which has no trunk, parking or other-ground: those pixels get the classes such
-a segmenter sees in them. It splits what SemanticKITTI keeps together (fences, poles, other vehicles), takes classes for
-their neighbours here and there, loses small things, and its borders wander. An open-vocabulary segmenter finds most
-of what it is asked for, and some of what only looks like it. The shares are our guess, not measured on real models.
+A dataset-specific segmenter gives MSeg ids, which have no trunk, parking or other-ground: those pixels get the classes
+that such a segmenter predicts for them. It splits classes that SemanticKITTI merges (fences, poles, other vehicles),
+confuses similar classes in places, misses small objects, and its borders are shifted. An open-vocabulary segmenter
+finds most objects of a prompt, and some that only look like it. The shares are our guess, not measured on real models.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from ..kitti import DataError, Sequence, read_classes
 from .mseg import IDS
 from .segmenters import Segmentation
 
-# Class -> what the dataset-specific segmenter calls it, and how often.
+# Class -> what the dataset-specific segmenter predicts for it, and how often.
 SEEN_AS = {
     "car": {"car": 0.97, "truck": 0.03},
     "bicycle": {"bicycle": 0.85, "motorcycle": 0.15},
@@ -41,12 +41,12 @@ SEEN_AS = {
 }
 LOOK_ALIKES = {"trunk": "pole"}
 _SMALL = [CLASS_NAMES.index(name) for name in ("bicycle", "motorcycle", "person", "bicyclist", "pole", "traffic-sign")]
-_LOST_AREA = 80.0  # px: a small thing of this area is lost with probability 1/e
-_WANDER = 1.5  # px, standard deviation of the borders' wandering
+_LOST_AREA = 80.0  # px: a small object of this area is missed with probability 1/e
+_SHIFT = 1.5  # px, standard deviation of the borders' shift
 
 
 class NoisySegmenter:
-    """Segments synthetic drives that have `pixel_labels`; a frame's noise depends on the seed and its id alone."""
+    """Segments synthetic drives that have `pixel_labels`; a frame's noise depends on the seed and its id only."""
 
     def __init__(self, seed: int, prompts: tuple[str, ...]):
         self.seed, self.prompts = seed, prompts
@@ -64,19 +64,19 @@ class NoisySegmenter:
 
 def noisy_segmentation(exact: np.ndarray, rng: np.random.Generator, prompts: tuple[str, ...] = ()) -> Segmentation:
     """exact : (H, W) uint8 classes, 255 sky; prompts : names of classes."""
-    ids = _confuse(_lose_small(_wander(exact, rng), rng), rng)
+    ids = _confuse(_miss_small(_shift_borders(exact, rng), rng), rng)
     return Segmentation(ids, {prompt: _found(exact, prompt, rng) for prompt in prompts})
 
 
-def _wander(image: np.ndarray, rng) -> np.ndarray:
+def _shift_borders(image: np.ndarray, rng) -> np.ndarray:
     """Shift every pixel by a smooth random field."""
     rows, columns = np.indices(image.shape, np.float32)
-    columns, rows = columns + _WANDER * _smooth(image.shape, 8, rng), rows + _WANDER * _smooth(image.shape, 8, rng)
+    columns, rows = columns + _SHIFT * _smooth(image.shape, 8, rng), rows + _SHIFT * _smooth(image.shape, 8, rng)
     return cv2.remap(image, columns, rows, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _lose_small(classes: np.ndarray, rng) -> np.ndarray:
-    """Take small things away; what surrounds them fills the place."""
+def _miss_small(classes: np.ndarray, rng) -> np.ndarray:
+    """Remove small objects; their surroundings fill the place."""
     lost = np.zeros(classes.shape, bool)
     for number in _SMALL:
         for thing in _things(classes == number):
@@ -117,11 +117,11 @@ def _found(exact: np.ndarray, prompt: str, rng) -> np.ndarray:
             if rng.random() < 0.15:
                 scores[thing] = rng.uniform(0.2, 0.6)
     height, width = exact.shape
-    for _ in range(rng.poisson(3)):  # upright patches of nothing
+    for _ in range(rng.poisson(3)):  # upright false detections
         v, u, high, wide = (int(rng.integers(n)) for n in (height, width, height // 4 + 1, width // 60 + 1))
         scores[v : v + high, u : u + wide] = rng.uniform(0.2, 0.5)
     scores[exact == IGNORE] = 0
-    return _wander(scores, rng)
+    return _shift_borders(scores, rng)
 
 
 def _things(mask: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -1,4 +1,4 @@
-"""What the labels of a data set hold: shares of the classes, what no rule took, and agreement with exact labels."""
+"""What the labels of a data set hold: shares of the classes, what no rule matched, and agreement with exact labels."""
 
 import numpy as np
 
@@ -44,7 +44,7 @@ class Report:
             most = [n for n in np.argsort(-self.unmapped, kind="stable")[:8] if self.unmapped[n]]
             names = (*NAMES, "unlabeled")
             shares = ", ".join(f"{names[n]} {self.unmapped[n] / self.segmented:.2%}" for n in most)
-            out.append(f"unknown for want of a rule: {shares or 'none'}")
+            out.append(f"unknown, no rule matched: {shares or 'none'}")
         if known:
             out.append(f"mIoU against the exact labels: {mean_iou(self.confusion):.4f}")
         return out
@@ -58,12 +58,12 @@ def confusion(classes: np.ndarray, exact: np.ndarray) -> np.ndarray:
 
 
 def class_iou(counts: np.ndarray) -> np.ndarray:
-    """(20,) intersection over union; NaN for a class that is neither there nor predicted. Unknown counts as wrong."""
+    """(20,) intersection over union; NaN for a class that neither occurs nor is predicted. Unknown counts as wrong."""
     hit = np.diagonal(counts).astype(float)
     either = counts.sum(1) + counts[:, :NUM_CLASSES].sum(0) - hit
     return np.divide(hit, either, out=np.full(NUM_CLASSES, np.nan), where=either > 0)
 
 
 def mean_iou(counts: np.ndarray) -> float:
-    """Mean over the classes 1..19 that are there or predicted."""
+    """Mean over the classes 1..19 that occur or are predicted."""
     return float(np.nanmean(class_iou(counts)[1:]))

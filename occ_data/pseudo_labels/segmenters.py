@@ -1,4 +1,4 @@
-"""What gives the aligner its input: the protocol of segmenters, and the one that reads maps made elsewhere."""
+"""The segmenters' protocol, and the segmenter that reads maps made elsewhere."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +27,8 @@ class Segmenter(Protocol):
     recipe : what made the maps, as plain values; kept beside the labels, and compared when a run is resumed
     """
 
-    recipe: Mapping
+    @property
+    def recipe(self) -> Mapping: ...
 
     def __call__(self, sequence: Sequence, frame: str, image: np.ndarray) -> Segmentation:
         """image : (H, W, 3) uint8 RGB, the frame's."""
@@ -92,7 +93,9 @@ def _packed(path: Path, prompts: tuple[str, ...], shape: tuple[int, int]) -> Seg
         masks, values = content[f"mask {prompt}"], content[f"score {prompt}"]
         if masks.shape != (len(masks), *shape) or values.shape != (len(masks),):
             expected = f"(n, {shape[0]}, {shape[1]}) and (n,)"
-            raise DataError(f"{path}: masks and scores of {prompt!r}: {masks.shape}, {values.shape}; want {expected}")
+            raise DataError(
+                f"{path}: masks and scores of {prompt!r}: {masks.shape}, {values.shape}; expected {expected}"
+            )
         scores[prompt] = union(masks, values, shape)
     ids = content["ids"]
     if ids.dtype not in (np.uint8, np.uint16):

@@ -1,4 +1,4 @@
-"""Dataset-specific segmentation with a model of the transformers library, its labels taken to MSeg's names."""
+"""Dataset-specific segmentation with a model of the transformers library, its labels mapped to MSeg's names."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +46,7 @@ class SemanticModel:
         config = from_pretrained(library.AutoConfig, name)
         universal = type(config) in library.MODEL_FOR_UNIVERSAL_SEGMENTATION_MAPPING
         auto = library.AutoModelForUniversalSegmentation if universal else library.AutoModelForSemanticSegmentation
-        # OneFormer's task is words, so that it comes with a tokenizer.
+        # OneFormer's task is given as text, so that it has a tokenizer.
         reader = library.AutoProcessor if config.model_type == _TAKES_TASK else library.AutoImageProcessor
         return cls(from_pretrained(auto, name, use_safetensors=True), from_pretrained(reader, name), own_labels, device)
 

@@ -1,12 +1,13 @@
 """Labels every image of a sequence."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import yaml
+
+from occ_core.files import write_yaml
 
 from ..kitti import DataError, Sequence, SequenceWriter, link_inputs, read_classes, write_png
 from .overlay import overlay
@@ -32,8 +33,8 @@ def write_pseudo_labels(
 
     Parameters
     ----------
-    output : data set to write to, made complete with links to the inputs; None writes beside them
-    overlays : a picture in `pseudo_label_overlays` of every so manyth of them; 0 for none
+    output : data set to write to, with links to the inputs; None writes beside them
+    overlays : a picture in `pseudo_label_overlays` of every `overlays`th frame; 0 for none
     every : only frame ids divisible by this
 
     Raises DataError where the folder holds labels of another recipe, and naming an image or map that cannot be used.
@@ -62,7 +63,7 @@ def write_pseudo_labels(
 
 
 def _keep_recipe(folder: Path, recipe: dict) -> None:
-    """Write down how the labels are made, or make sure that those there already were made in the same way."""
+    """Write how the labels are made, or check that existing ones were made in the same way."""
     path = folder / RECIPE
     if path.is_file():
         found = yaml.safe_load(path.read_bytes()) or {}
@@ -74,7 +75,4 @@ def _keep_recipe(folder: Path, recipe: dict) -> None:
         return
     if any(folder.glob("*.png")):
         raise DataError(f"{folder}: holds labels but no {RECIPE}; give --output, or move them away")
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{RECIPE}.{os.getpid()}"
-    temporary.write_text(yaml.safe_dump(recipe, sort_keys=False))
-    os.replace(temporary, path)
+    write_yaml(path, recipe)

@@ -1,8 +1,7 @@
 """A drive through a synthetic street, written as SemanticKITTI's files."""
 
-from concurrent.futures import ProcessPoolExecutor
-from functools import cached_property, lru_cache, partial
-from multiprocessing import get_context
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,9 +18,6 @@ from .rig import RIGS
 from .scene import Caster, Scene
 from .truth import Observer, Truth
 from .world import build_world
-
-_BLOCK = 10
-"""Frames that a process writes in one go."""
 
 
 class Frame(NamedTuple):
@@ -69,6 +65,10 @@ class Drive:
         """Scans along the drive for the voxel ground truth."""
         return Observer(self.still, self.pose_at, self.seed)
 
+    def prepare(self) -> None:
+        """Build street, camera and observer, so that threads find them."""
+        _ = self.still, self.camera, self.observer
+
     @property
     def times(self) -> np.ndarray:
         """(frames,) seconds."""
@@ -115,7 +115,7 @@ def generate(
     voxels_every: int = 1,
     progress: bool = True,
     step: float = 0.8,
-    processes: int = 2,
+    threads: int = 2,
     pixel_labels: bool = False,
 ) -> Path:
     """Write the drive of `seed` to `output/sequences/name`; returns that folder.
@@ -124,10 +124,10 @@ def generate(
     ----------
     frames : number of frames, `step` metres apart
     voxels_every : voxel ground truth for every so many frames, 0 for none
-    processes : how many share the work; the files do not depend on it
+    threads : how many share the work; the files do not depend on it
     pixel_labels : the exact class of every pixel too, `pixel_labels/NNNNNN.png`, 255 in the sky
     """
-    for label, value, least in (("frames", frames, 1), ("voxels_every", voxels_every, 0), ("processes", processes, 1)):
+    for label, value, least in (("frames", frames, 1), ("voxels_every", voxels_every, 0), ("threads", threads, 1)):
         if value < least:
             raise InputError(f"{label}: expected at least {least}, got {value}")
     if not 0 < step <= 20:
@@ -140,28 +140,17 @@ def generate(
     Tr = drive.rig.Tr
     writer.write_poses(Tr @ np.linalg.inv(poses[0]) @ poses @ np.linalg.inv(Tr))
 
-    with tqdm(total=frames, desc=f"drive {name}", unit="frame", disable=not progress) as bar:
-        if processes == 1 or frames <= _BLOCK:
-            for index in range(frames):
-                _write_frame(drive, writer, index, voxels_every, pixel_labels)
-                bar.update()
-        else:
-            blocks = [range(i, min(i + _BLOCK, frames)) for i in range(0, frames, _BLOCK)]
-            with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-                work = partial(_write_block, seed, frames, step, writer.path, voxels_every, pixel_labels)
-                for block in pool.map(work, blocks):
-                    bar.update(len(block))
-    return writer.path
-
-
-_drive_of = lru_cache(maxsize=1)(Drive)  # a process builds its street once
-
-
-def _write_block(seed, frames, step, path, voxels_every, pixel_labels, block):
-    drive, writer = _drive_of(seed, frames, step), SequenceWriter(path.parents[1], path.name)
-    for index in block:
+    def write(index: int) -> None:
         _write_frame(drive, writer, index, voxels_every, pixel_labels)
-    return block
+
+    with (
+        tqdm(total=frames, desc=f"drive {name}", unit="frame", disable=not progress) as bar,
+        ThreadPoolExecutor(threads) as pool,
+    ):
+        drive.prepare()
+        for _ in pool.map(write, range(frames)):
+            bar.update()
+    return writer.path
 
 
 def _write_frame(drive: Drive, writer: SequenceWriter, index: int, voxels_every: int, pixel_labels: bool) -> None:

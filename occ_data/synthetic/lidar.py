@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .scene import Scene
+from .scene import Scene, rotated
 from .shapes import Material
 
 AZIMUTHS = 2165
@@ -54,8 +54,9 @@ def scan(scene: Scene, T_world_lidar: np.ndarray, rng: np.random.Generator) -> t
     Noise: range, intensity, dropped returns (dark, glassy, grazing, far), and a few stray points labelled 0.
     """
     rays = beams(phase=rng.random())
-    found = scene.cast(T_world_lidar[:3, 3], rays @ T_world_lidar[:3, :3].T.astype(np.float32))
-    cosine = np.abs((found.normal * (rays @ T_world_lidar[:3, :3].T.astype(np.float32))).sum(1))
+    directions = rotated(rays, T_world_lidar)
+    found = scene.cast(T_world_lidar[:3, 3], directions)
+    cosine = np.abs((found.normal * directions).sum(1))
     mean, spread, swallow = _TABLE[found.material].T
     windows = window_mask(found)
     swallow, mean = np.where(windows, 0.45, swallow), np.where(windows, 0.15, mean)

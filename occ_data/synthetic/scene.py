@@ -8,6 +8,16 @@ import numpy as np
 from .shapes import Mesh
 
 _NOTHING = 1e30
+_CHUNK = 16384
+
+
+def rotated(rays: np.ndarray, T_world_lidar: np.ndarray) -> np.ndarray:
+    """Directions (N, 3) in the LiDAR frame, turned into the world frame, (N, 3) float32."""
+    rotation = T_world_lidar[:3, :3].T.astype(np.float32)
+    out = np.empty_like(rays)
+    for start in range(0, len(rays), _CHUNK):  # in pieces that BLAS multiplies on one thread; more would wait busily
+        np.matmul(rays[start : start + _CHUNK], rotation, out=out[start : start + _CHUNK])
+    return out
 
 
 class Hits(NamedTuple):
@@ -75,9 +85,10 @@ class Scene:
     def blocked(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """(N,) whether anything lies on the ray: shadow rays."""
         origins, directions = (np.ascontiguousarray(a, np.float32) for a in (origins, directions))
-        blocked = np.zeros(len(origins), bool)
-        for caster in self.casters:
-            blocked |= caster.blocked(origins, directions)
+        blocked = self.casters[0].blocked(origins, directions)
+        for caster in self.casters[1:]:
+            free = np.flatnonzero(~blocked)
+            blocked[free] = caster.blocked(origins[free], directions[free])
         return blocked
 
 

@@ -1,5 +1,6 @@
 """Voxel ground truth of the synthetic street, in SemanticKITTI's manner: the surface that a drive's scans see."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numba
@@ -9,7 +10,7 @@ from occ_core.grid import KITTI_GRID
 from occ_core.voxelizer import occupancy_grid
 
 from .lidar import MIN_RANGE, RANGE_NOISE, beams
-from .scene import Caster, Scene
+from .scene import Caster, Scene, rotated
 from .shapes import Mesh
 
 STRIDE = 1.5
@@ -17,6 +18,8 @@ STRIDE = 1.5
 _REGISTRATION = (0.035, 0.035, 0.015)
 _OPAQUE, _VISIBLE = 1, 2
 _AHEAD, _BEHIND, _SIGHT_EVERY = 60.0, 6.0, 6
+_VIEWS = 64
+"""Views kept: the 44 of a frame, and those that the next frames add."""
 
 
 class Truth(NamedTuple):
@@ -29,29 +32,26 @@ class Truth(NamedTuple):
 
 
 class Observer:
-    """What noise-free scans of the still street see, from poses every `STRIDE` metres of the drive; each cast once."""
+    """What noise-free scans of the still street hit, from poses every `STRIDE` metres of the drive; each cast once.
+
+    Threads may share it.
+    """
 
     def __init__(self, still: Caster, pose_at, seed: int):
         self.scene, self.pose_at, self.seed = Scene(still), pose_at, seed
-        self._views: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self.view = lru_cache(_VIEWS)(self._view)
 
-    def view(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def _view(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Hits in the world (N, 3) float32 and their raw labels (N,) uint16."""
-        if index not in self._views:
-            rng = np.random.default_rng([self.seed, 3, index + 1000])
-            pose = self.pose_at(index * STRIDE)
-            rays = beams(1083, rng.random()) @ pose[:3, :3].T.astype(np.float32)
-            found = self.scene.cast(pose[:3, 3], rays)
-            near = found.hit & (found.distance > MIN_RANGE) & (found.distance < 70)
-            distance = found.distance[near] + rng.normal(0, RANGE_NOISE, near.sum()).astype(np.float32)
-            registration = pose[:3, 3] + rng.normal(0, _REGISTRATION)
-            places = registration.astype(np.float32) + rays[near] * distance[:, None]
-            self._views[index] = places, found.label[near]
-        return self._views[index]
-
-    def forget(self, before: float) -> None:
-        """Drop the views behind arc length `before`."""
-        self._views = {i: v for i, v in self._views.items() if i * STRIDE >= before}
+        rng = np.random.default_rng([self.seed, 3, index + 1000])
+        pose = self.pose_at(index * STRIDE)
+        rays = rotated(beams(1083, rng.random()), pose)
+        found = self.scene.cast(pose[:3, 3], rays)
+        near = found.hit & (found.distance > MIN_RANGE) & (found.distance < 70)
+        distance = found.distance[near] + rng.normal(0, RANGE_NOISE, near.sum()).astype(np.float32)
+        registration = pose[:3, 3] + rng.normal(0, _REGISTRATION)
+        places = registration.astype(np.float32) + rays[near] * distance[:, None]
+        return places, found.label[near]
 
     def truth(
         self, s: float, T_world_lidar: np.ndarray, points: np.ndarray, raw: np.ndarray, moving: Mesh | None
@@ -65,7 +65,6 @@ class Observer:
         to_grid = np.linalg.inv(T_world_lidar)
         to_grid[:3] /= grid.voxel_size
         to_grid[:3, 3] -= np.array(grid.origin) / grid.voxel_size
-        self.forget(s - _BEHIND - STRIDE)
         indices = range(int(np.ceil((s - _BEHIND) / STRIDE)), int((s + _AHEAD) / STRIDE) + 1)
 
         labels, votes = np.zeros(grid.shape, np.uint16), np.zeros(grid.shape, np.int32)

@@ -1,4 +1,4 @@
-"""TensorRT behind the backend protocol: builder, engine cache, engine. Imports tensorrt only where a GPU is visible."""
+"""TensorRT as a backend: builder, engine cache, engine. Imports tensorrt only where a GPU is visible."""
 
 from .backend import TensorRtBackend
 from .cache import EngineCache

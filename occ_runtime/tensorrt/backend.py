@@ -1,37 +1,32 @@
-"""TensorRT as a backend: finds the plan or builds it, proves it, and runs it on a thread of its own."""
+"""TensorRT as a backend: loads or builds the plan, checks it with the golden sample, and runs it on its own thread."""
 
 import hashlib
-import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from ..backend import BackendError, select_inputs
+from ..backend import BackendError, BackendOptions, select_inputs
 from ..bundle import Bundle
 from ..predictor import LABELS_ALLOWED, SelfTest, golden_test
 from .builder import PRECISIONS, build_plan, builder_flags
-from .cache import EngineCache, EngineKey, EngineUnusable, Say
+from .cache import EngineCache, EngineKey, EngineUnusable
 from .device import gpu_identity, gpu_problem
 from .engine import Engine
 
-log = logging.getLogger(__name__)
-
 
 class TensorRtBackend:
-    """See `runtime.backend.Backend`. All work on the GPU happens on one thread.
+    """See `backend.Backend`. All work on the GPU happens on one thread.
 
     Parameters
     ----------
-    precision : "f32", "f16", "int8", or "auto": f16 where the bundle has it, else f32
-    engine_cache : folder of built engines; empty for the default
-    say : takes the lines on a build, which takes minutes
-    build : False refuses where no plan in the cache passes, with EngineUnusable
+    options : precision "auto" is f16 where the bundle has it, else f32; threads are not used
+    build : False raises EngineUnusable where no plan in the cache passes, instead of building one
     cancelled : ends a build early, see `builder.build_plan`
 
-    Every plan passes the golden sample before it answers, a fresh one before it is kept. One from the cache that
-    fails is built again, once. golden: how it did.
+    Every plan has to pass the golden sample before it is used, a new one before it is stored. A plan from the cache
+    that fails is built again, once. golden : the result.
     """
 
     name = "tensorrt"
@@ -40,18 +35,15 @@ class TensorRtBackend:
     def __init__(
         self,
         bundle: Bundle,
-        threads: int | None = None,
-        precision: str = "auto",
-        engine_cache: str = "",
-        say: Say = log.warning,
+        options: BackendOptions,
         build: bool = True,
         cancelled: threading.Event | None = None,
     ):
         if problem := gpu_problem():
             raise BackendError(f"tensorrt: {problem}")
-        self._bundle, self._say = bundle, say
-        self._precision = _choose(bundle, precision)
-        self._cache = EngineCache(engine_cache)
+        self._bundle, self._report = bundle, options.report
+        self.precision = _choose(bundle, options.precision)
+        self._cache = EngineCache(options.engine_cache)
         self._cancelled = cancelled or threading.Event()
         self._thread = ThreadPoolExecutor(1, "tensorrt")
         opening = self._thread.submit(self._open, build)
@@ -71,7 +63,7 @@ class TensorRtBackend:
         self._thread.submit(self._engine.close).result()
         self._thread.shutdown()
 
-    # The owning thread
+    # On its own thread
 
     def _open(self, build: bool) -> Engine:
         key = self._key()
@@ -81,34 +73,34 @@ class TensorRtBackend:
         except EngineUnusable as unusable:
             if not build:
                 raise
-            self._say(str(unusable))
-        with self._cache.lock(self._say, self._cancelled):
+            self._report(str(unusable))
+        with self._cache.lock(self._report, self._cancelled):
             try:
                 return self._stored(key)  # another process may have built it since
             except EngineUnusable:
                 return self._built(key)
 
     def _stored(self, key: EngineKey) -> Engine:
-        return self._proven(self._cache.load(self._bundle.name, key))
+        return self._checked(self._cache.load(self._bundle.name, key))
 
     def _built(self, key: EngineKey) -> Engine:
-        model = self._bundle.model_file_of(self._precision)
-        self._say(f"engine: building {model} with tensorrt {key.tensorrt} for {key.gpu}, once; this takes minutes")
+        model = self._bundle.model_file_of(self.precision)
+        self._report(f"engine: building {model} with tensorrt {key.tensorrt} for {key.gpu}, once; this takes minutes")
         start = time.monotonic()
-        plan, timing = build_plan(model, self._precision, self._cache.timing(key), self._say, self._cancelled)
+        plan, timing = build_plan(model, self.precision, self._cache.timing(key), self._report, self._cancelled)
         seconds = time.monotonic() - start
         self._cache.store_timing(key, timing)
-        engine = self._proven(plan)
+        engine = self._checked(plan)
         try:
             self._cache.store(self._bundle.name, key, plan, seconds, str(self.golden))
         except BaseException:
             engine.close()
             raise
-        self._say(f"engine: built in {seconds:.0f} s; {self.golden}")
+        self._report(f"engine: built in {seconds:.0f} s; {self.golden}")
         return engine
 
-    def _proven(self, plan: bytes) -> Engine:
-        """The engine, once its labels are those of the golden sample. Raises EngineUnusable with the deviation."""
+    def _checked(self, plan: bytes) -> Engine:
+        """The engine of a plan that passes the golden sample. Raises EngineUnusable with the deviation."""
         engine = Engine(plan, self._bundle)
         try:
             golden = golden_test(self._bundle, engine.run)
@@ -126,15 +118,15 @@ class TensorRtBackend:
         import tensorrt as trt
 
         gpu, capability = gpu_identity()
-        model = self._bundle.model_file_of(self._precision)
+        model = self._bundle.model_file_of(self.precision)
         return EngineKey(
             onnx_sha256=hashlib.sha256(model.read_bytes()).hexdigest(),
             tensorrt=trt.__version__,
             gpu=gpu,
             compute_capability=capability,
-            precision=self._precision,
+            precision=self.precision,
             shapes={spec.name: f"{spec.dtype}{list(spec.shape)}" for spec in self._bundle.inputs},
-            flags=builder_flags(self._precision),
+            flags=builder_flags(self.precision),
         )
 
 
@@ -142,5 +134,7 @@ def _choose(bundle: Bundle, precision: str) -> str:
     if precision == "auto":
         return "f16" if "f16" in bundle.precisions else "f32"
     if precision not in PRECISIONS:
-        raise BackendError(f"tensorrt: precision {precision!r} is not for it; expected one of {', '.join(PRECISIONS)}")
+        raise BackendError(
+            f"tensorrt: precision {precision!r} is not supported; expected one of {', '.join(PRECISIONS)}"
+        )
     return precision

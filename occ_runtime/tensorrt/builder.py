@@ -1,32 +1,34 @@
-"""ONNX to plan, with one code for TensorRT 8.6 to 11: names that some version lacks are looked up by getattr."""
+"""ONNX to plan, for TensorRT 8.6 to 11: names that a version lacks are read with getattr."""
 
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from ..backend import BackendError
-from .cache import Say
+from ..backend import BackendError, Report
 from .engine import tensorrt_log
 
 PRECISIONS = ("f32", "f16", "int8")
 WORKSPACE = 2 << 30
-"""Bytes that a layer may use beside its tensors; half of what the smallest Jetson served has left."""
+"""Bytes that a layer may use beside its tensors; half of the free memory of the smallest supported Jetson."""
 _REPORT_EVERY = 5.0
 
-# From 9 on, networks are strongly typed: the ONNX file says every precision. 8.x chooses among those that flags allow.
+# From 9 on, networks are strongly typed: the ONNX file gives every precision. 8.x chooses among those that flags allow.
 _FLAGS_OF_8 = {"f32": (), "f16": ("FP16", "OBEY_PRECISION_CONSTRAINTS"), "int8": ("INT8",)}
 
 
 def builder_flags(precision: str) -> tuple[str, ...]:
-    """What the builder is told, as the cache key lists it."""
+    """The builder's settings, for the cache key."""
     typed = ("EXPLICIT_BATCH", *_FLAGS_OF_8[precision]) if _strongly_typed() is None else ("STRONGLY_TYPED",)
     return (*typed, "no TF32", f"workspace {WORKSPACE >> 20} MiB")
 
 
-def build_plan(onnx: Path, precision: str, timing: bytes, say: Say, cancelled: threading.Event) -> tuple[bytes, bytes]:
-    """Plan and timing cache. Takes minutes; says every few seconds how far it is.
+def build_plan(
+    onnx: Path, precision: str, timing: bytes, report: Report, cancelled: threading.Event
+) -> tuple[bytes, bytes]:
+    """Plan and timing cache. Takes minutes; reports the progress every few seconds.
 
     timing : an earlier build's timing cache, or empty
     cancelled : ends the build at its next step (TensorRT 8.6 cannot: it runs to its end first)
@@ -47,7 +49,7 @@ def build_plan(onnx: Path, precision: str, timing: bytes, say: Say, cancelled: t
         raise BackendError(f"{version} does not take {onnx}: {_parser_errors(parser)}")
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE)
-    config.clear_flag(trt.BuilderFlag.TF32)  # f32 is what the others are measured against
+    config.clear_flag(trt.BuilderFlag.TF32)  # f32 is the reference for the other precisions
     if _strongly_typed() is None:
         for name in _FLAGS_OF_8[precision]:
             config.set_flag(getattr(trt.BuilderFlag, name, None))
@@ -59,7 +61,7 @@ def build_plan(onnx: Path, precision: str, timing: bytes, say: Say, cancelled: t
     phases = _Phases(cancelled)
     if (monitor := _progress_monitor(phases)) is not None:
         config.progress_monitor = monitor
-    with _reports(say, lambda: f"{onnx.name}, {phases}"):
+    with _progress(report, lambda: f"{onnx.name}, {phases}"):
         plan = builder.build_serialized_network(network, config)
     if cancelled.is_set():
         raise BackendError(f"the build of {onnx} was ended")
@@ -84,7 +86,7 @@ def _creation_flags() -> int:
 
 
 def _keep_f32(network) -> None:
-    """On 8.x: what the typed ONNX computes in f32 (exponents, sums) must not become f16 for speed."""
+    """On 8.x: operations that the typed ONNX computes in f32 (exponents, sums) must not become f16 for speed."""
     import tensorrt as trt
 
     for n in range(network.num_layers):
@@ -100,17 +102,17 @@ def _keep_f32(network) -> None:
 
 def _parser_errors(parser) -> str:
     """The first errors with node and reason."""
-    said = []
+    texts = []
     for error in (parser.get_error(n) for n in range(min(parser.num_errors, 3))):
         node = f"node {error.node()}"
         if hasattr(error, "node_name"):
             node += f" {error.node_name()} ({error.node_operator()})"
-        said.append(f"{node}: {' '.join(error.desc().split())}")
-    return "; ".join(said) or "the parser gave no reason"
+        texts.append(f"{node}: {' '.join(error.desc().split())}")
+    return "; ".join(texts) or "the parser gave no reason"
 
 
 class _Phases:
-    """How far a build is, from the nested phases that TensorRT reports from several threads."""
+    """Progress of a build, from the nested phases that TensorRT reports on several threads."""
 
     def __init__(self, cancelled: threading.Event):
         self.cancelled = cancelled
@@ -138,17 +140,17 @@ class _Phases:
         return f"{done}{time.monotonic() - self._start:.0f} s"
 
     def _share(self, name: str) -> float:
-        """Steps done, with the part of the step in hand that its own phases have done."""
+        """Share of the steps done; the current step counts by the share of its own phases."""
         _, steps, done = self._active[name]
         inner = max((self._share(child) for child, phase in self._active.items() if phase[0] == name), default=0.0)
         return min((done + inner) / max(steps, 1), 1.0)
 
 
 def _progress_monitor(phases: _Phases):
-    """TensorRT's view of the phases; None before 9, which has no monitor."""
+    """TensorRT's interface to the phases; None before version 9, which has no monitor."""
     import tensorrt as trt
 
-    base = getattr(trt, "IProgressMonitor", None)
+    base: Any = getattr(trt, "IProgressMonitor", None)
     if base is None:
         return None
 
@@ -170,15 +172,15 @@ def _progress_monitor(phases: _Phases):
 
 
 @contextmanager
-def _reports(say: Say, text: Callable[[], str]) -> Iterator[None]:
-    """Say now and every few seconds how the block, one long call, gets on."""
+def _progress(report: Report, text: Callable[[], str]) -> Iterator[None]:
+    """Report every few seconds how far the block, one long call, has come."""
     ended = threading.Event()
 
-    def report() -> None:
+    def repeat() -> None:
         while not ended.wait(_REPORT_EVERY):
-            say(f"engine: building {text()}")
+            report(f"engine: building {text()}")
 
-    thread = threading.Thread(target=report, name="engine build report", daemon=True)
+    thread = threading.Thread(target=repeat, name="engine build report", daemon=True)
     thread.start()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Built engines on disk: a plan is bound to GPU, TensorRT and network, so each lies under a key of all of them."""
+"""Built engines on disk. A plan depends on GPU, TensorRT and network, so its file name is a key made of all of them."""
 
 import errno
 import fcntl
@@ -7,26 +7,25 @@ import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import IO, Any
 
-from ..backend import BackendError
+from occ_core.files import write_bytes, write_json
 
-Say = Callable[[str], None]
-"""Takes one line for the log; may be called from another thread."""
+from ..backend import BackendError, Report
 
 
 class EngineUnusable(BackendError):
-    """A plan that must not run: absent, damaged, of another machine or network, or wrong in its numbers."""
+    """A plan that must not run: missing, damaged, for another machine or network, or with wrong results."""
 
 
 @dataclass(frozen=True)
 class EngineKey:
-    """All that a plan depends on. shapes: tensor name -> dtype and shape; flags: what the builder was told."""
+    """All that a plan depends on. shapes: tensor name -> dtype and shape; flags: the builder's settings."""
 
     onnx_sha256: str
     tensorrt: str
@@ -42,7 +41,7 @@ class EngineKey:
         return hashlib.sha256(json.dumps(self.parts(), sort_keys=True).encode()).hexdigest()
 
     def parts(self) -> dict[str, Any]:
-        """As the sidecar lists them."""
+        """All fields, as in the sidecar file."""
         return asdict(self) | {"flags": list(self.flags)}
 
 
@@ -54,7 +53,7 @@ def default_folder() -> Path:
 
 
 class EngineCache:
-    """Plans with a sidecar of the same name each, `<bundle>-<precision>-<key>.plan` and `.json`.
+    """Plans, each with a sidecar file: `<bundle>-<precision>-<key>.plan` and `.json`.
 
     Raises BackendError where the folder cannot be written.
     """
@@ -63,7 +62,7 @@ class EngineCache:
         self.folder = Path(folder).expanduser() if folder else default_folder()
 
     def load(self, bundle: str, key: EngineKey) -> bytes:
-        """A stored plan. Raises EngineUnusable, whose message says why there is none or why it is not taken."""
+        """A stored plan. Raises EngineUnusable, whose message says why there is none or why it cannot be used."""
         plan, sidecar = self._files(bundle, key)
         if not plan.exists() and not sidecar.exists():
             raise EngineUnusable(f"engine {plan.stem} is not built yet")
@@ -81,7 +80,7 @@ class EngineCache:
         return content
 
     def store(self, bundle: str, key: EngineKey, plan: bytes, build_seconds: float, golden: str) -> None:
-        """Keep a plan that its golden sample has proven; to be called under `lock`."""
+        """Store a plan that has passed the golden sample; call this under `lock`."""
         file, sidecar = self._files(bundle, key)
         entry = {
             "bundle": bundle,
@@ -93,38 +92,38 @@ class EngineCache:
         }
         with self._writing():
             sidecar.unlink(missing_ok=True)  # a plan without one counts as absent
-            _write(file, plan)
-            _write(sidecar, (json.dumps(entry, indent=2) + "\n").encode())
+            write_bytes(file, plan, durable=True)  # a robot's power may go at any time
+            write_json(sidecar, entry, durable=True)
 
     @contextmanager
-    def lock(self, say: Say, cancelled: threading.Event) -> Iterator[None]:
-        """One build at a time: two on one GPU spoil each other's timings. The lock ends with its process.
+    def lock(self, report: Report, cancelled: threading.Event) -> Iterator[None]:
+        """One build at a time: two on one GPU disturb each other's timings. The lock ends with its process.
 
-        cancelled : ends the wait for it, with BackendError
+        cancelled : ends the wait for another process, with BackendError
         """
         with self._writing():
             self.folder.mkdir(parents=True, exist_ok=True)
             stream = (self.folder / "lock").open("ab")
         with stream:
             if not _locked(stream):
-                say(f"engine: another process builds in {self.folder}; waiting for it")
+                report(f"engine: another process builds in {self.folder}; waiting for it")
                 while not _locked(stream):
                     if cancelled.wait(0.1):
                         raise BackendError(f"engine cache {self.folder}: the wait for another process was ended")
             yield
 
     def timing(self, key: EngineKey) -> bytes:
-        """What earlier builds on this GPU measured; empty where there is nothing."""
+        """The timing cache of earlier builds on this GPU; empty where there is none."""
         file = self._timing_file(key)
         return file.read_bytes() if file.is_file() else b""
 
     def store_timing(self, key: EngineKey, timing: bytes) -> None:
-        """Keep it for the next build; to be called under `lock`."""
+        """Store it for the next build; call this under `lock`."""
         with self._writing():
-            _write(self._timing_file(key), timing)
+            write_bytes(self._timing_file(key), timing, durable=True)
 
     def entries(self) -> list[tuple[Path, dict[str, Any]]]:
-        """Every sidecar and what it says; an unreadable one is empty."""
+        """Every sidecar file and its content; empty for an unreadable one."""
         found = []
         for sidecar in sorted(self.folder.glob("*.json")):
             try:
@@ -134,12 +133,12 @@ class EngineCache:
             found.append((sidecar, entry if isinstance(entry, dict) else {}))
         return found
 
-    def clean(self, say: Say) -> list[tuple[Path, int]]:
-        """Remove plans, sidecars, timings and what an interrupted build left; gives files and their bytes."""
+    def clean(self, report: Report) -> list[tuple[Path, int]]:
+        """Remove plans, sidecars, timings and leftovers of an interrupted build; gives files and their bytes."""
         if not self.folder.is_dir():
             return []
         removed = []
-        with self.lock(say, threading.Event()), self._writing():
+        with self.lock(report, threading.Event()), self._writing():
             for pattern in ("*.plan", "*.json", "*.timing", "*.tmp"):
                 for file in sorted(self.folder.glob(pattern)):
                     removed.append((file, file.stat().st_size))
@@ -173,21 +172,8 @@ def _locked(stream: IO) -> bool:
     return True
 
 
-def _write(path: Path, content: bytes) -> None:
-    """The file appears whole or not at all."""
-    part = path.with_name(path.name + ".tmp")
-    try:
-        with part.open("wb") as stream:
-            stream.write(content)
-            os.fsync(stream.fileno())  # a robot's power may go at any time
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
 def _difference(found: Any, wanted: dict[str, Any]) -> str:
-    """The first part of a key that is another than wanted."""
+    """The first part of a key that differs from the wanted one."""
     for name, value in wanted.items():
         other = found.get(name) if isinstance(found, dict) else None
         if other != value:

@@ -4,6 +4,7 @@ import ctypes
 import re
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 import numpy as np
 
@@ -14,7 +15,7 @@ _NO_DEVICE = 100  # CUDA_ERROR_NO_DEVICE of the driver
 
 
 class CudaError(BackendError):
-    """A CUDA call that failed; the message says what was wanted and names the error."""
+    """A CUDA call that failed; the message gives the action and the error's name."""
 
 
 def gpu_problem() -> str | None:
@@ -41,7 +42,7 @@ def gpu_problem() -> str | None:
 
 
 def _no_gpu() -> str | None:
-    """What the driver says. It is asked itself, as /dev and /proc look different on desktops, Jetson and WSL."""
+    """What the driver reports. Asked directly, because /dev and /proc differ between desktops, Jetson and WSL."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -55,12 +56,12 @@ def _no_gpu() -> str | None:
 
 def gpu_identity() -> tuple[str, str]:
     """Name and compute capability of the GPU, such as ("Orin", "8.7")."""
-    properties = _check(_runtime().cudaGetDeviceProperties(0), "look at the GPU")
+    properties = _check(_runtime().cudaGetDeviceProperties(0), "read the GPU's properties")
     return properties.name.decode(errors="replace").rstrip("\0"), f"{properties.major}.{properties.minor}"
 
 
 class Cuda:
-    """Memory, one stream and graphs of the first visible GPU; all of it freed by `close`, last first.
+    """Memory, one stream and graphs of the first visible GPU; all freed by `close`, in reverse order.
 
     Not safe between threads. Raises CudaError.
     """
@@ -68,7 +69,7 @@ class Cuda:
     def __init__(self):
         self._cuda, self._held = _runtime(), ExitStack()
         _check(self._cuda.cudaSetDevice(0), "select the GPU")
-        # Non-blocking: work on the default stream, such as another library's, must not wait for ours.
+        # Non-blocking: work of other libraries on the default stream must not wait for this one.
         stream = self._cuda.cudaStreamCreateWithFlags(self._cuda.cudaStreamNonBlocking)
         self._stream = self._hold(_check(stream, "create a stream"), self._cuda.cudaStreamDestroy)
 
@@ -83,11 +84,12 @@ class Cuda:
         return int(self._hold(address, self._cuda.cudaFree))
 
     def pinned_array(self, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-        """Page-locked host memory, which copies to the GPU without a detour. Gone with `close`."""
+        """Page-locked host memory, which the GPU reads directly. Freed by `close`."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
         address = _check(self._cuda.cudaMallocHost(size), f"allocate {size / 2**20:.1f} MiB of pinned memory")
         self._hold(address, self._cuda.cudaFreeHost)
-        return np.frombuffer((ctypes.c_ubyte * size).from_address(int(address)), dtype).reshape(shape)
+        memory = memoryview((ctypes.c_ubyte * size).from_address(int(address)))
+        return np.frombuffer(memory, dtype).reshape(shape)
 
     def upload(self, array: np.ndarray, address: int) -> None:
         """Copy pinned memory to the GPU, on the stream."""
@@ -99,9 +101,9 @@ class Cuda:
         kind = self._cuda.cudaMemcpyKind.cudaMemcpyDeviceToHost
         _check(self._cuda.cudaMemcpyAsync(array.ctypes.data, address, array.nbytes, kind, self._stream), "copy outputs")
 
-    def capture(self, work: Callable[[], None]) -> object:
-        """Record what `work` puts on the stream, without running it; the graph for `launch`."""
-        # Thread-local: a build on another thread may allocate meanwhile without spoiling the capture.
+    def capture(self, work: Callable[[], None]) -> Any:
+        """Record the work put on the stream, without running it; gives the graph for `launch`."""
+        # Thread-local: allocations of a build on another thread must not end the capture.
         mode = self._cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         _check(self._cuda.cudaStreamBeginCapture(self._stream, mode), "begin a CUDA graph")
         failed = None
@@ -109,8 +111,8 @@ class Cuda:
             work()
         except BackendError as error:
             failed = error
-        ended = self._cuda.cudaStreamEndCapture(self._stream)  # a failed capture has to be ended too
-        self._cuda.cudaGetLastError()  # and its error must not be taken for one of the next call
+        ended = self._cuda.cudaStreamEndCapture(self._stream)  # even where it failed
+        self._cuda.cudaGetLastError()  # clears the error, which would be read as one of the next call
         if failed is not None:
             raise failed
         graph = _check(ended, "capture a CUDA graph")
@@ -120,18 +122,18 @@ class Cuda:
             self._cuda.cudaGraphDestroy(graph)
         return self._hold(executable, self._cuda.cudaGraphExecDestroy)
 
-    def launch(self, graph: object) -> None:
+    def launch(self, graph: Any) -> None:
         """Put a captured graph on the stream."""
         _check(self._cuda.cudaGraphLaunch(graph, self._stream), "launch the CUDA graph")
 
     def synchronize(self) -> None:
-        """Wait until the stream is empty; errors of its work come up here."""
+        """Wait until the stream is empty; raises the errors of its work."""
         _check(self._cuda.cudaStreamSynchronize(self._stream), "run the network")
 
     def close(self) -> None:
         self._held.close()
 
-    def _hold(self, handle: object, release: Callable) -> object:
+    def _hold(self, handle: Any, release: Callable) -> Any:
         self._held.callback(release, handle)
         return handle
 
@@ -145,9 +147,9 @@ def _runtime():
     return runtime
 
 
-def _check(result: tuple, what: str) -> object:
-    """The value behind the error code that heads every result of cuda-python."""
+def _check(result: tuple, action: str) -> Any:
+    """The value after the error code, with which every result of cuda-python begins."""
     error, *values = result
     if int(error):
-        raise CudaError(f"tensorrt cannot {what}: {error.name}")
+        raise CudaError(f"tensorrt cannot {action}: {error.name}")
     return values[0] if values else None

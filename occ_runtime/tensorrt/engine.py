@@ -1,5 +1,7 @@
 """A plan on the GPU: buffers allocated once, one stream, a CUDA graph where it can be captured."""
 
+from typing import Any
+
 import numpy as np
 
 from ..backend import BackendError, check_model
@@ -12,14 +14,17 @@ _DTYPES = {"FLOAT": "float32", "HALF": "float16", "UINT8": "uint8", "INT32": "in
 
 
 class Engine:
-    """One deserialised plan with all that it runs on. Everything on one thread; `close` frees it.
+    """One deserialised plan with its memory and stream. Call everything on one thread; `close` frees it.
 
-    Raises EngineUnusable for a plan that TensorRT does not take, BundleError where its tensors are not the bundle's,
+    Raises EngineUnusable for a plan that TensorRT does not accept, BundleError where its tensors are not the bundle's,
     BackendError where memory is short.
     """
 
     def __init__(self, plan: bytes, bundle: Bundle):
         self._cuda = Cuda()
+        self._runtime: Any = None
+        self._engine: Any = None
+        self._context: Any = None
         try:
             self._load(plan, bundle)
             self._allocate(bundle)
@@ -52,7 +57,7 @@ class Engine:
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise EngineUnusable(f"tensorrt {trt.__version__} does not take the plan: {self._log.reason()}")
-        sides = {trt.TensorIOMode.INPUT: [], trt.TensorIOMode.OUTPUT: []}
+        sides: dict[Any, list[TensorSpec]] = {trt.TensorIOMode.INPUT: [], trt.TensorIOMode.OUTPUT: []}
         for n in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(n)
             dtype = self._engine.get_tensor_dtype(name).name
@@ -74,7 +79,7 @@ class Engine:
                 raise BackendError(f"tensorrt refuses the memory of tensor {spec.name}: {self._log.reason()}")
 
     def _warm_up(self) -> str | None:
-        """Run once, as a capture asks for, then capture. Why there is no graph, or None."""
+        """Run once, as a capture needs, then capture. Gives the reason where there is no graph, else None."""
         self._graph = None
         self._enqueue()
         self._cuda.synchronize()
@@ -94,7 +99,7 @@ class Engine:
 
 
 def tensorrt_log():
-    """A logger for TensorRT that keeps its errors: the reason behind a None is found nowhere else."""
+    """A logger for TensorRT that keeps its errors: the reason for a result of None is found nowhere else."""
     import tensorrt as trt
 
     class ErrorLog(trt.ILogger):
@@ -107,8 +112,8 @@ def tensorrt_log():
                 self._errors.append(" ".join(msg.split()))
 
         def reason(self) -> str:
-            """What was said since the last call; the first error is the cause of those behind it."""
-            said, self._errors = self._errors, []
-            return said[0][:400] if said else "it gave no reason"
+            """The first error since the last call: the cause of those after it."""
+            errors, self._errors = self._errors, []
+            return errors[0][:400] if errors else "it gave no reason"
 
     return ErrorLog()

@@ -6,60 +6,58 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from ..backend import Backend
-from .cache import Say
+from ..backend import Backend, Report
 
 
 class StandbyBackend:
-    """See `runtime.backend.Backend`. Infers on `slower` until `build` has given a proven engine, then on that.
+    """See `backend.Backend`. Infers on `slower` until `build` has returned a checked engine, then on that.
 
-    The change happens between two frames, on the thread that infers; where the build fails, `slower` stays. Either
-    is said once.
+    The change happens between two frames, on the thread that infers; if the build fails, `slower` stays in use. Either
+    is reported once.
 
-    build : called on a thread of its own with an event that asks it to end early
+    build : called on its own thread, with an event that asks it to end early
     """
 
-    def __init__(self, slower: Backend, build: Callable[[threading.Event], Backend], say: Say):
-        self._backend, self._say = slower, say
+    def __init__(self, slower: Backend, build: Callable[[threading.Event], Backend], report: Report):
+        self._report = report
+        self._use(slower)
         self._cancelled, self._thread = threading.Event(), ThreadPoolExecutor(1, "engine build")
         self._engine: Future[Backend | None] | None = self._thread.submit(self._build, build)
 
-    @property
-    def name(self) -> str:
-        return self._backend.name
-
-    @property
-    def description(self) -> str:
-        return self._backend.description
-
     def infer(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if self._engine is not None and self._engine.done():
-            self._change()
+            self._change(self._engine)
         return self._backend.infer(inputs)
 
     def close(self) -> None:
         """Free the network; a build that still runs is asked to end and waited for."""
-        if self._engine is not None and not self._engine.done():
-            self._say("engine: ending the build")
+        running = self._engine is not None and not self._engine.done()
         self._cancelled.set()
+        if running:
+            self._report("engine: ending the build")
         self._thread.shutdown()
         if self._engine is not None:
-            self._change()
+            self._change(self._engine)
         self._backend.close()
 
-    def _change(self) -> None:
-        engine, self._engine = self._engine.result(), None
+    def _change(self, built: Future[Backend | None]) -> None:
+        engine, self._engine = built.result(), None
         if engine is not None:
-            slower, self._backend = self._backend, engine
+            slower = self._backend
+            self._use(engine)
             slower.close()
+
+    def _use(self, backend: Backend) -> None:
+        self._backend = backend
+        self.name, self.precision, self.description = backend.name, backend.precision, backend.description
 
     def _build(self, build: Callable[[threading.Event], Backend]) -> Backend | None:
         slower = self._backend.name
         try:
             engine = build(self._cancelled)
-        except Exception as error:  # whatever it was, the frames go on
+        except Exception as error:  # frames go on whatever it was
             if not self._cancelled.is_set():
-                self._say(f"engine: {error}; {slower} stays")
+                self._report(f"engine: {error}; {slower} stays")
             return None
-        self._say(f"engine: ready, {engine.description} takes over from {slower}")
+        self._report(f"engine: ready, {engine.description} takes over from {slower}")
         return engine

@@ -23,10 +23,9 @@ def test_ground_truth_says_what_it_left_alone(tiny_sequence, capsys):
     assert "1 frames had voxel files already" in capsys.readouterr().err
 
 
-def test_bag_verbs_undo_each_other(tiny_sequence, tmp_path):
-    root = tiny_sequence.path.parents[1]
-    assert run("to-bag", root, "--sequence", "90", "--output", tmp_path / "bag", "--frames", 2) == 0
-    assert run("from-bag", tmp_path / "bag", "--output", tmp_path / "back", "--sequence", "91") == 0
+def test_the_bag_verb_undoes_itself(tiny_sequence, tmp_path):
+    assert run("bag", tiny_sequence.path, "-o", tmp_path / "bag", "--frames", 2) == 0
+    assert run("bag", tmp_path / "bag", "-o", tmp_path / "back/sequences/91") == 0
     assert len(Sequence(tmp_path / "back/sequences/91")) == 2
 
 
@@ -34,8 +33,8 @@ def test_bag_verbs_undo_each_other(tiny_sequence, tmp_path):
     ("arguments", "message"),
     [
         (("ground-truth", "nowhere"), "nowhere: no folder 'sequences' in it"),
-        (("to-bag", "nowhere", "--sequence", "00", "--output", "bag"), "nowhere: no folder 'sequences' in it"),
-        (("from-bag", "nowhere.bag", "--output", "out", "--sequence", "00"), "nowhere.bag: no such bag"),
+        (("bag", "nowhere", "-o", "bag"), "nowhere: expected a sequence folder (with velodyne/ or image_2/), a bag"),
+        (("bag", "nowhere.bag", "-o", "out/sequences/00"), "nowhere.bag: no such bag"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(tmp_path, monkeypatch, capsys, arguments, message):
@@ -49,6 +48,6 @@ def test_bad_input_is_one_line_and_code_2(tmp_path, monkeypatch, capsys, argumen
 def test_truncated_scan_is_one_line_and_code_2(tiny_sequence, tmp_path, capsys):
     scan = tiny_sequence.path / "velodyne/000001.bin"
     scan.write_bytes(scan.read_bytes()[:-7])
-    assert run("to-bag", tiny_sequence.path.parents[1], "--sequence", "90", "--output", tmp_path / "bag") == 2
+    assert run("bag", tiny_sequence.path, "-o", tmp_path / "bag") == 2
     assert "000001.bin" in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "bag").exists()

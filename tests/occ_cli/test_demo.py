@@ -12,19 +12,21 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
+from occ_cli.demo.pictures import PICTURES
 from occ_cli.demo.recordings import read_grids
-from occ_cli.demo.steps import PICTURES
 from occ_cli.node import main
 from occ_data.bags import bag_topics, read_bag
 
 POINTS = "/kitti/velo/pointcloud"
+PATIENCE = 180.0
+"""Seconds to wait for anything: on a busy machine everything takes longer."""
 
 
 @pytest.fixture(scope="module")
 def demo(drive, bag, tmp_path_factory):
-    """Folder of a demo of two loops of fifteen frames."""
+    """Folder of a demo of two loops of fifteen frames, at a rate that a busy machine keeps up with."""
     output = tmp_path_factory.mktemp("demo")
-    arguments = ["--bag", str(bag), "--truth", str(drive.path), "--loop", "2", "--output", str(output)]
+    arguments = ["--bag", str(bag), "--truth", str(drive.path), "--loop", "2", "--rate", "0.5", "--output", str(output)]
     assert main(["demo", "--backend", "fake", *arguments]) == 0
     return output
 
@@ -78,10 +80,10 @@ def test_nothing_half_written_is_left(demo):
     assert not [path for path in demo.rglob("*") if "tmp" in path.name]
 
 
-def test_a_camera_alone_is_played_without_clouds_and_the_report_says_so(
+def test_camera_only_is_played_without_clouds_and_the_report_says_so(
     drive, camera_bag, camera_bundle, tmp_path, capsys
 ):
-    arguments = ["--bag", str(camera_bag), "--truth", str(drive.path), "--output", str(tmp_path)]
+    arguments = ["--bag", str(camera_bag), "--truth", str(drive.path), "--rate", "0.5", "--output", str(tmp_path)]
     assert main(["demo", "--backend", "fake", "--bundle", str(camera_bundle.path), *arguments]) == 0
     assert "camera only; an image is a frame" in capsys.readouterr().out
     report = json.loads((tmp_path / "report.json").read_text())
@@ -96,13 +98,13 @@ def test_an_interrupt_ends_all_processes(bag, tmp_path, number):
     command = [sys.executable, "-m", "occ_cli.node", "demo", "--backend", "fake", "--loop", "100"]
     log = tmp_path / "logs/played.jsonl"
     # A shell that runs the tests in the background has them ignore SIGINT, and children inherit that.
-    heard = functools.partial(signal.signal, number, signal.SIG_DFL)
+    listen = functools.partial(signal.signal, number, signal.SIG_DFL)
     command += ["--bag", str(bag), "--output", str(tmp_path)]
-    demo = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heard)
+    demo = subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=listen)
     try:
-        _wait(lambda: log.exists() and POINTS in log.read_text(), 60)
+        _wait(lambda: log.exists() and POINTS in log.read_text())
         demo.send_signal(number)
-        assert demo.wait(30) == 130
+        assert demo.wait(PATIENCE) == 130
     finally:
         demo.kill()
     assert demo.stderr.read().decode().splitlines()[-1].endswith("interrupted")
@@ -113,13 +115,13 @@ def test_children_do_not_outlive_a_killed_demo(bag, tmp_path):
     command = [sys.executable, "-m", "occ_cli.node", "demo", "--backend", "fake", "--loop", "100"]
     log = tmp_path / "logs/played.jsonl"
     demo = subprocess.Popen([*command, "--bag", str(bag), "--output", str(tmp_path)], stderr=subprocess.DEVNULL)
-    _wait(lambda: log.exists() and POINTS in log.read_text(), 60)
+    _wait(lambda: log.exists() and POINTS in log.read_text())
     demo.kill()
     demo.wait()
-    _wait(lambda: not _mentioning(str(tmp_path)), 30)
+    _wait(lambda: not _mentioning(str(tmp_path)))
 
 
-def test_a_node_that_refuses_to_start_is_quoted(bag, tmp_path, capsys):
+def test_the_last_line_of_a_node_that_refuses_to_start_is_shown(bag, tmp_path, capsys):
     calibration = tmp_path / "calib.txt"
     calibration.write_text("P2: 1 0 0 0 0 1 0 0 0 0 1 0\nTr: 1 1 1 0 1 1 1 0 1 1 1 0\n")
     arguments = ["--bag", str(bag), "--calibration", str(calibration), "--output", str(tmp_path / "out")]
@@ -127,8 +129,8 @@ def test_a_node_that_refuses_to_start_is_quoted(bag, tmp_path, capsys):
     assert "T_cam_lidar: expected a rotation" in capsys.readouterr().err
 
 
-def _wait(condition, timeout: float) -> None:
-    end = time.monotonic() + timeout
+def _wait(condition) -> None:
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.02)

@@ -4,13 +4,15 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from rosbags.rosbag2 import StoragePlugin, Writer
 
 from occ_cli import drawing
 from occ_cli.drawing import ViewPoint, voxel_view
 from occ_cli.drawing.animation import MAX_BYTES, save_gif
 from occ_cli.drawing.birds_eye import top_labels
 from occ_cli.node import main
-from occ_core import CLASS_NAMES, COLORS, IGNORE, KITTI_GRID, Calibration
+from occ_core import CLASS_NAMES, COLORS, IGNORE, KITTI_GRID, Calibration, Grid
+from occ_data.bags.reader import jazzy
 
 ROAD, CAR, BUILDING = (CLASS_NAMES.index(name) for name in ("road", "car", "building"))
 CALIBRATION = Calibration(
@@ -42,14 +44,14 @@ def hue(colors: np.ndarray) -> np.ndarray:
 
 
 def test_an_empty_scene_is_sky_and_vehicle():
-    picture = voxel_view(np.zeros(KITTI_GRID.shape, np.uint8))
+    picture = voxel_view(np.zeros(KITTI_GRID.shape, np.uint8), KITTI_GRID)
     assert picture.shape == (720, 1280, 3)
     assert (picture.max(-1).astype(int) - picture.min(-1)).max() < 30
 
 
 def test_each_class_shows_its_colour_where_it_stands(street):
-    view, size = ViewPoint(), (640, 360)
-    picture = voxel_view(street, size=size, view=view, smooth=False)
+    view, size = ViewPoint.of(KITTI_GRID), (640, 360)
+    picture = voxel_view(street, KITTI_GRID, size=size, view=view, smooth=False)
     matrix = view.matrix(*size)
     for point, label in (((20, 1, -1.6), ROAD), ((25, 8.8, 4), BUILDING), ((11, -4, -0.2), CAR)):
         u, v, depth = matrix @ (*point, 1)
@@ -61,35 +63,35 @@ def test_what_is_nearer_hides_what_is_behind(street):
     labels = np.zeros_like(street)
     labels[200, 100:156, 2:20] = BUILDING
     labels[100, 100:156, 2:20] = CAR
-    assert closest_class(voxel_view(labels, size=size, view=view, smooth=False)[90, 160]) == CAR
+    assert closest_class(voxel_view(labels, KITTI_GRID, size=size, view=view, smooth=False)[90, 160]) == CAR
     labels[60, 100:156, 2:20] = ROAD
-    assert closest_class(voxel_view(labels, size=size, view=view, smooth=False)[90, 160]) == ROAD
+    assert closest_class(voxel_view(labels, KITTI_GRID, size=size, view=view, smooth=False)[90, 160]) == ROAD
 
 
 def test_ignored_voxels_are_not_drawn(street):
     ignored = np.where(street > 0, IGNORE, 0).astype(np.uint8)
-    assert np.array_equal(voxel_view(ignored), voxel_view(np.zeros_like(street)))
+    assert np.array_equal(voxel_view(ignored, KITTI_GRID), voxel_view(np.zeros_like(street), KITTI_GRID))
 
 
 def test_left_out_voxels_are_grey(street):
-    picture = voxel_view(street, left_out=street > 0).astype(int)
+    picture = voxel_view(street, KITTI_GRID, left_out=street > 0).astype(int)
     assert (picture.max(-1) - picture.min(-1)).max() < 30
-    assert not np.array_equal(picture, voxel_view(np.zeros_like(street)))
+    assert not np.array_equal(picture, voxel_view(np.zeros_like(street), KITTI_GRID))
 
 
 def test_the_map_shows_the_highest_voxel_forward_up_and_left_on_the_left(street):
     top, height = top_labels(street)
     assert (top[60, 110], height[60, 110]) == (CAR, 8)
-    picture = drawing.birds_eye_picture(street, scale=2, with_legend=False)
-    assert closest_class(picture[2 * (255 - 60), 2 * (255 - 110)]) == CAR
-    assert closest_class(picture[2 * (255 - 100), 2 * (255 - 171)]) == BUILDING
+    picture = drawing.birds_eye_picture(street, KITTI_GRID, with_legend=False)
+    assert closest_class(picture[3 * (255 - 60), 3 * (255 - 110)]) == CAR
+    assert closest_class(picture[3 * (255 - 100), 3 * (255 - 171)]) == BUILDING
 
 
 def test_the_comparison_shows_both(street):
     prediction = np.where(street == CAR, BUILDING, street)
     truth = street.copy()
     truth[200:] = IGNORE
-    picture = drawing.truth_beside(prediction, truth)
+    picture = drawing.truth_beside(prediction, truth, KITTI_GRID)
     half = picture.shape[1] // 2
     car = np.all(np.abs(picture.astype(int) - COLORS[CAR]) < 40, -1)
     top = slice(40, picture.shape[0] // 3)
@@ -99,7 +101,7 @@ def test_the_comparison_shows_both(street):
 
 def test_the_overlay_tints_the_image_where_the_voxels_are(street):
     image = np.full((370, 1200, 3), 90, np.uint8)
-    picture = drawing.camera_overlay(image, street, CALIBRATION)
+    picture = drawing.camera_overlay(image, street, CALIBRATION, KITTI_GRID)
     below = picture[374:744]
     (u, v), _ = CALIBRATION.project(np.array([15.0, 0, -1.7]))
     assert closest_class(below[int(v), int(u)]) == ROAD
@@ -129,3 +131,29 @@ def test_render_draws_a_frame_of_a_data_set(drive, tmp_path, capsys):
 def test_render_draws_a_label_file(drive, tmp_path):
     assert main(["render", str(drive.path / "voxels/000005.label"), "-o", str(tmp_path)]) == 0
     assert sorted(file.name for file in tmp_path.iterdir()) == ["000005_birds_eye.png", "000005_voxels.png"]
+
+
+def test_render_draws_a_recording_on_the_grid_beside_it(tmp_path, capsys):
+    types = jazzy().types
+    labels = np.zeros((64, 64, 8), np.uint8)
+    labels[20:40, 20:40, 1:4] = BUILDING
+    dimension = types["std_msgs/msg/MultiArrayDimension"]
+    layout = types["std_msgs/msg/MultiArrayLayout"](
+        [dimension(n, size, 0) for n, size in zip("xyz", labels.shape, strict=True)], 0
+    )
+    zero, turn = types["builtin_interfaces/msg/Time"](0, 0), types["geometry_msgs/msg/Quaternion"](0, 0, 0, 1)
+    pose = types["geometry_msgs/msg/Pose"](types["geometry_msgs/msg/Point"](0.0, -12.8, -2.0), turn)
+    info = types["nav_msgs/msg/MapMetaData"](zero, 0.4, 64, 64, pose)
+    header = types["std_msgs/msg/Header"](zero, "velo_link")
+    recorded = {
+        "semantic_grid": types["std_msgs/msg/UInt8MultiArray"](layout, labels.reshape(-1)),
+        "grid": types["nav_msgs/msg/OccupancyGrid"](header, info, np.zeros(64 * 64, np.int8)),
+    }
+    with Writer(tmp_path / "outputs", version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        for name, message in recorded.items():
+            connection = writer.add_connection(f"/occ_node/{name}", message.__msgtype__, typestore=jazzy())
+            writer.write(connection, 1, jazzy().serialize_cdr(message, message.__msgtype__))
+    assert main(["render", str(tmp_path / "outputs"), "-o", str(tmp_path)]) == 0
+    drawn = cv2.imread(capsys.readouterr().out.split()[0])[..., ::-1]
+    expected = drawing.voxel_picture(labels, Grid((64, 64, 8), 0.4, (0.0, -12.8, -2.0)))
+    assert np.array_equal(drawn, expected)

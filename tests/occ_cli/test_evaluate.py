@@ -7,7 +7,7 @@ import pytest
 
 from occ_cli.node import main
 from occ_cli.verbs.evaluate import evaluate
-from occ_data.kitti import Sequence, SequenceWriter, write_voxel_labels
+from occ_data.kitti import Sequence, SequenceWriter, sequences, write_voxel_labels
 
 # SemanticKITTI's raw ids: class -> ids, written here once more on purpose.
 RAW = {1: 10, 2: 11, 3: 15, 4: 18, 5: 20, 6: 30, 7: 31, 8: 32, 9: 40, 10: 44, 11: 48, 12: 49, 13: 50, 14: 51, 15: 70,
@@ -52,7 +52,7 @@ def test_agrees_with_the_definition(random_split):
         union = np.sum(is_true | is_predicted)
         class_iou.append(100 * np.sum(is_true & is_predicted) / union if union else 0.0)
 
-    scores = evaluate(data, predictions, ["08"])
+    scores = evaluate(sequences(data, ["08"]), predictions)
 
     assert scores["frames"] == 2
     assert scores["voxels"] == kept.sum()
@@ -76,7 +76,9 @@ def test_scores_the_raw_scan_beside_it(random_split):
         hit += np.sum(occupied & (truth != 0) & kept)
         union += np.sum((occupied | (truth != 0)) & kept)
     # Single precision and 0.2 leave a point or two on the border between voxels.
-    assert evaluate(data, predictions, ["08"])["scan_baseline"]["iou"] == pytest.approx(100 * hit / union, rel=0.01)
+    assert evaluate(sequences(data, ["08"]), predictions)["scan_baseline"]["iou"] == pytest.approx(
+        100 * hit / union, rel=0.01
+    )
 
 
 def test_writes_json_and_prints_the_table(random_split, tmp_path, capsys):

@@ -1,14 +1,19 @@
 """Predictions on disk: exactly the files that SemanticKITTI's tools expect."""
 
+import json
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import yaml
 
 from occ_cli.node import main
-from occ_core import KITTI_GRID
+from occ_core import KITTI_GRID, Grid, PreprocessConfig, VoxelizerConfig
 from occ_core.voxelizer import occupancy_grid
+from occ_data.kitti import write_grid
+from occ_runtime.fake_backend import write_fake_bundle
 
 
 def infer(dataset, bundle, output) -> int:
@@ -60,6 +65,67 @@ def test_real_frames_pass(real_data, fake_bundle, tmp_path):
     assert len(list((tmp_path / "sequences/07/predictions").glob("*.label"))) == 10
 
 
+COARSE = Grid((128, 128, 16), 0.4)
+
+
+@pytest.fixture(scope="module")
+def coarse_bundles(tmp_path_factory):
+    """With a cloud and camera only, on a grid of 0.4 m."""
+    config = PreprocessConfig(COARSE, voxelizer=VoxelizerConfig(factor=1, max_points=8, max_voxels=4096))
+    folder = tmp_path_factory.mktemp("engines")
+    return write_fake_bundle(folder / "coarse", config), write_fake_bundle(folder / "camera", config, camera_only=True)
+
+
+def test_a_coarser_grid_is_inferred_scored_and_drawn(drive, coarse_bundles, tmp_path, capsys):
+    assert infer(drive.path.parents[1], coarse_bundles[0], tmp_path) == 0
+    folder = tmp_path / "sequences/90/predictions"
+    raw = np.fromfile(folder / "000005.label", "<u2").reshape(COARSE.shape)
+    assert np.array_equal(raw, 50 * occupancy_grid(drive.scan("000005"), COARSE).astype(np.uint16))
+    grid = yaml.safe_load((folder / "grid.yaml").read_text())
+    assert grid == {"shape": [128, 128, 16], "voxel_size": 0.4, "origin": [0.0, -25.6, -2.0]}
+
+    arguments = ["--dataset", str(drive.path.parents[1]), "--predictions", str(tmp_path)]
+    assert main(["evaluate", *arguments, "--sequences", "90", "--json", str(tmp_path / "scores.json")]) == 0
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert (scores["iou"], scores["miou_present"], scores["scan_baseline"]["iou"]) == (100, 100, 100)
+
+    for more in ([*arguments, "--sequence", "90", "--frame", "000005"], [str(folder / "000005.label")]):
+        capsys.readouterr()
+        assert main(["render", *more, "-o", str(tmp_path / "pictures")]) == 0
+        sizes = {Path(name).stem: cv2.imread(name).shape for name in capsys.readouterr().out.split()}
+        assert sizes["000005_birds_eye"] == (768 + 46, 768 + 160, 3) and sizes["000005_voxels"][1] == 1280
+    assert (tmp_path / "pictures/000005_truth_beside_prediction.png").is_file()
+
+
+def test_predictions_on_another_box_cannot_be_scored(drive, fake_bundle, tmp_path, capsys):
+    assert infer(drive.path.parents[1], fake_bundle, tmp_path) == 0
+    write_grid(tmp_path / "sequences/90/predictions", Grid((256, 256, 32), 0.3))
+    arguments = ["--dataset", str(drive.path.parents[1]), "--predictions", str(tmp_path), "--sequences", "90"]
+    assert main(["evaluate", *arguments]) == 2
+    assert "expected that or a coarser form of it" in capsys.readouterr().err
+
+
+def test_a_bag_is_labelled_as_the_sequence_it_was_made_from(drive, bag, fake_bundle, tmp_path):
+    arguments = ["--bundle", str(fake_bundle.path), "--backend", "fake", "--drive", str(bag)]
+    assert main(["infer", *arguments, "--output", str(tmp_path / "bag")]) == 0
+    assert infer(drive.path.parents[1], fake_bundle, tmp_path) == 0
+    for file in sorted((tmp_path / "sequences/90/predictions").iterdir()):
+        assert (tmp_path / "bag/sequences/drive/predictions" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_a_bag_without_clouds_is_labelled_by_a_camera_only_bundle(drive, camera_bag, camera_bundle, tmp_path):
+    arguments = ["--bundle", str(camera_bundle.path), "--backend", "fake", "--drive", str(camera_bag)]
+    assert main(["infer", *arguments, "--lidar-frame", "velo_link", "--output", str(tmp_path)]) == 0
+    assert len(list((tmp_path / "sequences/camera/predictions").glob("*.label"))) == len(drive.frames)
+
+
+def test_a_synthetic_street_is_labelled_and_scored(fake_bundle, tmp_path):
+    pytest.importorskip("embreex")
+    arguments = ["--bundle", str(fake_bundle.path), "--backend", "fake", "--output", str(tmp_path)]
+    assert main(["infer", *arguments, "--drive", "synthetic:6:1"]) == 0
+    assert main(["evaluate", "--drive", "synthetic:6:1", "--predictions", str(tmp_path)]) == 0
+
+
 @pytest.fixture
 def picture(drive, tmp_path):
     """A bright PNG of 96 x 32 with its calib.txt beside it."""
@@ -72,7 +138,7 @@ def picture(drive, tmp_path):
 
 def infer_picture(picture, bundle, *more, calib="calib.txt") -> int:
     folder = picture.parent
-    arguments = ["--image", str(picture), "--calib", str(folder / calib), "--output", str(folder / "out"), *more]
+    arguments = ["--image", str(picture), "--calibration", str(folder / calib), "--output", str(folder / "out"), *more]
     return main(["infer", "--bundle", str(bundle.path), "--backend", "fake", *arguments])
 
 
@@ -91,6 +157,15 @@ def test_a_picture_gets_labels_and_pictures_of_them(picture, camera_bundle, caps
     assert said.err == ""
     assert sorted(file.name for file in (picture.parent / "out").iterdir()) == sorted(names)
     assert distance(picture) == pytest.approx(13, abs=1)  # 12 canonical metres of a lens a little longer than KITTI's
+
+
+def test_a_picture_on_a_coarser_grid(picture, coarse_bundles):
+    assert infer_picture(picture, coarse_bundles[1]) == 0
+    raw = np.fromfile(picture.parent / "out/street.label", "<u2").reshape(COARSE.shape)
+    assert 0.4 * np.nonzero(raw)[0].mean() == pytest.approx(13, abs=1.5)
+    assert main(["render", str(picture.parent / "out/street.label"), "-o", str(picture.parent / "again")]) == 0
+    drawn = [(picture.parent / folder / "street_voxels.png").read_bytes() for folder in ("out", "again")]
+    assert drawn[0] == drawn[1]
 
 
 @pytest.mark.parametrize("kind", ["png", "npy"])

@@ -22,14 +22,14 @@ def played(loop: int, stamp: int, scheduled: float, topic: str = POINTS) -> dict
     }
 
 
-def came(output: str, stamp: int | None, mono: float) -> dict:
+def arrived(output: str, stamp: int | None, mono: float) -> dict:
     return {"event": "message", "output": output, "stamp": stamp, "mono": mono, "source": round(mono * 1e9) - 1000}
 
 
 def answer(stamp: int, mono: float) -> list[dict]:
     """All outputs of a frame, a millisecond apart, the headerless first as the node sends it."""
     outputs = (("semantic_grid", None), ("voxels", stamp), ("markers", stamp), ("grid", stamp))
-    return [came(output, s, mono + 0.001 * n) for n, (output, s) in enumerate(outputs)]
+    return [arrived(output, s, mono + 0.001 * n) for n, (output, s) in enumerate(outputs)]
 
 
 def recorded(plays: list[dict], arrivals: list[dict]) -> Recorded:
@@ -68,8 +68,8 @@ def test_the_dense_grid_goes_with_the_voxels_sent_beside_it(two_loops):
 
 def test_a_busy_node_does_not_shift_the_dense_grids():
     """The next frame's grid may leave sooner after these voxels than its own voxels after it."""
-    arrivals = [came("semantic_grid", None, 5.1), came("voxels", 1, 5.2), came("semantic_grid", None, 5.21)]
-    arrivals += [came("voxels", 2, 5.4), came("semantic_grid", None, 5.5)]
+    arrivals = [arrived("semantic_grid", None, 5.1), arrived("voxels", 1, 5.2), arrived("semantic_grid", None, 5.21)]
+    arrivals += [arrived("voxels", 2, 5.4), arrived("semantic_grid", None, 5.5)]
     frames = match(recorded([played(0, 1, 5.0), played(0, 2, 5.01), played(0, 3, 5.02)], arrivals), POINTS)
     assert [frame.grid_message for frame in frames] == [0, 1, None]
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from occ_core import KITTI_GRID, Calibration, CalibrationError, FramePreprocessor, PreprocessConfig, VoxelizerConfig
-from occ_core.frame import image_doubts, normalise_ref
+from occ_core.frame import image_warnings, normalise_ref
 from occ_core.lifting import lifting_table
 from occ_core.voxelizer import occupancy_grid_ref, voxelize_ref
 
@@ -125,17 +125,17 @@ def test_a_bad_configuration_is_refused(change, message):
         PreprocessConfig(**change)
 
 
-def test_an_image_of_the_networks_shape_that_shows_something_raises_no_doubts(image):
-    assert image_doubts(image, CONFIG) == []
+def test_an_image_of_the_networks_shape_that_shows_something_gives_no_warning(image):
+    assert image_warnings(image, CONFIG) == []
 
 
 @pytest.mark.parametrize(("size", "squeezed"), [((400, 1000), False), ((400, 985), True), ((300, 1330), True)])
-def test_a_shape_more_than_a_third_from_the_networks_is_doubted(size, squeezed):
+def test_a_shape_more_than_a_third_from_the_networks_gives_a_warning(size, squeezed):
     image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    doubts = image_doubts(image, CONFIG)
-    assert len(doubts) == squeezed
-    assert not squeezed or f"{size[1]}x{size[0]} is squeezed to the network's 608x184" in doubts[0]
+    warnings = image_warnings(image, CONFIG)
+    assert len(warnings) == squeezed
+    assert not squeezed or f"{size[1]}x{size[0]} is squeezed to the network's 608x184" in warnings[0]
 
 
-def test_an_image_of_one_colour_and_a_cameras_noise_is_doubted(image):
-    assert "shows nothing" in image_doubts(np.uint8((5, 90, 200)) + image // 64, CONFIG)[0]
+def test_an_image_of_one_colour_and_a_cameras_noise_gives_a_warning(image):
+    assert "shows nothing" in image_warnings(np.uint8((5, 90, 200)) + image // 64, CONFIG)[0]

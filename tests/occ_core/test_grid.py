@@ -73,3 +73,19 @@ def test_coarsening_must_divide_the_grid(factor):
 def test_a_bad_grid_names_its_field(field, value):
     with pytest.raises(ValueError, match=rf"grid\.{field}: expected"):
         Grid(**{field: value})
+
+
+@pytest.mark.parametrize(
+    ("coarse", "factor"),
+    [
+        (KITTI_GRID, 1),
+        (KITTI_GRID.coarsen(4), 4),
+        (Grid((128, 128, 16), 0.4), 2),
+        (Grid((128, 128, 16), 0.4, (0, -25.6, -1)), None),
+        (Grid((128, 128, 32), 0.4), None),
+        (Grid((256, 256, 32), 0.3), None),
+        (Grid((512, 512, 64), 0.1), None),
+    ],
+)
+def test_factor_to_a_coarser_grid_of_the_same_box(coarse, factor):
+    assert KITTI_GRID.factor_to(coarse) == factor

@@ -49,7 +49,7 @@ def test_maps_on_disk_become_class_maps(root, maps, tiny_sequence, capsys):
         assert labels.dtype == np.uint8
         np.testing.assert_array_equal(labels, expected)
     out = capsys.readouterr().out
-    assert "unknown for want of a rule: sky 3.12%" in out and "mIoU" not in out
+    assert "unknown, no rule matched: sky 3.12%" in out and "mIoU" not in out
 
 
 def test_both_layouts_mean_the_same(maps, tiny_sequence):

@@ -177,7 +177,7 @@ def test_own_labels_come_first(models):
 @pytest.mark.parametrize("name", ["sam", "sam2"])
 def test_masks_are_of_the_images_size_and_carry_the_detectors_scores(models, name):
     masks = GroundedMasks.load(models / "grounding_dino", models / name)
-    _, found = masks._boxes(IMAGE, "trunk", 0.0)
+    _, found = masks.boxes(IMAGE, "trunk", 0.0)
     scores = masks(IMAGE, "trunk", 0.0)
     assert len(found) == 6 and scores.shape == IMAGE.shape[:2] and scores.dtype == np.float32
     assert set(np.unique(scores)) <= {np.float32(0), *np.float32(found)}
@@ -201,7 +201,7 @@ def test_a_mask_of_the_upper_half_of_the_input_is_that_of_the_image(models, monk
         return outputs
 
     monkeypatch.setattr(type(masks.sam), "forward", with_upper_half)
-    (mask,) = masks._masks(IMAGE, [[10.0, 5.0, 60.0, 30.0]])
+    (mask,) = masks.masks(IMAGE, [[10.0, 5.0, 60.0, 30.0]])
     assert mask.shape == IMAGE.shape[:2]
     row = np.arange(37)[:, None]
     clear = np.broadcast_to(abs(row - rows) > 2, mask.shape)

@@ -30,7 +30,7 @@ def truth(drive, frame):
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     root = tmp_path_factory.mktemp("synthetic")
-    return Sequence(generate(root, "90", 2, SEED, voxels_every=2, progress=False, step=3.0, processes=1))
+    return Sequence(generate(root, "90", 2, SEED, voxels_every=2, progress=False, step=3.0, threads=1))
 
 
 def test_the_scan_resembles_an_hdl64(frame):
@@ -125,9 +125,8 @@ def test_a_seed_means_the_same_files(written, drive, frame, truth):
     np.testing.assert_array_equal(written.voxel_labels("000000"), voxels_from_raw(truth.labels, truth.invalid))
 
 
-def test_the_files_do_not_depend_on_the_number_of_processes(written, tmp_path, monkeypatch):
-    monkeypatch.setattr("occ_data.synthetic.drive._BLOCK", 1)
-    shared = generate(tmp_path, "90", 2, SEED, voxels_every=0, progress=False, step=3.0, processes=2)
+def test_the_files_do_not_depend_on_the_number_of_threads(written, tmp_path):
+    shared = generate(tmp_path, "90", 2, SEED, voxels_every=0, progress=False, step=3.0, threads=2)
     for file in ("velodyne/000000.bin", "velodyne/000001.bin", "labels/000001.label", "image_2/000001.png"):
         assert (shared / file).read_bytes() == (written.path / file).read_bytes()
 

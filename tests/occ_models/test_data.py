@@ -10,6 +10,7 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 from occ_core import IGNORE, KITTI_GRID, Calibration, Grid  # noqa: E402
 from occ_core.errors import InputError  # noqa: E402
+from occ_core.labels import downscale_labels  # noqa: E402
 from occ_core.lifting import lifting_table  # noqa: E402
 from occ_core.taxonomy import raw_from_classes  # noqa: E402
 from occ_data import DataError, Sequence  # noqa: E402
@@ -28,7 +29,7 @@ from occ_models.data import (  # noqa: E402
 from occ_models.frames import check_frames, frames_of  # noqa: E402
 from occ_models.occle.augmentation import STRONG  # noqa: E402
 from occ_models.occle.config import OccLEConfig  # noqa: E402
-from occ_models.targets import CERTAIN, downscale_labels  # noqa: E402
+from occ_models.targets import CERTAIN  # noqa: E402
 
 from .conftest import P2, PICO, ROAD, TR, UNKNOWN, WALL  # noqa: E402
 

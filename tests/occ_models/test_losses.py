@@ -13,7 +13,7 @@ from occ_models.losses import OCCUPANCY_TERMS, class_weights, label_loss, occupa
 from occ_models.monoocc.losses import distillation_loss, unseen_loss  # noqa: E402
 from occ_models.monoocc.recipe import LOSS_WEIGHTS as MONOOCC_WEIGHTS  # noqa: E402
 from occ_models.occle.recipe import LOSS_WEIGHTS as OCCLE_WEIGHTS  # noqa: E402
-from occ_models.targets import downscale_labels, downscale_labels_ref, project_labels  # noqa: E402
+from occ_models.targets import project_labels  # noqa: E402
 
 IGNORE = 255
 
@@ -182,24 +182,6 @@ def test_class_weights_are_the_published_ones():
     expected = "446 603 852 856 747 734 801 796 818 557 653 568 683 560 603 530 688 574 716 786"
     expected = np.array(expected.split(), float) / 1000
     np.testing.assert_allclose(10 * class_weights(), expected, atol=1.1e-3)
-
-
-@pytest.mark.parametrize("factor", [2, 4])
-def test_downscaled_labels_equal_the_reference(factor):
-    rng = np.random.default_rng(factor)
-    labels = rng.choice(np.array([0, 0, 0, 0, 0, 0, 1, 9, 15, 255, 255], np.uint8), (16, 8, 8))
-    np.testing.assert_array_equal(downscale_labels(labels, factor), downscale_labels_ref(labels, factor))
-
-
-def test_downscaling_rule_at_its_edges():
-    block = np.zeros((4, 4, 4), np.uint8)
-    block.flat[:3] = 1
-    assert downscale_labels(block, 4) == 0  # three of 64 are not enough
-    block.flat[3] = 1
-    assert downscale_labels(block, 4) == 1
-    half = np.full((2, 2, 2), 255, np.uint8)
-    half.flat[:4] = 0
-    assert downscale_labels(half, 2) == 255  # a tie of empty and ignored
 
 
 def test_nearest_point_wins_the_pixel():

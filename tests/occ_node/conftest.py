@@ -1,4 +1,4 @@
-"""Live nodes on a DDS domain of their own, on this machine alone."""
+"""Live nodes, each on its own DDS domain, on this machine only."""
 
 import os
 
@@ -21,7 +21,7 @@ def fake_bundle(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def camera_bundle(tmp_path_factory):
-    """The same of a network that sees with the camera alone."""
+    """A camera-only bundle folder for the fake backend."""
     from occ_runtime.fake_backend import write_fake_bundle
 
     return write_fake_bundle(tmp_path_factory.mktemp("bundles") / "camera", camera_only=True).path

@@ -4,18 +4,33 @@ import numpy as np
 import pytest
 
 from occ_core.calibration_file import RigCalibration
+from occ_core.decode import TransformError
 from occ_core.decode.camera_info import Intrinsics
 from occ_node.calibration_source import CalibrationSource, NoCalibration
 
 K = (60.0, 0.0, 48.0, 0.0, 60.0, 16.0, 0.0, 0.0, 1.0)
 T = np.array([(0, -1, 0, 0.1), (0, 0, -1, 0.2), (1, 0, 0, 0.3), (0, 0, 0, 1)])
 SIZE = (96, 32)
+INTRINSICS = Intrinsics(K, SIZE, False)
 
 
-LENS = Intrinsics(K, SIZE, False)
+def stamped(parent: str, child: str, T_parent_child: np.ndarray) -> SimpleNamespace:
+    """With the fields of a TransformStamped."""
+    x, y, z, w = quaternion(T_parent_child[:3, :3])
+    transform = SimpleNamespace(
+        translation=SimpleNamespace(**dict(zip("xyz", T_parent_child[:3, 3], strict=True))),
+        rotation=SimpleNamespace(x=x, y=y, z=z, w=w),
+    )
+    return SimpleNamespace(header=SimpleNamespace(frame_id=parent), child_frame_id=child, transform=transform)
 
 
-def _source(rig=None, tf_available=True, intrinsics=LENS):
+def quaternion(R: np.ndarray) -> tuple[float, float, float, float]:
+    """x, y, z, w of a rotation by less than 180 degrees."""
+    w = np.sqrt(1 + np.trace(R)) / 2
+    return (R[2, 1] - R[1, 2]) / (4 * w), (R[0, 2] - R[2, 0]) / (4 * w), (R[1, 0] - R[0, 1]) / (4 * w), w
+
+
+def _source(rig=None, tf_available=True, intrinsics=INTRINSICS):
     source = CalibrationSource(rig, tf_available)
     source.intrinsics = intrinsics
     return source
@@ -23,14 +38,14 @@ def _source(rig=None, tf_available=True, intrinsics=LENS):
 
 def test_extrinsics_from_tf():
     source = _source()
-    source.transforms.add("base", "lidar", np.eye(4))
-    source.transforms.add("base", "camera", np.linalg.inv(T))
+    source.add_transform(stamped("base", "lidar", np.eye(4)))
+    source.add_transform(stamped("base", "camera", np.linalg.inv(T)))
     np.testing.assert_allclose(source.calibration("camera", "lidar", SIZE).T_cam_lidar, T, atol=1e-12)
 
 
-def test_a_file_goes_before_tf():
+def test_a_file_is_used_rather_than_tf():
     source = _source(RigCalibration(T, None, None))
-    source.transforms.add("camera", "lidar", np.eye(4))
+    source.add_transform(stamped("camera", "lidar", np.eye(4)))
     np.testing.assert_array_equal(source.calibration("camera", "lidar", SIZE).T_cam_lidar, T)
 
 
@@ -42,7 +57,7 @@ def test_the_same_object_until_something_changes():
     assert source.calibration("", "", SIZE).image_size == (192, 32)
 
 
-def test_the_files_lens_serves_until_camera_info_comes():
+def test_the_intrinsics_of_the_file_are_used_until_camera_info_comes():
     source = _source(RigCalibration(T, np.reshape(K, (3, 3)) * 2, None), intrinsics=None)
     assert source.calibration("", "", (640, 480)).image_size == (640, 480)
     source.intrinsics = Intrinsics(K, SIZE, False)
@@ -53,25 +68,30 @@ def test_the_files_lens_serves_until_camera_info_comes():
     ("source", "text"),
     [
         (_source(tf_available=False), "no extrinsics: install tf2_msgs or set calibration_file"),
-        (_source(), "no extrinsics: tf does not join 'camera' and 'lidar'"),
+        (_source(), "no extrinsics: tf does not connect 'camera' and 'lidar'"),
         (_source(RigCalibration(T, None, None), intrinsics=None), "no intrinsics: no usable message on camera_info"),
     ],
 )
-def test_what_is_missing_is_said(source, text):
+def test_the_error_names_what_is_missing(source, text):
     with pytest.raises(NoCalibration, match=text):
         source.calibration("camera", "lidar", SIZE)
 
 
-def test_tf_messages_as_the_node_takes_them():
-    """TFMessage's own fields; its package has no wheel, so the message is a stand-in of the same shape."""
+def test_messages_of_ros_are_understood():
     pytest.importorskip("rclpy", reason="rclpy is not installed (pip install occ_node[ros])")
     from geometry_msgs.msg import Quaternion, Transform, TransformStamped, Vector3
     from std_msgs.msg import Header
 
-    from occ_node.node import OccupancyNode
-
     transform = Transform(translation=Vector3(x=0.1, y=0.2, z=0.3), rotation=Quaternion(x=0.5, y=-0.5, z=0.5, w=0.5))
-    stamped = TransformStamped(header=Header(frame_id="camera"), child_frame_id="lidar", transform=transform)
-    node = SimpleNamespace(_calibration=_source())
-    OccupancyNode._on_transforms(node, SimpleNamespace(transforms=[stamped]))
-    np.testing.assert_allclose(node._calibration.calibration("camera", "lidar", SIZE).T_cam_lidar, T, atol=1e-12)
+    source = _source()
+    source.add_transform(
+        TransformStamped(header=Header(frame_id="camera"), child_frame_id="lidar", transform=transform)
+    )
+    np.testing.assert_allclose(source.calibration("camera", "lidar", SIZE).T_cam_lidar, T, atol=1e-12)
+
+
+def test_a_transform_that_is_no_rotation_is_refused_with_its_frames():
+    message = stamped("base", "lidar", np.eye(4))
+    message.transform.rotation.w = 2.0
+    with pytest.raises(TransformError, match=r"tf: expected .* unit quaternion, got norm 2 \(base to lidar\)"):
+        _source().add_transform(message)

@@ -10,13 +10,13 @@ pytest.importorskip("rclpy", reason="rclpy is not installed (pip install occ_nod
 from occ_runtime.tensorrt import gpu_problem
 
 from ..occ_runtime.conftest import make_bundle, network
-from .live import Client, NodeProcess, next_domain, wait_for
+from .live import Client, NodeProcess, wait_for
 
 
 class GpuNodeProcess(NodeProcess):
-    """The node with a stand-in of GPU and TensorRT."""
+    """The node with stand-ins for GPU and TensorRT."""
 
-    module = "tests.node.node_with_gpu"
+    module = "tests.occ_node.node_with_gpu"
 
 
 @pytest.fixture
@@ -30,11 +30,10 @@ def start(tmp_path, bundle, calibration_file):
     started = []
 
     def start(kind, **parameters):
-        domain = next_domain()
         common = {"bundle": bundle, "calibration_file": calibration_file, "engine_cache": tmp_path / "engines"}
-        node = kind(tmp_path, domain, **common, **parameters)
+        node = kind(tmp_path, **common, **parameters)
         started.append(node.stop)
-        client = Client(domain, outputs=["voxels"])
+        client = Client(node.domain, outputs=["voxels"])
         started.append(client.close)
         node.wait_until_ready()
         return node, client.wait_until_connected()
@@ -57,7 +56,7 @@ def test_without_a_gpu_diagnostics_and_log_say_why_openvino_answers(start):
 def test_tensorrt_without_a_gpu_is_refused_in_one_line(tmp_path, bundle):
     if gpu_problem() is None:
         pytest.skip("this machine has an NVIDIA GPU with TensorRT; the test is for those without")
-    node = NodeProcess(tmp_path, next_domain(), bundle=bundle, backend="tensorrt")
+    node = NodeProcess(tmp_path, bundle=bundle, backend="tensorrt")
     assert node.wait_until_exit() == 1
     assert node.log() == f"occ_node: tensorrt: {gpu_problem()}\n"
 
@@ -101,9 +100,9 @@ def test_sigterm_ends_a_node_whose_build_runs(start, tmp_path, monkeypatch):
     monkeypatch.setenv("BUILD_UNTIL", str(tmp_path / "go"))
     node, client = start(GpuNodeProcess)
     client.answered()
-    node._process.send_signal(signal.SIGTERM)
+    node.send_signal(signal.SIGTERM)
     wait_for(lambda: "engine: ending the build" in node.log(), "the end of the build")
-    (tmp_path / "go").touch()  # the step in hand is over
+    (tmp_path / "go").touch()  # its current step is over
     assert node.wait_until_exit() == 0
     assert "Traceback" not in node.log()
     assert not list((tmp_path / "engines").glob("*.plan*"))

@@ -1,4 +1,4 @@
-"""The launch files over a recording stand-in for `launch`, which has no wheel: every argument reaches its process."""
+"""The launch files with a recording stand-in for `launch`, which has no wheel: every argument reaches its process."""
 
 import runpy
 import sys
@@ -9,12 +9,14 @@ import pytest
 import yaml
 
 from occ_node.parameters import Settings
+from occ_node.topics import CAMERA_INFO, GRID, IMAGE, MARKERS, OVERLAY, POINTS, VOXELS
+from occ_runtime import MONOOCC
 
 ROOT = Path(__file__).parents[2]
 
 
 class Recorded:
-    """An action or substitution that only remembers what it was made of."""
+    """An action or substitution that only stores its arguments."""
 
     def __init__(self, *args, **kwargs):
         self.args, self.kwargs = args, kwargs
@@ -63,7 +65,7 @@ def only(actions, kind):
     return action.kwargs
 
 
-def test_a_robot_gets_the_node_alone(launched):
+def test_a_robot_gets_only_the_node(launched):
     actions = launched(
         image="/cam", camera_info="/info", points="/lidar", bundle="b", backend="fake", calibration_file="c"
     )
@@ -73,7 +75,7 @@ def test_a_robot_gets_the_node_alone(launched):
     assert node["parameters"] == [
         {"bundle": "b", "backend": "fake", "precision": "auto", "calibration_file": "c", "use_sim_time": False}
     ]
-    assert node["remappings"] == [("image", "/cam"), ("camera_info", "/info"), ("points", "/lidar")]
+    assert node["remappings"] == [(IMAGE, "/cam"), (CAMERA_INFO, "/info"), (POINTS, "/lidar")]
 
 
 def test_defaults_of_the_parameters_are_the_nodes(launched):
@@ -98,12 +100,12 @@ def test_rviz_opens_the_shipped_view(launched):
     assert nodes[1]["parameters"] == [{"use_sim_time": True}]
 
 
-def test_a_camera_alone_has_no_clouds_and_names_the_lidar_itself(launched):
+def test_camera_only_has_no_clouds_and_names_the_lidars_frame(launched):
     nodes = [a.kwargs for _, a in launched("monoocc.launch.py", image="/cam", lidar_frame="lidar", rviz="true")]
-    parameters = {"bundle": "monoocc-nano", "backend": "auto", "precision": "auto", "calibration_file": ""}
+    parameters = {"bundle": MONOOCC, "backend": "auto", "precision": "auto", "calibration_file": ""}
     assert nodes[0]["parameters"] == [parameters | {"lidar_frame": "lidar", "use_sim_time": False}]
     topics = dict(nodes[0]["remappings"])
-    assert (topics.keys(), topics["image"]) == ({"image", "camera_info"}, "/cam")
+    assert (topics.keys(), topics["image"]) == ({IMAGE, CAMERA_INFO}, "/cam")
     assert nodes[1]["arguments"] == ["-d", "/opt/occ_node/share/occ_node/rviz/monoocc.rviz", "-f", "lidar"]
     with pytest.raises(AssertionError):
         launched("monoocc.launch.py", points="/lidar")
@@ -116,7 +118,7 @@ def test_build_only_builds_the_engine_and_starts_no_node(launched):
     assert only(actions, "ExecuteProcess")["cmd"] == command
 
 
-def test_a_word_that_is_no_switch(launched):
+def test_a_switch_that_is_not_true_or_false(launched):
     with pytest.raises(RuntimeError, match="rviz: expected true or false, got 'maybe'"):
         launched(rviz="maybe")
 
@@ -126,5 +128,5 @@ def test_the_view_shows_the_nodes_topics(name):
     view = yaml.safe_load((ROOT / "rviz" / f"{name}.rviz").read_text())["Visualization Manager"]
     assert view["Global Options"]["Fixed Frame"] == "velo_link"
     topics = {display["Topic"]["Value"] for display in view["Displays"] if "Topic" in display}
-    assert {f"/occ_node/{output}" for output in ("markers", "voxels", "grid", "overlay")} <= topics
+    assert {f"/occ_node/{output.name}" for output in (MARKERS, VOXELS, GRID, OVERLAY)} <= topics
     assert ("/kitti/velo/pointcloud" in topics) == (name == "occle")

@@ -24,5 +24,5 @@ def test_every_parameter_is_documented():
 
 
 def test_unknown_drivable_class():
-    with pytest.raises(ParameterError, match=r"drivable_classes: 'moon' is no class; expected some of car, "):
+    with pytest.raises(ParameterError, match=r"drivable_classes: 'moon' is not a class; expected some of car, "):
         Settings(drivable_classes=("moon",))

@@ -15,7 +15,7 @@ from lifecycle_msgs.srv import ChangeState
 from sensor_msgs.msg import CompressedImage
 
 from . import scene
-from .live import Client, NodeProcess, next_domain, wait_for
+from .live import Client, NodeProcess, wait_for
 
 
 def _damaged(folder, bundle):
@@ -46,16 +46,15 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusal_is_one_line_and_code_1(tmp_path, fake_bundle, name):
     make, text = REFUSED[name]
-    node = NodeProcess(tmp_path, next_domain(), backend="fake", **make(tmp_path, fake_bundle))
+    node = NodeProcess(tmp_path, backend="fake", **make(tmp_path, fake_bundle))
     assert node.wait_until_exit() == 1
     lines = node.log().splitlines()
     assert len(lines) == 1 and lines[0].startswith("occ_node: ") and text in lines[0]
 
 
 def test_without_extrinsics_the_reason_is_said_and_sigterm_gives_0(tmp_path, fake_bundle):
-    domain = next_domain()
-    node = NodeProcess(tmp_path, domain, bundle=fake_bundle, backend="fake").wait_until_ready()
-    client = Client(domain, outputs=["voxels"]).wait_until_connected()
+    node = NodeProcess(tmp_path, bundle=fake_bundle, backend="fake").wait_until_ready()
+    client = Client(node.domain, outputs=["voxels"]).wait_until_connected()
     try:
 
         def dropped():
@@ -77,10 +76,9 @@ def test_without_extrinsics_the_reason_is_said_and_sigterm_gives_0(tmp_path, fak
 
 
 def test_compressed_images(tmp_path, fake_bundle, calibration_file):
-    domain = next_domain()
     parameters = {"bundle": fake_bundle, "backend": "fake", "calibration_file": calibration_file, "compressed": "true"}
-    node = NodeProcess(tmp_path, domain, **parameters).wait_until_ready()
-    client = Client(domain, outputs=["overlay"], image_type=CompressedImage).wait_until_connected()
+    node = NodeProcess(tmp_path, **parameters).wait_until_ready()
+    client = Client(node.domain, outputs=["overlay"], image_type=CompressedImage).wait_until_connected()
     pixels = np.full((scene.HEIGHT, scene.WIDTH, 3), (10, 20, 30), np.uint8)
     data = array("B", cv2.imencode(".png", pixels[..., ::-1])[1].tobytes())
     try:
@@ -100,16 +98,15 @@ def test_compressed_images(tmp_path, fake_bundle, calibration_file):
 
 
 def test_a_lifecycle_manager_starts_it_and_nothing_is_computed_for_nobody(tmp_path, fake_bundle, calibration_file):
-    domain = next_domain()
     parameters = {"bundle": fake_bundle, "backend": "fake", "calibration_file": calibration_file, "autostart": "false"}
-    node = NodeProcess(tmp_path, domain, **parameters)
-    client = Client(domain, outputs=[])
+    node = NodeProcess(tmp_path, **parameters)
+    client = Client(node.domain, outputs=[])
     try:
         service = client.node.create_client(ChangeState, "/occ_node/change_state")
-        wait_for(service.service_is_ready, "the life cycle's service", 60)
+        wait_for(service.service_is_ready, "the life cycle's service")
         for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
             future = service.call_async(ChangeState.Request(transition=Transition(id=transition)))
-            assert wait_for(future.result, "the transition", 60).success
+            assert wait_for(future.result, "the transition").success
         client.wait_until_connected()
 
         def idle():

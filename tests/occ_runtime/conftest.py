@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from occ_core import Calibration, Grid, PreprocessConfig, VoxelizerConfig
 from occ_core.frame import FramePreprocessor
-from occ_runtime import Bundle, input_specs, write_bundle
+from occ_runtime import Bundle, BundleInfo, input_specs, write_bundle
 
 PREPROCESS = PreprocessConfig(
     grid=Grid((32, 32, 8), 0.4, (0.0, -6.4, -2.0)),
@@ -68,8 +68,7 @@ def make_bundle(folder: Path, onnx: bytes, golden_class: int = 13, typed: dict[s
         "labels": inputs["occupancy"] * np.uint8(golden_class),
         "confidence": (inputs["occupancy"] * np.float32(level)).astype(np.uint8),
     }
-    return write_bundle(
-        folder,
+    info = BundleInfo(
         name="tiny",
         model="occle",
         size="tiny",
@@ -79,10 +78,8 @@ def make_bundle(folder: Path, onnx: bytes, golden_class: int = 13, typed: dict[s
         training={"data": ["noise"], "recipe": {"steps": 0}},
         license="Apache-2.0",
         metrics={"noise": {"iou": 1.5}},
-        onnx=onnx,
-        golden=(inputs, outputs),
-        typed=typed,
     )
+    return write_bundle(folder, info, onnx, (inputs, outputs), typed)
 
 
 @pytest.fixture

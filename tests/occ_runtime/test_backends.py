@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from occ_core.frame import FramePreprocessor
-from occ_runtime import BackendError, BundleError, SelfTest, load_backend
+from occ_runtime import BACKENDS, Backend, BackendError, BundleError, SelfTest, load_backend
 from occ_runtime.fake_backend import write_fake_bundle
 
 from .conftest import PREPROCESS, frame, make_bundle, network
@@ -15,6 +15,25 @@ REAL = ("openvino", "onnxruntime")
 @pytest.fixture
 def inputs():
     return FramePreprocessor(PREPROCESS)(*frame())
+
+
+@pytest.mark.parametrize("name", [*REAL, "fake"])
+def test_every_backend_fulfils_the_protocol(bundle, name):
+    """TensorRT's two are in tensorrt/test_backend.py and tensorrt/test_standby.py."""
+    backend = load_backend(bundle, name)
+    assert isinstance(backend, Backend)
+    assert (backend.name, backend.precision in ("f32", "bf16")) == (name, True)
+    assert backend.description.startswith(name)
+
+
+def test_the_names_are_those_of_the_table():
+    assert ("auto", "tensorrt", *REAL, "fake") == BACKENDS
+
+
+def test_an_unknown_backend_is_named_with_those_there_are(bundle):
+    expected = "backend 'radar' is unknown; expected one of auto, tensorrt, openvino, onnxruntime, fake"
+    with pytest.raises(BackendError, match=expected):
+        load_backend(bundle, "radar")
 
 
 @pytest.mark.parametrize("name", REAL)
@@ -131,13 +150,14 @@ def test_each_precision_runs_its_own_file(tmp_path, inputs, name, precision, kin
     typed = {"f16": network(kind=7), "int8": network(kind=9)}
     backend = load_backend(make_bundle(tmp_path / "tiny", network(), typed=typed), name, precision=precision)
     assert backend.infer(inputs)["labels"].max() == kind
+    assert precision in ("auto", backend.precision)
     if precision != "auto":
         assert precision in backend.description
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_a_precision_that_the_bundle_lacks_is_refused(bundle, name):
-    with pytest.raises(BundleError, match="bundle tiny has no f16 model; it holds f32"):
+    with pytest.raises(BundleError, match="bundle tiny has no f16 model; it has f32"):
         load_backend(bundle, name, precision="f16")
 
 

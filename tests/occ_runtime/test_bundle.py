@@ -5,7 +5,8 @@ import pytest
 import yaml
 
 from occ_core import CLASS_NAMES
-from occ_runtime import Bundle, BundleError, find_bundle, with_typed_models
+from occ_runtime import Bundle, BundleError, find_bundle, known_bundles, with_typed_models
+from occ_runtime.bundle import SHIPPED_BUNDLES
 
 from .conftest import PREPROCESS, make_bundle, network
 
@@ -71,7 +72,7 @@ def test_each_precision_has_its_file(typed):
 
 @pytest.mark.parametrize("precision", ["f16", "fp8"])
 def test_a_precision_that_is_not_there_is_named_with_those_that_are(typed, precision):
-    with pytest.raises(BundleError, match=f"bundle tiny has no {precision} model; it holds f32, int8"):
+    with pytest.raises(BundleError, match=f"bundle tiny has no {precision} model; it has f32, int8"):
         typed.model_file_of(precision)
 
 
@@ -207,6 +208,10 @@ def test_a_bundle_is_found_by_path_and_by_name(bundle, tmp_path, monkeypatch):
     installed = make_bundle(tmp_path / "share/occ_node/engines/shelved", network()).path
     assert find_bundle(bundle.path) == bundle.path
     assert find_bundle("shelved") == installed
+
+
+def test_the_shipped_bundles_are_found_by_their_names():
+    assert set(SHIPPED_BUNDLES) <= set(known_bundles())
 
 
 def test_an_unknown_bundle_name_lists_the_known_ones(tmp_path, monkeypatch):

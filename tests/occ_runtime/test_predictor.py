@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from occ_core.voxelizer import occupancy_grid
-from occ_runtime import BundleError, Predictor, load_backend
+from occ_runtime import Backend, BundleError, Predictor, load_backend
 from occ_runtime.predictor import compare_outputs
 
 from .conftest import PREPROCESS, frame, make_bundle, network
@@ -41,6 +41,36 @@ def test_an_engine_that_disagrees_with_the_golden_sample_is_refused(tmp_path):
     predictor = Predictor(bundle, load_backend(bundle, "onnxruntime"))
     with pytest.raises(BundleError, match=r"backend onnxruntime disagrees.* labels differ \(\d.*at most 0\.5 % may"):
         predictor.self_test()
+
+
+class OneClass:
+    """A backend of the user's own, in no table."""
+
+    name, precision, description = "one-class", "int8", "one class everywhere"
+
+    def infer(self, inputs):
+        labels = inputs["occupancy"] * np.uint8(13)
+        return {"labels": labels, "confidence": np.full_like(labels, 7)}
+
+    def close(self):
+        pass
+
+
+def test_an_own_backend_can_be_handed_in(bundle):
+    backend = OneClass()
+    assert isinstance(backend, Backend)
+    predictor = Predictor(bundle, backend)
+    assert predictor.self_test().differing == 0
+    assert predictor.predict(*frame()).confidence.max() == 7
+
+
+@pytest.mark.parametrize(("precision", "hint"), [("int8", True), ("f32", False)])
+def test_a_refusal_names_f32_where_another_precision_ran(tmp_path, precision, hint):
+    backend = OneClass()
+    backend.precision = precision
+    with pytest.raises(BundleError, match="backend one-class disagrees") as caught:
+        Predictor(make_bundle(tmp_path / "tiny", network(), golden_class=9), backend).self_test()
+    assert ("precision f32 is exact" in str(caught.value)) is hint
 
 
 def test_what_differs_is_counted():

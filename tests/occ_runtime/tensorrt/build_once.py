@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from occ_runtime import Bundle
+from occ_runtime import BackendOptions, Bundle
 from occ_runtime.tensorrt import TensorRtBackend
 
 from .conftest import install
 
 
 def wait_for(file: Path) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not file.exists():
         assert time.monotonic() < end, f"no {file}"
         time.sleep(0.01)
@@ -26,7 +26,7 @@ def main(role: str, bundle: str, cache: str, signals: str) -> None:
         building.touch()
         wait_for(waiting)
 
-    def say(text: str) -> None:
+    def report(text: str) -> None:
         print(text)
         if "waiting for it" in text:
             waiting.touch()
@@ -36,7 +36,7 @@ def main(role: str, bundle: str, cache: str, signals: str) -> None:
         script.build = build
         if role == "second":
             wait_for(building)
-        TensorRtBackend(Bundle.load(bundle), engine_cache=cache, say=say).close()
+        TensorRtBackend(Bundle.load(bundle), BackendOptions(engine_cache=cache, report=report)).close()
         print(f"built {len(script.built)}")
 
 

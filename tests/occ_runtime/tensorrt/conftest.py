@@ -7,6 +7,7 @@ from types import ModuleType
 
 import pytest
 
+from occ_runtime import BackendOptions
 from occ_runtime.tensorrt import TensorRtBackend
 
 from ..conftest import make_bundle, network
@@ -71,7 +72,7 @@ def cache(tmp_path) -> Path:
     return tmp_path / "engines"
 
 
-class Said(list):
+class Reported(list):
     """A log: called with lines, it keeps them."""
 
     def __call__(self, text: str) -> None:
@@ -82,17 +83,19 @@ class Said(list):
 
 
 @pytest.fixture
-def said() -> Said:
-    return Said()
+def reported() -> Reported:
+    return Reported()
 
 
 @pytest.fixture
-def load(bundle, cache, said):
+def load(bundle, cache, reported):
     """Load a TensorRtBackend; whatever is still open at the end of the test is closed."""
     opened = []
 
     def load(bundle=bundle, **options) -> TensorRtBackend:
-        backend = TensorRtBackend(bundle, **{"engine_cache": str(cache), "say": said} | options)
+        loading = {name: options.pop(name) for name in ("build", "cancelled") if name in options}
+        settings = {"engine_cache": str(cache), "report": reported} | options
+        backend = TensorRtBackend(bundle, BackendOptions(**settings), **loading)
         opened.append(backend)
         return backend
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from occ_core.frame import FramePreprocessor
-from occ_runtime import BackendError, load_backend
+from occ_runtime import Backend, BackendError, load_backend
 from occ_runtime.tensorrt import gpu_problem
 
 from ..conftest import PREPROCESS, frame
@@ -27,16 +27,22 @@ def test_a_built_engine_answers_the_golden_sample(gpu, load, bundle):
     assert np.abs(outputs["confidence"].astype(int) - expected["confidence"]).max() <= 1
 
 
+def test_it_fulfils_the_protocol(newest, load):
+    backend = load()
+    assert isinstance(backend, Backend)
+    assert (backend.name, backend.precision) == ("tensorrt", "f32")
+
+
 def test_the_description_names_version_gpu_precision_and_graph(gpu, load, version):
     assert load().description == f"tensorrt {version}.0, Stand-in GPU, f32, CUDA graph"
 
 
-def test_the_second_load_takes_the_plan_from_the_cache(gpu, load, said):
+def test_the_second_load_takes_the_plan_from_the_cache(gpu, load, reported):
     load()
-    said.clear()
+    reported.clear()
     load()
     assert len(gpu.built) == 1
-    assert said == []
+    assert reported == []
 
 
 def test_networks_are_strongly_typed_where_the_version_can(gpu, load, version, typed_bundle):
@@ -63,7 +69,7 @@ def test_auto_takes_f16_where_the_bundle_has_it(newest, load, bundle, typed_bund
 
 
 def test_a_precision_that_tensorrt_lacks_is_refused(newest, load):
-    with pytest.raises(BackendError, match="precision 'bf16' is not for it; expected one of f32, f16, int8"):
+    with pytest.raises(BackendError, match="precision 'bf16' is not supported; expected one of f32, f16, int8"):
         load(precision="bf16")
 
 
@@ -111,8 +117,8 @@ def test_an_input_of_another_shape_is_named(newest, load, inputs):
         load().infer(inputs)
 
 
-def test_close_frees_all_memory(newest, bundle, cache, said, inputs):
-    backend = load_backend(bundle, "tensorrt", engine_cache=str(cache), say=said)
+def test_close_frees_all_memory(newest, bundle, cache, reported, inputs):
+    backend = load_backend(bundle, "tensorrt", engine_cache=str(cache), report=reported)
     backend.infer(inputs)
     assert newest.cuda.live
     backend.close()
@@ -163,8 +169,8 @@ def test_progress_is_said_while_it_builds(gpu, load, version, monkeypatch):
     monkeypatch.setattr("occ_runtime.tensorrt.builder._REPORT_EVERY", 0.01)
     expected = r"engine: building model\.onnx, \d+ s" if version == "8.6" else r".*, Building Engine 0 %, \d+ s"
     heard = threading.Event()
-    gpu.build = lambda: heard.wait(20)
-    load(say=lambda text: heard.set() if re.fullmatch(expected, text) else None)
+    gpu.build = lambda: heard.wait(120)
+    load(report=lambda text: heard.set() if re.fullmatch(expected, text) else None)
     assert heard.is_set()
 
 

@@ -119,32 +119,32 @@ DAMAGES = (_cut, _flip, _foreign, _no_sidecar, _no_plan, _garbled, _not_a_mappin
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__.strip("_"))
-def test_what_must_not_run_is_built_again_and_said_why(newest, load, cache, said, damage):
+def test_what_must_not_run_is_built_again_and_said_why(newest, load, cache, reported, damage):
     load()
-    said.clear()
+    reported.clear()
     why = damage(cache)
     load()
-    assert why in said[0]
+    assert why in reported[0]
     assert len(newest.built) == 2
-    said.clear()
+    reported.clear()
     load()
-    assert said == [] and len(newest.built) == 2  # the new one is whole
+    assert reported == [] and len(newest.built) == 2  # the new one is whole
 
 
-def test_a_plan_that_tensorrt_no_longer_takes_is_built_again(newest, load, said):
+def test_a_plan_that_tensorrt_no_longer_takes_is_built_again(newest, load, reported):
     load()
-    said.clear()
+    reported.clear()
     newest.deserialize_refuses = "Magic tag does not match"
     newest.build = lambda: setattr(newest, "deserialize_refuses", "")
     load()
-    assert "does not take the plan: Magic tag does not match" in said[0]
+    assert "does not take the plan: Magic tag does not match" in reported[0]
     assert len(newest.built) == 2
 
 
-def test_a_plan_that_answers_wrongly_is_built_again(newest, load, cache, said):
+def test_a_plan_that_answers_wrongly_is_built_again(newest, load, cache, reported):
     """As after an upgrade of the driver: the file is whole, the numbers are not."""
     load()
-    said.clear()
+    reported.clear()
     file, sidecar = only(cache, ".plan"), only(cache, ".json")
     head = file.read_bytes().partition(b"\n")[0]
     file.write_bytes(head + b"\n" + network(kind=9))
@@ -152,7 +152,7 @@ def test_a_plan_that_answers_wrongly_is_built_again(newest, load, cache, said):
     entry["plan"] = {"bytes": file.stat().st_size, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
     sidecar.write_text(json.dumps(entry))
     load()
-    assert "is refused: golden sample: 474 of 8192 labels differ (5.786 %)" in said[0]
+    assert "is refused: golden sample: 474 of 8192 labels differ (5.786 %)" in reported[0]
     assert len(newest.built) == 2
 
 
@@ -202,28 +202,28 @@ def test_two_processes_build_once(tmp_path, bundle, cache):
     """The first builds until the second says that it waits; then the second takes the first one's plan."""
     first, second = (
         subprocess.Popen(
-            [sys.executable, "-m", "tests.runtime.tensorrt.build_once", role, bundle.path, cache, tmp_path],
+            [sys.executable, "-m", "tests.occ_runtime.tensorrt.build_once", role, bundle.path, cache, tmp_path],
             cwd=ROOT, stdout=subprocess.PIPE, text=True,
         )
         for role in ("first", "second")
     )  # fmt: skip
-    outputs = [process.communicate(timeout=120)[0] for process in (first, second)]
+    outputs = [process.communicate(timeout=300)[0] for process in (first, second)]
     assert [process.returncode for process in (first, second)] == [0, 0]
     assert "built 1" in outputs[0] and "built 0" in outputs[1]
     assert f"engine: another process builds in {cache}; waiting for it" in outputs[1]
 
 
-def test_clean_removes_all_but_the_lock_and_lists_it(newest, load, cache, said):
+def test_clean_removes_all_but_the_lock_and_lists_it(newest, load, cache, reported):
     load()
     (cache / "left.plan.tmp").write_bytes(b"123")
-    listed = EngineCache(cache).clean(said)
+    listed = EngineCache(cache).clean(reported)
     assert sorted(file.suffix for file, _ in listed) == [".json", ".plan", ".timing", ".tmp"]
     assert (cache / "left.plan.tmp", 3) in listed
     assert [file.name for file in cache.iterdir()] == ["lock"]
 
 
-def test_clean_of_a_folder_that_is_not_there_removes_nothing(cache, said):
-    assert EngineCache(cache).clean(said) == []
+def test_clean_of_a_folder_that_is_not_there_removes_nothing(cache, reported):
+    assert EngineCache(cache).clean(reported) == []
     assert not cache.exists()
 
 
@@ -244,5 +244,5 @@ def test_where_engines_lie(monkeypatch, environment, folder):
 
 
 def test_a_precision_that_the_bundle_lacks_is_refused(newest, load):
-    with pytest.raises(BundleError, match="bundle tiny has no int8 model; it holds f32"):
+    with pytest.raises(BundleError, match="bundle tiny has no int8 model; it has f32"):
         load(precision="int8")

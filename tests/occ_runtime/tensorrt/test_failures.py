@@ -84,7 +84,7 @@ def test_no_room_for_the_context_is_said(newest, load):
         ("cudaMallocHost", "tensorrt cannot allocate 0.0 MiB of pinned memory: cudaErrorMemoryAllocation"),
         ("cudaStreamCreateWithFlags", "tensorrt cannot create a stream: cudaErrorMemoryAllocation"),
         ("cudaSetDevice", "tensorrt cannot select the GPU: cudaErrorMemoryAllocation"),
-        ("cudaGetDeviceProperties", "tensorrt cannot look at the GPU: cudaErrorMemoryAllocation"),
+        ("cudaGetDeviceProperties", "tensorrt cannot read the GPU's properties: cudaErrorMemoryAllocation"),
     ],
 )
 def test_a_cuda_call_that_fails_is_named_and_nothing_stays_allocated(newest, load, function, words):

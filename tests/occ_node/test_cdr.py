@@ -1,4 +1,4 @@
-"""The writer against rclpy, at every alignment that strings of any length bring about."""
+"""The writer against rclpy, at every alignment that strings of any length lead to."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ pytest.importorskip("rclpy", reason="rclpy is not installed (pip install occ_nod
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 
-from occ_node.messages.cdr import CdrWriter
+from occ_node.cdr import CdrWriter
 
 _doubles = st.lists(st.floats(allow_nan=False), max_size=5)
 

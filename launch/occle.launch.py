@@ -3,16 +3,15 @@
 from functools import partial
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
-
-from .. import LaunchDescription
-from ..actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
-from ..substitutions import LaunchConfiguration
 
 ARGUMENTS = (
     ("bundle", "occle-nano-synthetic", "Engine bundle: a folder, or the name of one that comes with the package."),
-    ("backend", "auto", "What runs the network: auto, tensorrt, openvino, onnxruntime."),
-    ("precision", "auto", "Arithmetic of the network: auto, f32, bf16, f16, int8."),
+    ("backend", "auto", "Backend: auto, tensorrt, openvino, onnxruntime."),
+    ("precision", "auto", "Precision of the network: auto, f32, bf16, f16, int8."),
     ("build_only", "false", "Build the bundle's TensorRT engine for this machine's GPU, then exit."),
     ("calibration_file", "", "KITTI calib.txt or YAML with the extrinsics; empty: from tf."),
     ("image", "/kitti/camera_color_left/image_raw", "Topic of the camera's images (rectified)."),
@@ -20,13 +19,13 @@ ARGUMENTS = (
     ("points", "/kitti/velo/pointcloud", "Topic of the LiDAR's clouds."),
     ("bag", "", "A ROS 2 or ROS 1 bag to play; empty: live topics."),
     ("rate", "1.0", "Speed of playing the bag."),
-    ("loop", "false", "Play the bag again and again."),
+    ("loop", "false", "Repeat the bag."),
     ("rviz", "false", "Open RViz."),
     ("use_sim_time", "auto", "Take the time from /clock; auto: with a bag."),
     (
         "loopback",
         "auto",
-        "Fast DDS on this machine alone, with room for large messages; auto: with a bag. "
+        "Fast DDS on this machine only, with room for large messages; auto: with a bag. "
         "Other terminals see the topics only with the same FASTRTPS_DEFAULT_PROFILES_FILE.",
     ),
 )
@@ -42,14 +41,14 @@ def generate_launch_description():
 
 
 def describe(arguments, view):
-    """The launch of a node that has these arguments, (name, default, description) each; view: in the folder rviz."""
+    """The launch description for these arguments, each (name, default, description); view: file in the folder rviz."""
     declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in arguments]
     names = [name for name, _, _ in arguments]
     return LaunchDescription([*declared, OpaqueFunction(function=partial(start, names=names, view=view))])
 
 
 def start(context, names, view):
-    """The processes, once the arguments are known."""
+    """The processes, for the values of the arguments."""
     value = {name: LaunchConfiguration(name).perform(context) for name in names}
     sim_time = _switch("use_sim_time", value["use_sim_time"], auto=bool(value["bag"]))
     share, actions = get_package_share_directory("occ_node"), []
@@ -88,7 +87,7 @@ def _executables():
 
 
 def _switch(name, text, auto=None):
-    """true or false, or `auto` where that has a meaning."""
+    """true or false, or `auto` where a value is given for it."""
     known = {"true": True, "false": False} | ({} if auto is None else {"auto": auto})
     if text.lower() not in known:
         raise RuntimeError(f"{name}: expected {' or '.join(known)}, got {text!r}")

@@ -14,9 +14,9 @@ from std_msgs.msg import ColorRGBA, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from occ_core import CLASS_NAMES, COLORS
-from occ_node.messages import markers as markers_module
-from occ_node.messages.cdr import CdrWriter
-from occ_node.messages.markers import marker_array_cdr
+from occ_node.cdr import CdrWriter
+from occ_node.outputs import markers as markers_module
+from occ_node.outputs.markers import marker_array_cdr
 
 
 def marker_array_ref(header, positions, labels, voxel_size) -> MarkerArray:
@@ -47,13 +47,13 @@ class RecordingWriter(CdrWriter):
         RecordingWriter.padding = []
 
     def align(self, size):
-        start = self._length
+        start = self.length
         super().align(size)
-        RecordingWriter.padding += range(4 + start, 4 + self._length)
+        RecordingWriter.padding += range(4 + start, 4 + self.length)
 
     def raw(self, fields):
-        known, start = RecordingWriter.padding, self._length
-        markers_module._write_tail(RecordingWriter())  # which begins a list of its own
+        known, start = RecordingWriter.padding, self.length
+        markers_module.write_empty_fields(RecordingWriter())  # which begins a list of its own
         RecordingWriter.padding = known + [start + index for index in RecordingWriter.padding]
         super().raw(fields)
 

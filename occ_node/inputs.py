@@ -1,0 +1,85 @@
+"""The node's subscriptions."""
+
+from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
+
+from occ_core.decode import CameraInfoError, TransformError
+from occ_core.decode.camera_info import decode_camera_info
+
+from .calibration_source import CalibrationSource
+from .counters import Counters, Drop
+from .log import Log
+from .parameters import Settings
+from .synchroniser import Synchroniser
+from .topics import CAMERA_INFO, IMAGE, POINTS
+
+try:  # only there with ROS 2's own packages
+    from tf2_msgs.msg import TFMessage
+except ImportError:
+    TFMessage = None
+
+_STATIC_TF = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Inputs:
+    """Image, cloud, intrinsics and tf. The callbacks run on the executor's thread and only store what they get."""
+
+    def __init__(
+        self,
+        node,
+        settings: Settings,
+        synchroniser: Synchroniser,
+        calibration: CalibrationSource,
+        counters: Counters,
+        log: Log,
+    ):
+        """synchroniser : gets the images, and the clouds if they are among its inputs; calibration : gets the rest"""
+        self._node, self._synchroniser = node, synchroniser
+        self._calibration, self._counters, self._log = calibration, counters, log
+        sensor = qos_profile_sensor_data  # best effort: receives from reliable publishers too
+        image = CompressedImage if settings.compressed else Image
+        self._subscriptions = [
+            node.create_subscription(image, IMAGE, lambda message: self._add(IMAGE, message), sensor),
+            node.create_subscription(CameraInfo, CAMERA_INFO, self._on_camera_info, sensor),
+        ]
+        if POINTS in synchroniser.inputs:
+            self._subscriptions.append(
+                node.create_subscription(PointCloud2, POINTS, lambda message: self._add(POINTS, message), sensor)
+            )
+        if TFMessage is not None and not settings.calibration_file:
+            self._subscriptions += [
+                node.create_subscription(TFMessage, "/tf_static", self._on_transforms, _STATIC_TF),
+                node.create_subscription(TFMessage, "/tf", self._on_transforms, 100),
+            ]
+
+    def destroy(self) -> None:
+        """Destroy the subscriptions."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+
+    def _add(self, source: str, message) -> None:
+        self._counters.count(f"received.{source}")
+        stamp = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+        if stamp == 0:
+            # Only the time of arrival is left to order and pair the message by. The outputs keep the stamp of zero.
+            stamp = self._node.get_clock().now().nanoseconds
+            self._log.warn_once(f"{source}: stamp is zero; the time of arrival is used instead")
+        self._synchroniser.add(source, message, stamp)
+
+    def _on_camera_info(self, message: CameraInfo) -> None:
+        self._counters.count(f"received.{CAMERA_INFO}")
+        try:
+            intrinsics = decode_camera_info(message)
+        except CameraInfoError as error:
+            self._counters.error(Drop.MALFORMED_CAMERA_INFO, str(error))
+            return
+        if intrinsics.distorted and intrinsics != self._calibration.intrinsics:
+            self._log.warn_once("camera_info describes a distorted lens; `image` must be the rectified one")
+        self._calibration.intrinsics = intrinsics
+
+    def _on_transforms(self, message) -> None:
+        for transform in message.transforms:
+            try:
+                self._calibration.add_transform(transform)
+            except TransformError as error:
+                self._counters.error(Drop.MALFORMED_TF, str(error))

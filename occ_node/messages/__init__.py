@@ -1,1 +1,0 @@
-"""Arrays -> the ROS messages that the node publishes."""

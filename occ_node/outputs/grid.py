@@ -1,0 +1,40 @@
+"""`~/grid`: a bird's-eye view as a nav_msgs/OccupancyGrid."""
+
+from array import array
+
+import numpy as np
+from geometry_msgs.msg import Point, Pose
+from nav_msgs.msg import MapMetaData, OccupancyGrid
+from std_msgs.msg import Header
+
+from occ_core import Grid
+from occ_core.occupancy import birds_eye_view
+
+from .. import topics
+from ..parameters import Settings
+from .output import LATCHED, Frame, Output
+
+
+def occupancy_grid(header: Header, view: np.ndarray, grid: Grid) -> OccupancyGrid:
+    """A bird's-eye view (X, Y) int8 as a map in the LiDAR frame.
+
+    nav_msgs order: data[y * width + x], width along x; the origin is the grid's corner (least x, y, z), not rotated.
+    """
+    data = array("b")
+    data.frombytes(np.ascontiguousarray(view.T).data.cast("B"))
+    x, y, z = (float(value) for value in grid.origin)
+    info = MapMetaData(
+        map_load_time=header.stamp, resolution=float(grid.voxel_size), width=view.shape[0], height=view.shape[1],
+        origin=Pose(position=Point(x=x, y=y, z=z)),
+    )  # fmt: skip
+    return OccupancyGrid(header=header, info=info, data=data)
+
+
+def make_grid(frame: Frame, settings: Settings) -> OccupancyGrid:
+    """Drivable 0, obstacles 100, never observed -1."""
+    labels, grid = frame.occupancy.labels, frame.occupancy.grid
+    view = birds_eye_view(labels, grid, settings.drivable, settings.clearance)
+    return occupancy_grid(frame.header, view, grid)
+
+
+OUTPUT = Output(topics.GRID.name, OccupancyGrid, LATCHED, make_grid)

@@ -1,0 +1,48 @@
+"""What an output topic consists of."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from std_msgs.msg import Header
+
+from occ_core import Calibration, Occupancy
+
+from ..parameters import Settings
+
+NEWEST = QoSProfile(depth=1)
+"""Reliable: reaches subscribers that ask for reliable messages and those that do not."""
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+"""As NEWEST, and late subscribers get the last message; nav2 expects this of a map."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One processed frame, from which each output makes its message.
+
+    header : stamp of the cloud (camera only: of the image), LiDAR frame
+    camera_frame : of the image; image : (H, W, 3) uint8 RGB of the calibration's size
+    """
+
+    header: Header
+    camera_frame: str
+    image: np.ndarray
+    calibration: Calibration
+    occupancy: Occupancy
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """One topic that the node publishes.
+
+    name : below the node's own name, `~/<name>`; message : the message class
+    make : (frame, settings) -> a message, or the message serialised as CDR bytes; called only while the topic has
+        subscribers, on the publisher's thread
+    """
+
+    name: str
+    message: type
+    qos: QoSProfile
+    make: Callable[[Frame, Settings], Any]
