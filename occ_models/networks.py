@@ -30,8 +30,8 @@ class Network:
     training_help : text of its verb of `occ-train`, one line and then examples
     """
 
-    config: type
-    recipe: type
+    config: type[Any]
+    recipe: type[Any]
     make_model: Callable[[Any], Any]
     make_phases: Callable[[Any], list]
     training_help: str
