@@ -1,4 +1,4 @@
-"""A baseline to beat: a plain bird's-eye U-Net of about 1 M parameters that sees the scan alone.
+"""A baseline to beat: a plain bird's-eye U-Net of about 1 M parameters whose only input is the scan.
 
     python -m experiments.baseline_bev KITTI --train 00 01 02 03 05 09 --validate 07 --steps 800
 
@@ -131,12 +131,12 @@ def train(samples: list, steps: int, seed: int) -> BirdsEyeUNet:
 
 def evaluate(model: BirdsEyeUNet, samples: list) -> dict[str, dict]:
     """Metrics of the network, and of the raw scan taken as the prediction."""
-    ours, scan_alone = CompletionMetrics(), CompletionMetrics()
+    ours, scan_only = CompletionMetrics(), CompletionMetrics()
     for scan, truth in tqdm.tqdm(samples, desc="evaluating", unit="frame"):
         truth = truth.transpose(1, 2, 0)
         ours.add(predict(model, scan), truth)
-        scan_alone.add(np.ascontiguousarray(scan.transpose(1, 2, 0)), truth)
-    return {"baseline": ours.summary(), "scan": scan_alone.summary()}
+        scan_only.add(np.ascontiguousarray(scan.transpose(1, 2, 0)), truth)
+    return {"baseline": ours.summary(), "scan": scan_only.summary()}
 
 
 def tables(result: dict) -> dict[str, str]:
@@ -145,7 +145,7 @@ def tables(result: dict) -> dict[str, str]:
     rows = [
         ["the scan itself", f"{scan['iou']:.1f}", "1", ""],
         [
-            f"bird's-eye U-Net, {result['parameters'] / 1e6:.1f} M, scan alone, {result['steps']} steps",
+            f"bird's-eye U-Net, {result['parameters'] / 1e6:.1f} M, scan only, {result['steps']} steps",
             f"{baseline['iou']:.1f}",
             f"{baseline['iou'] / scan['iou']:.2f}",
             f"{baseline['miou_present']:.1f}",
@@ -156,7 +156,7 @@ def tables(result: dict) -> dict[str, str]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Train, evaluate, print; kept with the other figures when it was trained in full."""
+    """Train, evaluate, print; kept with the other figures on demand."""
     parser = argparse.ArgumentParser(prog="python -m experiments.baseline_bev", description=__doc__.partition("\n")[0])
     parser.add_argument("data", type=Path, help="SemanticKITTI data set (the folder that holds sequences/)")
     parser.add_argument("--train", nargs="+", default=["00", "01", "02", "03", "05", "09"])

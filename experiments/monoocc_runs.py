@@ -22,7 +22,7 @@ from occ_models.recipe import TrainingConfig
 from .table_runs import HELD_OUT, STREETS, folder_of, run_jobs, streets, train_row
 
 SIZE, TEACHER = "pico", "pico-l"
-# The streets' frames lie 4 to 6 m apart, as every fifth or sixth scan of a drive would.
+# The streets' frames are 4 to 6 m apart, like every fifth or sixth scan of a drive.
 VIEWS = (0, 1, 2, 3, 4)
 TRAINING = TrainingConfig(learning_rate=2e-3, warmup=50, average=0.99, workers=0, checkpoint_every=250)
 RECIPE = MonoOccRecipe(

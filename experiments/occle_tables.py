@@ -72,7 +72,7 @@ def tables(result: dict) -> dict[str, str]:
         "occle_modules": table(
             "modules, 10 % of the labels", ["mIoU", "IoU"], same(MODULES) | {"all three": "10 %"}, joint
         ),
-        "occle_geometry": table("geometric branch alone", ["IoU", "of full"], same(geometry), geometric),
+        "occle_geometry": table("only the geometric branch", ["IoU", "of full"], same(geometry), geometric),
         "occle_synergy": table(
             "teacher, 10 % of the labels", ["IoU"],
             {"Conv3D + 3-D deformable attention": "dense synergy", "cross-plane (eq. 3, 4)": "10 %"},

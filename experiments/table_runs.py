@@ -1,4 +1,4 @@
-"""Trainings behind the tables on the synthetic world: their streets, and running rows side by side, seed by seed."""
+"""Trainings behind the tables on the synthetic world: their streets, and running several rows at a time."""
 
 import argparse
 import csv
@@ -23,7 +23,7 @@ FRAMES = 10
 def arguments_of(argv: list[str] | None, name: str, about: str, output: Path) -> argparse.Namespace:
     """The command line of a benchmark that trains rows."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m benchmarks.{name}", description=about, formatter_class=argparse.RawTextHelpFormatter
+        prog=f"python -m experiments.{name}", description=about, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--processes", type=int, default=2, help="trainings side by side, one thread each")
@@ -33,7 +33,7 @@ def arguments_of(argv: list[str] | None, name: str, about: str, output: Path) ->
 
 
 def make_streets(root: Path) -> None:
-    """Streets of frames 4 to 6 m apart with their pixels' classes, and streets to measure on, in ROOT/data; once."""
+    """Make streets of frames 4 to 6 m apart with their pixels' classes, and streets to measure on, in ROOT/data."""
     for streets, labels in ((STREETS, True), (HELD_OUT, False)):
         for n in streets:
             if len(list((root / "data" / "sequences" / str(n) / "voxels").glob("*.label"))) < FRAMES:
@@ -70,7 +70,7 @@ def train_row(folder: Path, phase: str, takes: dict[str, Path], train: Callable[
 
 
 def figures(folder: Path, phase: str) -> dict[str, float]:
-    """What a phase measured at its end."""
+    """Figures that a phase measured at its end."""
     with (folder / phase / "logs" / "metrics.csv").open() as lines:
         rows = [row for row in csv.DictReader(lines) if row.get("iou") or row.get("miou_2d")]
     return {key: float(value) for key, value in rows[-1].items() if value and not key.startswith("train/")}
@@ -82,5 +82,5 @@ def spread(values: list[float]) -> str:
 
 
 def same(names: Iterable[str]) -> dict[str, str]:
-    """Rows that are shown under their own names."""
+    """Rows shown under their own names."""
     return {name: name for name in names}

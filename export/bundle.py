@@ -51,7 +51,7 @@ def export_bundle(
     golden: input tensors of the golden frame; its expected outputs are torch's.
     """
     if (views := len(model.config.views)) != 1:
-        raise ExportError(f"frames: {views}; a bundle's inputs are one frame, as the node gives them")
+        raise ExportError(f"frames: {views}; a bundle's inputs are one frame, as the node makes them")
     config = model.config.preprocess
     whole = to_onnx(model)
     shipped = without_outputs(whole, LOGITS)

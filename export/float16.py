@@ -95,7 +95,7 @@ def _kept_f32(model: onnx.ModelProto) -> set[str]:
 def _upstream(model: onnx.ModelProto, tensors: set[str], until: set[str]) -> set[str]:
     """Names of the nodes that compute `tensors`, back to operators of `until`, which are left out."""
     needed, found = set(tensors), set()
-    for node in reversed(model.graph.node):  # nodes stand in topological order
+    for node in reversed(model.graph.node):  # nodes are in topological order
         if node.op_type not in until and needed.intersection(node.output):
             needed.update(node.input)
             found.add(node.name)

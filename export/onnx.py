@@ -62,7 +62,7 @@ def without_outputs(model: onnx.ModelProto, dropped: Collection[str]) -> onnx.Mo
     graph = result.graph
     _retain(graph.output, lambda value: value.name not in dropped)
     needed = {value.name for value in graph.output}
-    for node in reversed(model.graph.node):  # nodes stand in topological order
+    for node in reversed(model.graph.node):  # nodes are in topological order
         if needed.intersection(node.output):
             needed.update(node.input)
     _retain(graph.node, lambda node: needed.intersection(node.output))

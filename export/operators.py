@@ -21,7 +21,7 @@ NEVER: Version = (1000, 0)
 
 
 class Site:
-    """A node and what is known of its tensors: types (0 where unknown), ranks, constants."""
+    """A node and the known properties of its tensors: types (0 where unknown), ranks, constants."""
 
     def __init__(self, node: onnx.NodeProto, graph: "_Graph"):
         self.node, self.graph = node, graph

@@ -15,7 +15,7 @@ from occ_models.layers.head import OccupancyNetwork
 from .onnx import LOGITS, run_torch
 
 LABELS_AGREE = 0.999
-"""Share of voxels whose labels must be torch's: a few logits lie within rounding of a tie."""
+"""Share of voxels whose labels must be torch's: a few logits are so close to a tie that rounding decides."""
 LOGIT_TOLERANCE = 5e-3
 """Largest deviation of a logit, as a share of the logits' standard deviation (or of 1 where that is larger)."""
 

@@ -130,7 +130,7 @@ def points_per_voxel(rng: np.random.Generator, config: AugmentationConfig, most:
 
 
 def change_appearance(image: np.ndarray, rng: np.random.Generator, config: AugmentationConfig) -> np.ndarray:
-    """An RGB image (H, W, 3) uint8 in other colours, blurred, in bad weather, with holes, or none at all."""
+    """An RGB image (H, W, 3) uint8 in other colours, blurred, in bad weather, with holes, or black."""
     if rng.random() < config.no_image_p:
         return np.zeros_like(image)
     image = change_colours(image, rng, config)
@@ -164,7 +164,7 @@ def change_colours(image: np.ndarray, rng: np.random.Generator, config: Augmenta
 def cut_out(image: np.ndarray, share: float, boxes: int, rng: np.random.Generator) -> np.ndarray:
     """Fill `boxes` boxes that cover `share` of the area in all with the image's mean colour.
 
-    Each lies in a strip of its own, so that they do not overlap.
+    Each is in a strip of its own, so that they do not overlap.
     """
     height, width = image.shape[:2]
     image, colour = image.copy(), cv2.mean(image)[:3]

@@ -1,6 +1,6 @@
-"""Others' kernels in place of the plain forms, where they are installed: mamba_ssm's scan, spconv's convolutions.
+"""Third-party kernels instead of the plain forms, where they are installed: mamba_ssm's scan, spconv's convolutions.
 
-The plain forms are what is exported; these are for GPUs. `tests/occ_models/test_kernels.py` compares them.
+The plain forms are exported; these are for GPUs. `tests/occ_models/test_kernels.py` compares them.
 """
 
 import torch
@@ -11,18 +11,18 @@ from .layers.ssd import Mamba2, scan
 
 
 def use_kernels(model: nn.Module) -> list[str]:
-    """Put the kernels that are installed, and give what the plain forms give, into a model, on the device where it is.
+    """Put the installed kernels whose results equal the plain forms' into a model, on the device where it is.
 
-    Weights stay what they are, under the same names. Returns one line for each package: what it took over, or why not.
+    Weights keep their values and names. Returns one line per package: the layers that it replaced, or why none.
     """
     return [_use_mamba(model), _use_spconv(model)]
 
 
 def _use_mamba(model: nn.Module) -> str:
     layers = [module for module in model.modules() if isinstance(module, Mamba2)]
-    try:  # its CUDA extension raises what it likes where it does not fit
+    try:  # an incompatible CUDA extension may raise any exception
         if layers:
-            _prove(mamba_scan, scan, _sequence(next(model.parameters()).device))
+            _check(mamba_scan, scan, _sequence(next(model.parameters()).device))
     except Exception as error:
         return f"no mamba_ssm ({_last_line(error)})"
     for layer in layers:
@@ -35,8 +35,8 @@ def _sequence(device: torch.device) -> tuple:
     return x - 0.5, 0.5 * dt, torch.tensor([-1.0, -8.0], device=device), b - 0.5, c - 0.5, 64
 
 
-def _prove(fast, plain, arguments: tuple) -> None:
-    """Raise ValueError where a kernel's result is not the plain one's, up to the rounding of TF32."""
+def _check(fast, plain, arguments: tuple) -> None:
+    """Raise ValueError where a kernel's result differs from the plain one's by more than the rounding of TF32."""
     with torch.no_grad():
         found, expected = fast(*arguments), plain(*arguments)
     found, expected = (r[0] if isinstance(r, tuple) else r for r in (found, expected))
@@ -46,7 +46,7 @@ def _prove(fast, plain, arguments: tuple) -> None:
 
 
 def mamba_scan(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, chunk: int) -> Tensor:
-    """`layers.ssd.scan` by mamba_ssm; one opaque operator to whoever compiles the model."""
+    """`layers.ssd.scan` by mamba_ssm; a single opaque operator when the model is compiled."""
     run = _opaque_scan if torch.compiler.is_compiling() else _scan
     return run(x, dt, a, b, c, chunk)
 
@@ -78,7 +78,7 @@ def _use_spconv(model: nn.Module) -> str:
     try:
         twins = [SpconvMaskedConv3d(layer).train(layer.training) for _, _, layer in found]
         for twin, (_, _, layer) in zip(twins, found, strict=True):
-            _prove_spconv(twin, layer)
+            _check_spconv(twin, layer)
     except Exception as error:
         return f"no spconv ({_last_line(error)})"
     for twin, (parent, name, _) in zip(twins, found, strict=True):
@@ -87,10 +87,10 @@ def _use_spconv(model: nn.Module) -> str:
 
 
 class SpconvMaskedConv3d(MaskedConv3d):
-    """A `MaskedConv3d` that spconv computes at the active sites alone, with the layer's own weights; dense in and out.
+    """A `MaskedConv3d` that spconv computes only at the active sites, with the layer's own weights; dense in and out.
 
-    The host waits for the sites, so that no CUDA graph can hold this layer. On a CPU, spconv 2.3 is right with one
-    thread only (`torch.set_num_threads(1)`).
+    The host waits for the sites, so this layer cannot be part of a CUDA graph. On a CPU, spconv 2.3 is correct only
+    with one thread (`torch.set_num_threads(1)`).
     """
 
     def __init__(self, layer: MaskedConv3d):
@@ -110,14 +110,14 @@ class SpconvMaskedConv3d(MaskedConv3d):
         from spconv.pytorch import SparseConvTensor
 
         active = mask[:, 0] != 0
-        # Contiguous: nonzero gives columns, and spconv reads rows whatever the strides say.
+        # Contiguous: nonzero returns columns, and spconv reads rows and ignores strides.
         sites = active.nonzero().int().contiguous()
         features = x.permute(0, 2, 3, 4, 1)[active]
         weight = self.conv.weight.permute(0, 2, 3, 4, 1).contiguous()  # (O, k, k, k, I)
         tensor = SparseConvTensor(features, sites, list(x.shape[2:]), x.shape[0])
         sparse = torch.func.functional_call(self._spconv[0], {"weight": weight}, (tensor,))
         values = self.normalise(sparse.features)
-        # Not by its own dense(), which torch 2.9 and newer index differently.
+        # Without spconv's own dense(), which torch 2.9 and newer index differently.
         where = tuple(sparse.indices.long().unbind(1))
         y = x.new_zeros(x.shape[0], *sparse.spatial_shape, values.shape[1])
         y[where] = values.to(y.dtype)
@@ -126,12 +126,12 @@ class SpconvMaskedConv3d(MaskedConv3d):
         return y.permute(0, 4, 1, 2, 3), reached.unsqueeze(1)
 
 
-def _prove_spconv(twin: MaskedConv3d, layer: MaskedConv3d) -> None:
+def _check_spconv(twin: MaskedConv3d, layer: MaskedConv3d) -> None:
     weight, training = layer.conv.weight, layer.training
     mask = (torch.rand(1, 1, 16, 16, 8, device=weight.device) > 0.9).to(weight.dtype)
     x = torch.randn(1, weight.shape[1], 16, 16, 8, device=weight.device, dtype=weight.dtype) * mask
-    try:  # in evaluation mode: a proof leaves no trace in the batch statistics
-        _prove(twin.eval(), layer.eval(), (x, mask))
+    try:  # in evaluation mode, so that batch statistics stay as they are
+        _check(twin.eval(), layer.eval(), (x, mask))
     finally:
         twin.train(training), layer.train(training)
 

@@ -12,8 +12,8 @@ from occ_core.errors import InputError
 def labelled_frames(count: int, share: float, seed: int = 0) -> np.ndarray:
     """Interval sampling (OccLE section 4.1.1): which of `count` frames in a row keep their labels, (count,) bool.
 
-    The seed moves the first of them within its interval. A share of 0 keeps none on purpose; one that is meant to keep
-    some and does not is an InputError.
+    The seed moves the first of them within its interval. A share of 0 keeps none; a larger one that
+    selects no frame is an InputError.
     """
     if not 0 <= share <= 1:
         raise InputError(f"label share: expected a number from 0 to 1, got {share}")
@@ -34,13 +34,13 @@ class Draw(NamedTuple):
 
 
 class Draws(Sampler[list[Draw]]):
-    """Batches of draws; a function of the seed and the step alone.
+    """Batches of draws, determined by the seed and the step.
 
-    A training that goes on at step `start`, or runs in `world` processes, draws what an uninterrupted one, or a single
-    process with a batch `world` times as large, would have drawn.
+    A training that continues at step `start`, or runs in `world` processes, draws the same frames as an uninterrupted
+    one, or as a single process with a batch `world` times as large.
 
-    kinds : for each kind of frame the groups of items; kinds take turns, in a kind its groups do, and a group gives
-        every item once before any again. Kinds and groups without items are left out.
+    kinds : for each kind of frame the groups of items; kinds alternate, so do the groups of a kind, and a group gives
+        every item once before it repeats one. Kinds and groups without items are left out.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Rain, fog and snow drawn over an image: the weather simulation of OccLE's Table 1. Sizes follow the image's width."""
+"""Rain, fog and snow drawn over an image: the weather simulation of OccLE's Table 1. Sizes scale with the width."""
 
 import cv2
 import numpy as np
@@ -13,18 +13,18 @@ def change_weather(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def rain(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Bright streaks, all leaning one way, before a slightly dimmed scene."""
+    """Bright streaks, all tilted the same way, over a slightly dimmed scene."""
     length = rng.uniform(20, 50) * image.shape[1] / REFERENCE_WIDTH
-    lean = 90 + rng.uniform(-25, 25)
-    streaks = _scatter(image.shape[:2], rng.uniform(2000, 6000), line_kernel(length, lean), rng)
+    tilt = 90 + rng.uniform(-25, 25)
+    streaks = _scatter(image.shape[:2], rng.uniform(2000, 6000), line_kernel(length, tilt), rng)
     dim = rng.uniform(0.7, 0.9)
     return _blend(cv2.convertScaleAbs(image, alpha=dim), rng.uniform(0.3, 0.6) * streaks, 220)
 
 
 def fog(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Grey-white that hides the more the nearer to the horizon: no depth is at hand, so the row stands for it.
+    """Grey-white that grows denser towards the horizon: without depth, the image row is taken as the distance.
 
-    The horizon is taken to lie at half the height, as it does for a level camera; all above it counts as far.
+    The horizon is at half the height, as for a level camera; everything above it is taken as far.
     """
     height, width = image.shape[:2]
     below_horizon = np.clip(np.linspace(-1, 1, height, dtype=np.float32), 0, 1)
@@ -33,7 +33,7 @@ def fog(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def snow(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Soft bright flakes, many small and few large ones, before a slightly whitened scene."""
+    """Soft bright flakes, many small and few large ones, over a slightly whitened scene."""
     density = rng.uniform(0.5, 1.5)
     share = np.full(image.shape[:2], rng.uniform(0.05, 0.2), np.float32)
     for radius, count in ((2, 4000), (4, 800), (7, 150)):
@@ -71,6 +71,6 @@ def _scatter(shape: tuple[int, int], density: float, kernel: np.ndarray, rng: np
 
 
 def _blend(image: np.ndarray, share: np.ndarray, brightness: float) -> np.ndarray:
-    """Image (H, W, 3) with a `share` (H, W) of grey of that brightness before it."""
+    """Image (H, W, 3) with a `share` (H, W) of grey of that brightness over it."""
     x = image.astype(np.float32)
     return (x + (brightness - x) * share[..., None]).astype(np.uint8)

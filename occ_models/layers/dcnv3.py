@@ -43,7 +43,7 @@ def dcnv3(value: Tensor, offset: Tensor, weight: Tensor, offset_scale: float = 1
     """
     height, width = value.shape[1:3]
     groups, points = weight.shape[3:]
-    # Half precision cannot tell the pixels of a large image apart.
+    # Half precision cannot distinguish the pixels of a large image.
     exact = torch.promote_types(offset.dtype, torch.float32)
     along = torch.arange(math.isqrt(points), dtype=exact, device=value.device)
     kernel = torch.cartesian_prod(along, along) - along[-1] / 2  # (K, 2): x outside, y inside
@@ -86,7 +86,7 @@ class DCNv3(nn.Module):
         self.mask = nn.Linear(channels, groups * 9)
         self.input_proj = nn.Linear(channels, channels)
         self.output_proj = nn.Linear(channels, channels)
-        # Starts as the mean over the plain 3x3 neighbourhood.
+        # Initially the mean over the 3x3 neighbourhood.
         for layer in (self.offset, self.mask):
             nn.init.zeros_(layer.weight)
         for layer in (self.input_proj, self.output_proj):

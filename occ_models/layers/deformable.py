@@ -1,7 +1,7 @@
-"""The core of deformable attention (Zhu et al. 2021) and of DCNv3: samples at places that a network chooses.
+"""The core of deformable attention (Zhu et al. 2021) and of DCNv3: samples at positions that a network predicts.
 
-Plain PyTorch: every sample is taken by a 4-D GridSample, so that no compiled operator is needed and every runtime takes
-the graph. `deformable_attention_ref` is the same sample by sample.
+Plain PyTorch: every sample is taken by a 4-D GridSample, so no compiled operator is needed and every runtime can run
+the graph. `deformable_attention_ref` computes the same sample by sample.
 """
 
 import math
@@ -12,17 +12,17 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 _KEPT = 64_000_000
-"""Most samples that are kept for the backward pass; where there are more, they are taken again, head by head."""
+"""Most samples that are kept for the backward pass; where there are more, they are computed again, head by head."""
 
 
 def deformable_attention(values: Tensor, positions: Tensor, weights: Tensor) -> Tensor:
     """Weighted sum of bilinear samples.
 
     values (B, H, c, h, w), positions (B, H, P, Q, 2) in [-1, 1] (align_corners=False; zero outside), weights
-    (B, H, P, Q) -> (B, Q, H*c). Queries lie innermost: sums over the points then run along the memory.
+    (B, H, P, Q) -> (B, Q, H*c). Queries are innermost, so that sums over the points run along contiguous memory.
     """
     if torch.is_grad_enabled() and weights.numel() * values.shape[2] > _KEPT:
-        # At the papers' size the samples of one layer would fill a gigabyte an image.
+        # At the papers' size the samples of one layer take a gigabyte per image.
         parts = zip(values.split(1, 1), positions.split(1, 1), weights.split(1, 1), strict=True)
         return torch.cat([checkpoint(_sample_and_sum, *part, use_reentrant=False) for part in parts], 2)
     return _sample_and_sum(values, positions, weights)

@@ -1,6 +1,6 @@
 """Sparse 3-D convolutions in dense form: a convolution and a mask (Graham & van der Maaten 2017, submanifold).
 
-Trained with a sparse library or as it stands here, exported as Conv, Mul and MaxPool, which every runtime knows.
+Trained with a sparse library or in this form, exported as Conv, Mul and MaxPool, which every runtime has.
 """
 
 from itertools import product
@@ -13,8 +13,8 @@ class MaskedConv3d(nn.Module):
     """Convolution, batch normalisation and ReLU at the active sites of a grid; zero elsewhere.
 
     Stride 1 is submanifold: the active sites stay as they are. With a larger stride a site is active where its kernel
-    meets an active one, the maximum of the mask over it. Normalisation and ReLU come before the mask: they would turn
-    the zeros of empty space into values. Batch statistics are those of the active sites.
+    meets an active one, the maximum of the mask over it. Normalisation and ReLU come before the mask, because they turn
+    the zeros of empty space into other values. Batch statistics are those of the active sites.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1):

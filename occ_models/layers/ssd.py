@@ -1,4 +1,4 @@
-"""Mamba-2's state-space duality (Dao & Gu 2024) in plain matrix products, fit for export.
+"""Mamba-2's state-space duality (Dao & Gu 2024) in plain matrix products that can be exported.
 
 Chunked form: MatMul, Exp, elementwise operations and constant triangular matrices; exponents are differences of
 cumulative sums clamped to <= 0 and kept in float32. `mamba_ssm`'s kernels compute the same.
@@ -77,7 +77,7 @@ class Mamba2(nn.Module):
     def __init__(self, channels: int, expand: int = 2, state: int = 16, head: int = 32, chunk: int = 64):
         super().__init__()
         self.inner, self.state, self.chunk = expand * channels, state, chunk
-        self.scan = scan  # `occ_models.kernels` puts mamba_ssm's in its place
+        self.scan = scan  # `occ_models.kernels` replaces it by mamba_ssm's
         if self.inner % head:
             raise InputError(f"Mamba2: head width {head} does not divide the inner width {self.inner}")
         self.heads = self.inner // head
@@ -95,7 +95,7 @@ class Mamba2(nn.Module):
         z, xbc, dt = self.in_proj(tokens).split([self.inner, self.inner + 2 * self.state, self.heads], -1)
         xbc = F.silu(self.conv(F.pad(xbc.transpose(1, 2), (3, 0)))).transpose(1, 2)
         x, b, c = xbc.split([self.inner, self.state, self.state], -1)
-        # Bounded so that the cumulative sum inside a chunk stays far from what float16 can hold.
+        # Bounded so that the cumulative sum inside a chunk stays well inside float16's range.
         dt = F.softplus(dt.float() + self.dt_bias).clamp(1e-4, 0.5)  # (B, L, H)
         x = x.reshape(batch, length, self.heads, -1)
         y = self.scan(x, dt, -self.a_log.exp(), b, c, self.chunk)

@@ -18,7 +18,7 @@ from ..layers.dcnv3 import DCNv3, Permute
 class InternImageSize(NamedTuple):
     """Channels of the first stage (a multiple of 16, doubled by every stage), blocks a stage, and how blocks add up.
 
-    post_norm: normalise what a block adds, not what it reads; layer_scale: what the learned factors on it start at;
+    post_norm: normalise a block's output, not its input; layer_scale: initial value of the learned factors on it;
     offset_scale: of DCNv3; drop_path: share of samples that skip the last block in training, 0 at the first.
     """
 
@@ -94,7 +94,7 @@ class Level(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:
-            # Several frames through a large backbone: only what lies between the blocks is kept for the backward pass.
+            # Several frames in a large backbone: activations inside blocks are computed again in the backward pass.
             x = checkpoint(block, x, use_reentrant=False) if self.training else block(x)
         return self.norm(x)
 
@@ -156,7 +156,7 @@ def _norm(channels: int) -> nn.LayerNorm:
 
 
 class LoadReport(NamedTuple):
-    """What became of the tensors of a checkpoint: names in the network, and in the file for `unexpected`."""
+    """Tensors of a checkpoint by outcome: names in the network, and in the file for `unexpected`."""
 
     loaded: list[str]
     missing: list[str]
@@ -166,7 +166,7 @@ class LoadReport(NamedTuple):
     def __str__(self) -> str:
         unexpected = Counter(".".join(name.split(".")[:2]) for name in self.unexpected)
         return (
-            f"{len(self.loaded)} tensors loaded. Missing in the file, so as initialised: {_listed(self.missing)}. "
+            f"{len(self.loaded)} tensors loaded. Missing in the file, left as initialised: {_listed(self.missing)}. "
             f"Unexpected, so left out: {_listed([f'{name} ({count})' for name, count in unexpected.items()])}. "
             f"Of another shape, so left out: {_listed(self.mismatched)}."
         )
@@ -181,10 +181,10 @@ PREFIXES = ("module.", "model.", "backbone.", "img_backbone.")
 
 
 def load_public(model: nn.Module, path: str | Path) -> LoadReport:
-    """Load what fits from a public checkpoint (.pth or .safetensors) and say what did not.
+    """Load the tensors that fit from a public checkpoint (.pth or .safetensors), and report the others.
 
-    Reads the tensors alone, at the top of the file or under "state_dict" or "model", with the names that training
-    wrappers put in front taken off. Raises InputError where the file cannot be read so, or nothing in it fits.
+    Reads only tensors, at the top of the file or under "state_dict" or "model", without the prefixes that training
+    wrappers add to names. Raises InputError where the file cannot be read so, or nothing in it fits.
     """
     values = _read(Path(path))
     values = next((values[key] for key in ("state_dict", "model") if isinstance(values.get(key), dict)), values)
@@ -218,7 +218,7 @@ def _read(path: Path) -> dict:
         values = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except Exception as error:  # torch raises many kinds, and the unpickler's own among them
+    except Exception as error:  # torch raises many kinds, the unpickler's among them
         raise InputError(
             f"{path}: damaged, or needs code to be read, which is never run; save its tensors as .safetensors "
             f"({str(error).partition(chr(10))[0]})"

@@ -64,9 +64,9 @@ class MonoOccRecipe:
     temperature: float = setting(2.0, "of the distillation's softmax (eq. 9)")
     unseen: float = setting(
         0.3, "weight of the loss that calls free what no scan of the training data has observed: no metric counts it, "
-        "and without this loss networks fill it; 0: the paper's losses alone",
+        "and without this loss networks fill it; 0: only the paper's losses",
     )  # fmt: skip
-    depth_steps: int = setting(2000, "steps of the depth head and the proposals alone")
+    depth_steps: int = setting(2000, "steps of the depth head and the proposals")
     teacher_steps: int = setting(4000, "steps of the teacher")
     student_steps: int = setting(4000, "steps of the student")
     training: TrainingConfig = field(default_factory=TrainingConfig)

@@ -111,7 +111,7 @@ class MonoOccTraining:
             if {k: v.shape for k, v in part.state_dict().items()} == {k: v.shape for k, v in trained.items()}:
                 part.load_state_dict(trained)
             else:
-                say(f"{name}: {model.config.name} has another than {source.config.name}; it starts afresh")
+                say(f"{name}: {model.config.name} has another than {source.config.name}; it starts with fresh weights")
         return model
 
 

@@ -14,7 +14,7 @@ from ..layers.sparse import MaskedConv3d
 
 def point_scale(grid: Grid) -> tuple[float, ...]:
     """Factors (7,) that bring a point's features to about one: its place by half the grid's width and half its height,
-    since the origin lies in the middle of one side; intensity; offsets in the voxel by 0.2 m.
+    as the origin is in the middle of one side; intensity; offsets in the voxel by 0.2 m.
 
     VoxelNet leaves this to batch statistics, which padded rows would distort.
     """

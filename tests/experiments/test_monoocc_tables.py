@@ -81,6 +81,6 @@ def test_the_other_tables_have_their_places():
     assert "| `base`, depth | 1 | 3.0 | 1.00 | 1 | 1 | 1 | 2.0 |" in made["monoocc_step"]
 
 
-def test_a_checkpoint_that_is_not_there_is_one_line(tmp_path, capsys):
-    assert monoocc_depth.main([str(tmp_path), "--real", str(tmp_path)]) == 1
+def test_a_checkpoint_that_is_not_there_is_one_line(tiny_sequence, tmp_path, capsys):
+    assert monoocc_depth.main([str(tmp_path), "--real", str(tiny_sequence.path)]) == 1
     assert "model.safetensors: missing" in capsys.readouterr().err

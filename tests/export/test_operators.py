@@ -9,7 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from export.onnx import LOGITS, to_onnx, without_outputs
 from export.operators import check_operators, operators
-from occ_models.config import FusionConfig, ImageEncoderConfig
+from occ_models.config import ImageEncoderConfig
+from occ_models.occle.config import FusionConfig
 from occ_models.occle.model import OccLE
 from occ_runtime import Bundle
 

@@ -32,7 +32,7 @@ class Labelled(Sequence):
 @pytest.fixture
 def bundle(model, whole, tiny_sequence, tmp_path, monkeypatch) -> Bundle:
     monkeypatch.setattr("export.bundle.to_onnx", lambda model: whole)
-    monkeypatch.setattr(precision, "Drive", Labelled)
+    monkeypatch.setattr(precision, "open_drive", Labelled)
     notes = {"version": "1", "license": "Apache-2.0", "training": {}, "metrics": {"noise": {"miou": 1.0}}}
     return export_bundle(model, tmp_path / "tiny-engine", golden_inputs(model, tiny_sequence, "000000"), **notes)[0]
 
@@ -96,7 +96,7 @@ def test_a_bundle_whose_own_graph_does_not_fit_is_to_be_exported_again(bundle, t
 
 
 def test_without_ground_truth_nothing_is_made(bundle, tiny_sequence, monkeypatch, capsys):
-    monkeypatch.setattr(precision, "Drive", Sequence)
+    monkeypatch.setattr(precision, "open_drive", Sequence)
     assert run(bundle, tiny_sequence) == 2
     error = capsys.readouterr().err
     assert error.startswith("occ-train precision: ") and "no voxel labels" in error and error.count("\n") == 1

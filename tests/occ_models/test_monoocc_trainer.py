@@ -146,7 +146,8 @@ def test_teacher_and_student_start_with_the_weights_of_the_depth_phase(trained, 
         if name.startswith("proposals"):
             assert torch.equal(teacher[name], value), name
     said = capsys.readouterr().out.splitlines()
-    assert said == [f"{name}: pico-l has another than pico; it starts afresh" for name in ("encoder", "depth")]
+    ending = "pico-l has another than pico; it starts with fresh weights"
+    assert said == [f"{name}: {ending}" for name in ("encoder", "depth")]
 
 
 def test_nothing_of_the_teacher_is_in_its_students_checkpoint(trained):

@@ -64,7 +64,8 @@ def test_a_submanifold_kernel_without_centre_is_refused():
 def test_voxel_features_by_table_equal_features_by_scatter():
     """VoxelNet's layers over the points themselves, maxima and grid written by scatter."""
     torch.manual_seed(0)
-    encoder, grid = VoxelFeatureEncoder(6), Grid((32, 32, 8), 1.6, (0.0, -25.6, -6.4))
+    grid = Grid((32, 32, 8), 1.6, (0.0, -25.6, -6.4))
+    encoder = VoxelFeatureEncoder(6, grid)
     points = np.random.default_rng(0).uniform((1, -20, -4, 0), (40, 20, 4, 1), (1500, 4)).astype(np.float32)
     voxels = voxelize(points, grid, VoxelizerConfig(1, 64, 2048))
     counts = torch.from_numpy(voxels.counts)
