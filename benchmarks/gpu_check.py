@@ -65,7 +65,7 @@ class Check:
             self.skip(title, reason, failed=isinstance(result, dict) and "failed" in result)
             return None
         self.report[section] += result if isinstance(result, list) else [result]
-        self.say(title, _summary(result))
+        self.log(title, _summary(result))
         self.keep()
         return result
 
@@ -92,10 +92,10 @@ class Check:
 
     def skip(self, title: str, reason: str, failed: bool = False) -> None:
         self.report["failed" if failed else "skipped"].append({"part": title, "reason": reason})
-        self.say(title, f"{'FAILED' if failed else 'skipped'}: {reason}")
+        self.log(title, f"{'FAILED' if failed else 'skipped'}: {reason}")
         self.keep()
 
-    def say(self, title: str, text: str) -> None:
+    def log(self, title: str, text: str) -> None:
         print(f"[{time.monotonic() - self.begin:4.0f} s] {title}: {text}", flush=True)
 
     def keep(self) -> None:
@@ -136,7 +136,7 @@ def gpu_tests(check: Check) -> None:
         return check.skip("GPU tests", reason)
     bad = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
     check.report["tests"] = {"summary": lines[-1], "not_passed": bad}
-    check.say("GPU tests", lines[-1])
+    check.log("GPU tests", lines[-1])
     for line in bad:
         check.skip("GPU tests", line, failed=True)
 

@@ -30,7 +30,7 @@ RECIPE, DATA, LOSSES = "training.yaml", "data.yaml", "loss_weights.yaml"
 # Settings that do not change what is learned.
 _OF_THE_MACHINE = ("workers", "cache_gb", "accelerator", "devices", "nodes", "validate_every", "checkpoint_every")
 
-say = rank_zero_only(print)
+log = rank_zero_only(print)
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,13 @@ def train(run: TrainingRun, phases: list[Phase], only: Sequence[str] = ()) -> Pa
         folder, final = run.output / phase.name, phase is phases[-1]
         result = run.output if final else folder
         if (result / WEIGHTS).is_file():
-            say(f"{phase.name}: complete in {result}")
+            log(f"{phase.name}: complete in {result}")
             continue
         if not (folder / WEIGHTS).is_file():
             train_phase(phase, run.recipe.training.seed, folder)
         if final:
             rank_zero_only(write_bytes)(result / WEIGHTS, (folder / WEIGHTS).read_bytes())
-    say(f"weights in {result}")
+    log(f"weights in {result}")
     return result
 
 
@@ -118,8 +118,8 @@ def train_phase(phase: Phase, seed: int, folder: Path) -> None:
     lightning.seed_everything(seed, verbose=False)
     task = phase.task()
     weights = ", ".join(f"{name} {weight:g}" for name, weight in task.loss_weights.items())
-    say(f"{phase.name}: {task.steps} steps on {len(data)} frames, into {folder}")
-    say(f"{phase.name}: loss weights: {weights}")
+    log(f"{phase.name}: {task.steps} steps on {len(data)} frames, into {folder}")
+    log(f"{phase.name}: loss weights: {weights}")
     save_config(task.model.config, folder / CONFIG)
     write_yaml(folder / LOSSES, task.loss_weights)
     fit(task, data, phase.validation, folder)
@@ -130,7 +130,7 @@ def train_phase(phase: Phase, seed: int, folder: Path) -> None:
 def placed(model: OccupancyNetwork, training: TrainingConfig) -> OccupancyNetwork:
     """The network on the device that trains it; on a GPU with third-party kernels, where they are installed."""
     if training.accelerator != "cpu" and torch.cuda.is_available():
-        say("; ".join(use_kernels(model.cuda(int(os.environ.get("LOCAL_RANK", 0))))))
+        log("; ".join(use_kernels(model.cuda(int(os.environ.get("LOCAL_RANK", 0))))))
     return model
 
 

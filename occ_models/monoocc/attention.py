@@ -33,7 +33,7 @@ def _ring(heads: int, points: int, axes: int) -> Tensor:
 
 
 class _Layer(nn.Module):
-    """Attention, norm, feed-forward, norm; a subclass has the attention."""
+    """Attention, norm, feed-forward, norm; a subclass has the attention, `attend`."""
 
     def __init__(self, channels: int, heads: int, points: int, axes: int, dropout: float):
         super().__init__()
@@ -69,6 +69,10 @@ class CrossAttention(_Layer):
         super().__init__(channels, heads, points, 2, dropout)
 
     def forward(self, queries: Tensor, features: Tensor, reference: Tensor) -> Tensor:
+        """Arguments of `attend` -> (B, Q, C)."""
+        return self._finish(queries, self.attend(queries, features, reference))
+
+    def attend(self, queries: Tensor, features: Tensor, reference: Tensor) -> Tensor:
         """queries (B, Q, C), features (B*V, C, h, w), reference (B*V, Q, 2): the pixel of each query in [-1, 1],
         outside that range where it is not in view. Several views: the mean over those in which it is in view (eq. 2).
         """
@@ -87,7 +91,7 @@ class CrossAttention(_Layer):
         )  # (B, Q, C)
         if values.shape[1] > 1:
             attended = attended / in_view.sum(1).clamp(min=1)
-        return self._finish(queries, self.out(attended))
+        return self.out(attended)
 
 
 class SpaceAttention(_Layer):
@@ -104,6 +108,10 @@ class SpaceAttention(_Layer):
         self.register_buffer("places", places.reshape(3, -1), persistent=False)
 
     def forward(self, voxels: Tensor, position: Tensor) -> Tensor:
+        """Arguments of `attend` -> (B, X*Y*Z, C)."""
+        return self._finish(voxels, self.attend(voxels, position))
+
+    def attend(self, voxels: Tensor, position: Tensor) -> Tensor:
         """voxels (B, X*Y*Z, C), position (X*Y*Z, C): where each is, for the queries -> (B, X*Y*Z, C)."""
         queries = voxels + position
         nx, ny, nz = self.shape
@@ -129,7 +137,7 @@ class SpaceAttention(_Layer):
             deformable_attention(values, _interleaved(column, (row + step + 0.5) * (2 / (nz * nx)) - 1), weights * part)
             for step, part in ((0, 1 - share), (nx, share))
         )
-        return self._finish(voxels, self.out(attended))
+        return self.out(attended)
 
     def _by_axis(self, parameter: Tensor) -> tuple[Tensor, ...]:
         """Rows (heads*points*3, ...) -> those of x, of y and of z, which are multiplied separately."""
@@ -160,10 +168,14 @@ class SheetAttention(_Layer):
 
     def forward(self, voxels: Tensor, position: Tensor) -> Tensor:
         """As `SpaceAttention`."""
+        return self._finish(voxels, self.attend(voxels, position))
+
+    def attend(self, voxels: Tensor, position: Tensor) -> Tensor:
+        """As `SpaceAttention`."""
         queries = voxels + position
         height, width = self.sheet
         step = voxels.new_tensor((2 / width, 2 / height))
         offsets = _split_places(self.offsets(queries), self.heads, self.points) * step
         weights = _split(self.weights(queries), self.heads, self.points).softmax(2)
         values = self.values(voxels).transpose(1, 2).unflatten(1, (self.heads, -1)).unflatten(3, self.sheet)
-        return self._finish(voxels, self.out(deformable_attention(values, self.places + offsets, weights)))
+        return self.out(deformable_attention(values, self.places + offsets, weights))

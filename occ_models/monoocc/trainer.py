@@ -7,7 +7,7 @@ from ..augmentation import APPEARANCE, CAMERA, NONE, AugmentationConfig
 from ..config import ConfigError, load_config
 from ..data import FrameDataset
 from ..frames import check_frames, frames_of
-from ..phases import Phase, TrainingRun, placed, say
+from ..phases import Phase, TrainingRun, log, placed
 from ..weights import CONFIG, load_weights
 from .config import MonoOccConfig
 from .internimage import load_public
@@ -70,7 +70,7 @@ class MonoOccTraining:
     def _teacher_task(self) -> OccupancyTask:
         recipe, model = self.recipe, MonoOcc(self.teacher_config)
         if recipe.teacher_backbone:
-            say(load_public(model.encoder, recipe.teacher_backbone))
+            log(load_public(model.encoder, recipe.teacher_backbone))
         model = placed(self._with_first_stage(model), recipe.training)
         return OccupancyTask(model, recipe.training, recipe.teacher_steps, OccupancyLosses(unseen=recipe.unseen))
 
@@ -111,7 +111,7 @@ class MonoOccTraining:
             if {k: v.shape for k, v in part.state_dict().items()} == {k: v.shape for k, v in trained.items()}:
                 part.load_state_dict(trained)
             else:
-                say(f"{name}: {model.config.name} has another than {source.config.name}; it starts with fresh weights")
+                log(f"{name}: {model.config.name} has another than {source.config.name}; it starts with fresh weights")
         return model
 
 

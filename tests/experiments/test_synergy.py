@@ -74,7 +74,7 @@ def test_at_first_a_voxel_attends_to_a_horizontal_ring_around_it():
     torch.nn.init.eye_(attention.out.weight)
     torch.nn.init.zeros_(attention.out.bias)
     grid = torch.zeros(1, 4, 9, 9, 3)
-    grid[:, :, 4, 4, 1] = 1  # a head sees it from where it lies one or two voxels ahead, with half its weight
+    grid[:, :, 4, 4, 1] = 1  # a head samples it from one or two voxels away, with half its weight
     seen = attention(query, grid).reshape(9, 9, 3, 4)
     expected = torch.zeros(9, 9, 3, 4)
     for distance in (1, 2):

@@ -45,7 +45,7 @@ def test_exponents_norms_and_coordinates_compute_in_float32(typed, operator):
 
 
 def test_nothing_between_a_time_step_and_its_exponent_is_rounded(typed):
-    """Back from the exponents, the first Cast stands right behind the projection that gave the time steps."""
+    """Back from the exponents, the first Cast is right behind the projection that gives the time steps."""
     made_by = {name: node for node in typed.graph.node for name in node.output}
     waiting = [name for node in typed.graph.node if node.op_type == "Exp" for name in node.input]
     passed = set()
@@ -59,7 +59,7 @@ def test_nothing_between_a_time_step_and_its_exponent_is_rounded(typed):
         else:
             waiting += node.input
     operators = {node.op_type for node in typed.graph.node if node.name in passed}
-    assert {"MatMul", "Sub", "Softplus", "Cast"} <= operators  # cumulative sums and their differences lie on the way
+    assert {"MatMul", "Sub", "Softplus", "Cast"} <= operators  # cumulative sums and their differences are on the way
 
 
 def test_the_decision_is_made_in_float32(typed):
@@ -87,7 +87,7 @@ def test_a_constant_beyond_float16_keeps_its_node_in_float32():
     nodes = [
         helper.make_node("Mul", ["x", "large"], ["a"], "scaled"),
         helper.make_node("Mul", ["a", "small"], ["b"], "back"),
-        helper.make_node("Conv", ["b", "weight"], ["y"], "conv"),  # what lies before it is no decision
+        helper.make_node("Conv", ["b", "weight"], ["y"], "conv"),  # the nodes before it decide nothing
     ]
     constants = {"large": 1e6, "small": 1e-3, "weight": [[[1e-3]]]}
     stored = [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in constants.items()]

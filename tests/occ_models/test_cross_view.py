@@ -15,7 +15,7 @@ from occ_models.monoocc.cross_view import (  # noqa: E402
 def plain_attention(layer: WindowAttention, source, target, shifted: bool):
     """`WindowAttention` for one image (h, w, C) of any size, pixel by pixel, without padding, shift or mask.
 
-    The borders of the windows stand where the shift leaves them: unshifted in the middle, shifted at half a window and
+    The borders of the windows are where the shift leaves them: unshifted in the middle, shifted at half a window and
     again a window further.
     """
     height, width, channels = source.shape

@@ -85,7 +85,7 @@ def test_a_data_set_without_truth_names_the_remedy(copy, share):
     shutil.rmtree(copy / "voxels")
     with pytest.raises(DataError, match=r"no frame with voxel labels in .*00; run `occ-data ground-truth` first"):
         frames_of([Sequence(copy)], share)
-    if not share:  # images alone teach something where they are asked for
+    if not share:  # without voxel labels, images can still be trained on
         assert len(frames_of([Sequence(copy)], share, unlabelled_every=1)) == 4
 
 
@@ -325,7 +325,7 @@ def remissions(sample, moment, past):
 def test_earlier_clouds_lie_in_the_current_frames_coordinates(sequence):
     sample = data_set(sequence, frames=3)[3]
     assert [remissions(sample, n, 3) for n in range(3)] == [[0.5], [0.4], [0.3]]  # the frame, and then those before it
-    # Every frame saw the same points of a world at rest: in one frame's coordinates they are in the same voxels.
+    # Every frame has the same points of a static world: in one frame's coordinates they are in the same voxels.
     now, *before = sample["occupancy"].numpy().astype(bool)
     assert now.sum() > 1000
     for then in before:

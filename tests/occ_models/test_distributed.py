@@ -1,4 +1,4 @@
-"""Two processes on a CPU that train together (gloo, on this machine alone)."""
+"""Two processes on a CPU that train together (gloo, on this machine only)."""
 
 import os
 import subprocess

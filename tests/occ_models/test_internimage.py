@@ -21,7 +21,7 @@ PUBLIC = {
 
 
 def public_shapes(size: InternImageSize, groups: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of the tensors in a public checkpoint of a detector or segmenter, its backbone alone."""
+    """Names and shapes of the tensors in a public checkpoint of a detector or segmenter, only of its backbone."""
     c = size.channels
     shapes = {
         "patch_embed.conv1": (c // 2, 3, 3, 3),

@@ -1,4 +1,4 @@
-"""Others' kernels against the plain forms; where they are missing, a stand-in that computes with the reference."""
+"""Third-party kernels against the plain forms; where they are missing, a stand-in that computes with the reference."""
 
 import sys
 from copy import deepcopy

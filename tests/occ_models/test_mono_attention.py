@@ -1,4 +1,4 @@
-"""Deformable attention against loops in float64, and what its voxels look at."""
+"""Deformable attention against loops in float64, and which voxels it samples."""
 
 import math
 
@@ -20,17 +20,11 @@ def drawn(shape, seed=0, scale=1.0):
 
 
 def trained(layer, scale=0.5):
-    """The layer in float64 with weights as a training leaves them: what starts at nought is so no longer."""
+    """The layer in float64 with weights as after a training: those that start at zero have other values."""
     generator = torch.Generator().manual_seed(1)
     for value in layer.double().parameters():
         value.data += scale * torch.randn(value.shape, generator=generator, dtype=torch.float64)
     return layer.eval()
-
-
-def deaf(layer):
-    """The layer with what follows attention taken out: forward gives the projected attention alone."""
-    layer._finish = lambda queries, attended: attended
-    return layer
 
 
 def norm(x, layer):
@@ -134,24 +128,24 @@ def space_attention_of(layer, voxels, position):
 
 @pytest.mark.parametrize("shape", [(4, 5, 3), (3, 4, 2), (4, 4, 1)])
 def test_space_attention_is_trilinear_in_all_three_directions(shape):
-    layer = deaf(trained(SpaceAttention(8, 2, 4, shape)))
+    layer = trained(SpaceAttention(8, 2, 4, shape))
     number = math.prod(shape)
     voxels, position = drawn((2, number, 8)), drawn((number, 8), 1)
     with torch.no_grad():
-        torch.testing.assert_close(layer(voxels, position), space_attention_of(layer, voxels, position))
+        torch.testing.assert_close(layer.attend(voxels, position), space_attention_of(layer, voxels, position))
 
 
-def looks_at(layer, shape, voxel, offset):
-    """Which voxels one voxel takes from where every point has this offset."""
+def sampled_by(layer, shape, voxel, offset):
+    """Which voxels a voxel samples where every point has this offset, and their weights."""
     number = math.prod(shape)
-    layer = deaf(layer.double().eval())
+    layer = layer.double().eval()
     torch.nn.init.zeros_(layer.offsets.weight)
     layer.offsets.bias.data.copy_(torch.tensor(offset).repeat(layer.heads * layer.points))
     for part in (layer.values, layer.out):
         torch.nn.init.eye_(part.weight)
     voxels = torch.zeros(1, number, 8, dtype=torch.float64, requires_grad=True)
-    seen = layer(voxels, torch.zeros(number, 8, dtype=torch.float64)).reshape(*shape, 8)[voxel].sum()
-    (slope,) = torch.autograd.grad(seen, voxels)
+    attended = layer.attend(voxels, torch.zeros(number, 8, dtype=torch.float64)).reshape(*shape, 8)[voxel].sum()
+    (slope,) = torch.autograd.grad(attended, voxels)
     share = slope[0].sum(1).reshape(shape) / 8
     return {tuple(place): round(share[tuple(place)].item(), 6) for place in (share.abs() > 1e-5).nonzero().tolist()}
 
@@ -163,9 +157,9 @@ def test_space_attention_steps_along_x_y_and_z():
         (0.0, -1.0, 0.0): {(1, 1, 1): 1.0},
         (0.0, 0.0, 1.0): {(1, 2, 2): 1.0},
         (0.0, 0.0, -0.25): {(1, 2, 0): 0.25, (1, 2, 1): 0.75},
-        (0.0, 0.0, 9.0): {(1, 2, 2): 1.0},  # beyond its borders the grid goes on as it ends
+        (0.0, 0.0, 9.0): {(1, 2, 2): 1.0},  # beyond its borders the grid continues with its outermost values
     }.items():
-        assert looks_at(SpaceAttention(8, 2, 2, shape), shape, (1, 2, 1), offset) == expected, offset
+        assert sampled_by(SpaceAttention(8, 2, 2, shape), shape, (1, 2, 1), offset) == expected, offset
 
 
 def test_a_column_of_the_released_fold_is_a_height_and_four_rows_are_a_step_in_x():
@@ -177,22 +171,22 @@ def test_a_column_of_the_released_fold_is_a_height_and_four_rows_are_a_step_in_x
         assert flat[4 * i + j // 32, 16 * (j % 32) + k] == (i * 128 + j) * 16 + k
     steps = {(1.0, 0.0): (6, 40, 8), (0.0, 4.0): (7, 40, 7), (0.0, 1.0): (6, 72, 7), (-8.0, 0.0): (6, 39, 15)}
     for offset, expected in steps.items():
-        assert list(looks_at(layer, shape, (6, 40, 7), offset)) == [expected], offset
+        assert list(sampled_by(layer, shape, (6, 40, 7), offset)) == [expected], offset
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 4), (32, 32, 4), (64, 64, 8), (3, 5, 2)])
 def test_a_sheet_holds_every_voxel_once_whatever_the_grid(shape):
     layer = SheetAttention(8, 2, 2, shape)
     assert math.prod(layer.sheet) == math.prod(shape)
-    looked = looks_at(layer, shape, (1, 2, 1), (0.0, 0.0))
-    assert looked == {(1, 2, 1): 1.0}
+    sampled = sampled_by(layer, shape, (1, 2, 1), (0.0, 0.0))
+    assert sampled == {(1, 2, 1): 1.0}
 
 
 @pytest.mark.parametrize(
     ("layer", "axes"),
     [(CrossAttention(16, 8, 4), 2), (SheetAttention(16, 8, 4, (4, 4, 2)), 2), (SpaceAttention(16, 8, 4, (4, 4, 2)), 3)],
 )
-def test_heads_begin_by_looking_in_directions_of_their_own(layer, axes):
+def test_heads_start_in_different_directions(layer, axes):
     offsets = layer.offsets.bias.detach().reshape(8, 4, axes)
     assert (layer.offsets.weight == 0).all() and (layer.weights.weight == 0).all() and (layer.weights.bias == 0).all()
     for head in range(8):

@@ -72,7 +72,7 @@ def test_metric_depth_is_that_of_the_best_bins_and_as_sure_as_they_are():
     metres, confidence = metric_depth(shares(depth, 96))
     torch.testing.assert_close(metres, depth, atol=0, rtol=1e-3)
     torch.testing.assert_close(confidence, torch.ones(1, 1, 4))
-    # Two distances: the likelier one counts alone, not a place in between.
+    # Two distances: the likelier one is used, not one in between.
     two = 0.7 * shares(depth[..., 1:2], 96) + 0.3 * shares(depth[..., 3:], 96)
     metres, confidence = metric_depth(two)
     assert metres.item() == pytest.approx(5, rel=1e-3) and confidence.item() == pytest.approx(0.7)
@@ -146,7 +146,7 @@ def test_a_wall_ends_the_rays_in_its_own_voxels_and_hides_what_is_behind():
     def of(values, metres):
         return values[metres - 1][seen[metres - 1]]
 
-    assert (of(ends, 10) >= 0.5).all()  # half and more: the distance lies between two centres
+    assert (of(ends, 10) >= 0.5).all()  # half and more: the distance is between two centres
     for x in range(3, 9):
         assert (of(ends, x) == 0).all()
         torch.testing.assert_close(of(goes_on, x), torch.ones_like(of(goes_on, x)))

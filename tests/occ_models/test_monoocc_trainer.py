@@ -86,7 +86,7 @@ def another(folder: Path, path=MONO_L, **changed) -> str:
 
 @pytest.fixture(scope="module")
 def trained(sequence, tmp_path_factory) -> Path:
-    """Output folder of all phases; nobody changes it."""
+    """Output folder of all phases; no test changes it."""
     folder = tmp_path_factory.mktemp("trained")
     start(sequence, folder, TAUGHT)
     return folder

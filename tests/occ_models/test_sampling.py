@@ -1,4 +1,4 @@
-"""Interval sampling of the labels, and draws that depend on the step alone."""
+"""Interval sampling of the labels, and draws that depend only on the step."""
 
 import numpy as np
 import pytest

@@ -66,7 +66,7 @@ def files(folder: Path) -> dict[Path, tuple]:
 
 @pytest.fixture(scope="module")
 def trained(sequence, tmp_path_factory) -> Path:
-    """Output folder of all phases; nobody changes it."""
+    """Output folder of all phases; no test changes it."""
     folder = tmp_path_factory.mktemp("trained")
     start(sequence, folder)
     return folder
