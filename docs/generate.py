@@ -27,6 +27,7 @@ DROPS = {
     "malformed.tf": "a transform that cannot be used",
     "no_calibration": "intrinsics or extrinsics are not known yet, or do not fit the image",
     "failed": "the frame could not be processed or published",
+    "callback": "a message or request that could not be handled, such as a negative time on `/clock`",
 }
 """What each reason of a drop means."""
 

@@ -23,11 +23,12 @@ class Drop(Enum):
     MALFORMED_TF = "malformed.tf"
     NO_CALIBRATION = "no_calibration"
     FAILED = "failed"
+    CALLBACK = "callback"
 
 
 ERRORS = (
     Drop.MALFORMED_IMAGE, Drop.MALFORMED_POINTS, Drop.MALFORMED_CAMERA_INFO, Drop.MALFORMED_TF, Drop.NO_CALIBRATION,
-    Drop.FAILED,
+    Drop.FAILED, Drop.CALLBACK,
 )  # fmt: skip
 """Drops that need someone to act; the others are normal on a busy machine or after a bag starts again."""
 

@@ -3,8 +3,22 @@
 import re
 import time
 
+from occ_core.errors import ReportedError
+
+_LONGEST = 500
+"""Characters of an error in the log."""
 _PERIOD = 5.0
 """Seconds between two log lines of the same error."""
+
+
+def one_line(error: Exception) -> str:
+    """An error as one line of the log, cut where it is very long; with its type where it was not made for users."""
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    else:
+        text = str(error) if isinstance(error, ReportedError) else f"{type(error).__name__}: {error}"
+    text = " ".join(text[: 2 * _LONGEST].split())
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
 
 
 class Log:

@@ -4,37 +4,42 @@ This file is its life cycle. The executor's thread stores messages (inputs.py), 
 published on two further threads (worker.py, pipeline.py, publishers.py).
 """
 
-import signal
+from .signals import exit_on_signals, ignore_signals, ignore_signals_to_the_end, interrupt_on_signals
+
+if __name__ == "__main__":  # before the imports, which take seconds
+    exit_on_signals()
+
 import sys
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from functools import partial
 
 import rclpy
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
-from occ_core import CalibrationError
-from occ_core.calibration_file import RigCalibration, read_calibration_file
-from occ_runtime import BackendError, Bundle, BundleError, Predictor, Profiler, find_bundle, load_backend
+from occ_core.calibration_file import read_calibration_file
+from occ_runtime import Bundle, Predictor, Profiler, find_bundle, load_backend
 
 from .calibration_source import CalibrationSource
-from .counters import Counters
+from .counters import Counters, Drop
 from .diagnostics import Diagnostics
 from .inputs import Inputs, TFMessage
-from .log import Log
+from .log import Log, one_line
 from .outputs import OUTPUTS, Output
-from .parameters import ParameterError, Settings, declare_parameters, read_parameters
+from .parameters import ParameterError, Settings, check_changes, declare_parameters, read_parameters
 from .pipeline import Pipeline
 from .publishers import Publishers
+from .spin import answer_always, spin
 from .synchroniser import Synchroniser
 from .topics import IMAGE, POINTS
 from .worker import Worker
 
-
-class StartError(RuntimeError):
-    """The node cannot be configured; one line with the reason."""
+_NAME_CHECK = 2.0
+"""Seconds between two looks for another node of the same name."""
 
 
 @dataclass(frozen=True)
@@ -48,121 +53,189 @@ class _Configured:
 
 @dataclass(frozen=True)
 class _Active:
-    """What exists from activation to deactivation."""
+    """What exists from activation to deactivation. `end` stops the worker and leaves all topics."""
 
     publishers: Publishers
-    diagnostics: Diagnostics
-    inputs: Inputs
-    worker: Worker
+    synchroniser: Synchroniser
+    counters: Counters
+    end: Callable[[], None]
 
 
 class OccupancyNode(LifecycleNode):
-    """Semantic occupancy from one camera and one LiDAR, or from the camera only where the bundle needs no cloud."""
+    """Semantic occupancy from one camera and one LiDAR, or from the camera only where the bundle needs no cloud.
+
+    A transition that fails says why in the log, and leaves nothing behind of what it had begun.
+    """
 
     def __init__(self, outputs: Iterable[Output] = OUTPUTS):
         """outputs : the topics to publish; add your own at the end, `(*OUTPUTS, mine)`"""
         super().__init__("occ_node")
         declare_parameters(self)
-        self.refused = ""
-        """Why the last configuration failed."""
+        self.finalised = False
+        """Whether it was shut down: everything is freed, and no transition is left."""
         self._outputs = tuple(outputs)
         self._log = Log(self.get_logger())
         self._engine = ""
         self._configured: _Configured | None = None
         self._active: _Active | None = None
+        self.add_on_set_parameters_callback(self._on_parameters)
+        answer_always(self, self.survived)
+        clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._name_timer = self.create_timer(_NAME_CHECK, self._check_name, clock=clock)
 
     @property
     def autostart(self) -> bool:
         """Whether the node starts by itself, without a lifecycle manager."""
         return self.get_parameter("autostart").value
 
-    def start(self) -> None:
-        """Configure and activate. Raises StartError."""
-        for transition in (self.trigger_configure, self.trigger_activate):
-            if transition() != TransitionCallbackReturn.SUCCESS:
-                raise StartError(self.refused or "the node could not be started")
+    def start(self) -> bool:
+        """Configure and activate; False where that failed, with the reason in the log."""
+        transitions = (self.trigger_configure, self.trigger_activate)
+        return all(transition() == TransitionCallbackReturn.SUCCESS for transition in transitions)
+
+    def survived(self, error: Exception) -> None:
+        """An exception that no callback expected: to the log, at most one line a while, and to the diagnostics."""
+        text = f"a callback failed: {one_line(error)}"
+        if self._active is not None:
+            self._active.counters.error(Drop.CALLBACK, text)
+        else:
+            self._log.error(text)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the bundle, the backend and the calibration file; run the golden sample."""
+        self._engine = ""
         try:
-            self._engine = ""
-            settings = read_parameters(self)
-            file = settings.calibration_file
-            rig = read_calibration_file(file, settings.camera) if file else None
-            predictor = self._load(settings, rig)
-            result = predictor.self_test()
-        except (ParameterError, CalibrationError, BundleError, BackendError) as error:
-            self.refused = str(error)
-            self.free()
-            if not self.autostart:  # otherwise `main` prints it
-                self.get_logger().error(self.refused)
-            return TransitionCallbackReturn.FAILURE
-        self.get_logger().info(f"{settings}")
-        self.get_logger().info(f"bundle {predictor.bundle.name}, backend {predictor.backend.description}; {result}")
+            with ExitStack() as undo:
+                self._configured = self._configure(undo)
+                undo.pop_all()
+        except Exception as error:
+            return self._refuse("not configured", error)
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Warm everything up, then subscribe."""
-        start, configured = time.perf_counter(), self._configured
-        if configured is None:
-            return TransitionCallbackReturn.FAILURE
-        settings, predictor, calibration = configured.settings, configured.predictor, configured.calibration
-        inputs = (IMAGE, POINTS) if predictor.bundle.needs_cloud else (IMAGE,)
-        counters = Counters(inputs, self._log.error)
-        publishers = Publishers(self, self._outputs, settings)
-        pipeline = Pipeline(predictor, calibration, settings, counters, self._log)
-        publishers.warm_up(pipeline.warm_up())
-        predictor.profiler = profiler = Profiler()
-        synchroniser = Synchroniser(settings.sync_tolerance, counters, inputs)
-        self._active = _Active(
-            publishers,
-            Diagnostics(self, partial(self._facts, configured), counters, profiler),
-            Inputs(self, settings, synchroniser, calibration, counters, self._log),
-            Worker(self, synchroniser, pipeline, publishers, counters, profiler),
-        )
+        start = time.perf_counter()
+        try:
+            with ExitStack() as undo:
+                self._active = self._activate(undo)
+        except Exception as error:
+            return self._refuse("not activated", error)
         self.get_logger().info(f"ready after a warm-up of {time.perf_counter() - start:.1f} s")
         return TransitionCallbackReturn.SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Finish the current frame and leave all topics."""
-        self.stop()
-        if self._active is not None:
-            self._active.inputs.destroy()
-            self._active.diagnostics.destroy()
-            self._active.publishers.destroy()
-            self._active = None
+        self._release(self._end)
         return TransitionCallbackReturn.SUCCESS
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the network."""
-        self.free()
+        self._release(self._free)
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After an error in another transition: back to unconfigured."""
+        self.release()
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """From any state."""
-        self.stop()
+        self.release()
+        self.destroy_timer(self._name_timer)
+        self.finalised = True
         return TransitionCallbackReturn.SUCCESS
 
-    def stop(self) -> None:
-        """End the worker after its current frames."""
-        if self._active is not None:
-            self._active.worker.stop()
+    def release(self) -> None:
+        """End the worker after its current frames, leave all topics, free the network, end a running build."""
+        self._release(self._end, self._free)
 
-    def free(self) -> None:
-        """Free the network and end a running build; the worker must have stopped."""
-        if self._configured is not None:
-            self._configured.predictor.backend.close()
-            self._configured = None
-
-    def _load(self, settings: Settings, rig: RigCalibration | None) -> Predictor:
+    def _configure(self, undo: ExitStack) -> _Configured:
+        """undo : gets what takes it apart again, as far as it comes"""
+        settings = read_parameters(self)
+        file = settings.calibration_file
+        rig = read_calibration_file(file, settings.camera) if file else None
         bundle = Bundle.load(find_bundle(settings.bundle))
         backend = load_backend(
             bundle, settings.backend, settings.threads or None, settings.precision, settings.engine_cache,
             report=self._on_engine, standby=True,
         )  # fmt: skip
+        undo.callback(backend.close)
         predictor = Predictor(bundle, backend)
-        self._configured = _Configured(settings, predictor, CalibrationSource(rig, TFMessage is not None))
-        return predictor
+        result = predictor.self_test()
+        self.get_logger().info(f"{settings}")
+        self.get_logger().info(f"bundle {bundle.name}, backend {backend.description}; {result}")
+        return _Configured(settings, predictor, CalibrationSource(rig, TFMessage is not None))
+
+    def _activate(self, undo: ExitStack) -> _Active:
+        """undo : as above"""
+        configured = self._configured
+        if configured is None:
+            raise RuntimeError("the node is not configured")
+        settings, predictor, calibration = configured.settings, configured.predictor, configured.calibration
+        inputs = (IMAGE, POINTS) if predictor.bundle.needs_cloud else (IMAGE,)
+        counters = Counters(inputs, self._log.error)
+        publishers = Publishers(self, self._outputs, settings)
+        undo.callback(publishers.destroy)
+        pipeline = Pipeline(predictor, calibration, settings, counters, self._log)
+        publishers.warm_up(pipeline.warm_up())
+        predictor.profiler = profiler = Profiler()
+        synchroniser = Synchroniser(settings.sync_tolerance, counters, inputs)
+        undo.callback(Diagnostics(self, partial(self._facts, configured), counters, profiler).destroy)
+        undo.callback(Inputs(self, settings, synchroniser, calibration, counters, self._log).destroy)
+        undo.callback(Worker(self, synchroniser, pipeline, publishers, counters, profiler).stop)
+        return _Active(publishers, synchroniser, counters, undo.pop_all().close)
+
+    def _end(self) -> None:
+        active, self._active = self._active, None
+        if active is not None:
+            active.end()
+
+    def _free(self) -> None:
+        """The worker must have stopped."""
+        configured, self._configured = self._configured, None
+        if configured is not None:
+            configured.predictor.backend.close()
+
+    def _release(self, *steps: Callable[[], None]) -> None:
+        """Each of them, whether or not another fails."""
+        for step in steps:
+            try:
+                step()
+            except Exception as error:
+                self._refuse("not released", error)
+
+    def _refuse(self, what: str, error: Exception) -> TransitionCallbackReturn:
+        if self.context.ok():  # otherwise a signal ended the context, and the error is a result of that
+            self.get_logger().error(f"{what}: {one_line(error)}")
+        return TransitionCallbackReturn.FAILURE
+
+    def _on_parameters(self, parameters) -> SetParametersResult:
+        """Refuse what cannot be used; what applies at once goes to the running parts."""
+        values = {parameter.name: parameter.value for parameter in parameters}
+        try:
+            changes = check_changes(values, self._active is not None)
+            if "bundle" in changes.later:
+                find_bundle(changes.later["bundle"])
+            if file := changes.later.get("calibration_file"):
+                read_calibration_file(file, values.get("camera", self.get_parameter("camera").value))
+        except Exception as error:
+            return SetParametersResult(successful=False, reason=one_line(error))
+        if self._configured is not None:
+            self._configured = replace(self._configured, settings=replace(self._configured.settings, **changes.now))
+            if self._active is not None:
+                self._active.publishers.settings = self._configured.settings
+                self._active.synchroniser.tolerance = self._configured.settings.sync_tolerance
+            if changes.later:
+                self.get_logger().info(f"{', '.join(changes.later)}: takes effect with the next configuration")
+        return SetParametersResult(successful=True)
+
+    def _check_name(self) -> None:
+        own = (self.get_name(), self.get_namespace())
+        if self.get_node_names_and_namespaces().count(own) > 1:
+            self._log.warn_once(
+                f"another node is called {self.get_fully_qualified_name()} too; give one of them another name with "
+                "-r __node:=NAME (a node that was killed counts for some seconds)"
+            )
 
     def _on_engine(self, text: str) -> None:
         """Progress of a TensorRT build, from its thread: to the log, and with the next diagnostics."""
@@ -181,44 +254,37 @@ class OccupancyNode(LifecycleNode):
 
 
 def main(args: list[str] | None = None, outputs: Iterable[Output] = OUTPUTS) -> int:
-    """Run the node until SIGINT or SIGTERM; 0 then, 1 where it refused to start (one line on stderr).
+    """Run the node until SIGINT, SIGTERM or the transition `shutdown`; 0 then, 1 where it could not start.
 
     outputs : see `OccupancyNode`
     """
     try:
-        rclpy.init(args=args)
-    except RuntimeError as error:
-        print(f"occ_node: {str(error).splitlines()[0]}", file=sys.stderr)
-        return 1
+        return _run(args, outputs)
+    except KeyboardInterrupt:
+        return 0
+
+
+def _run(args: list[str] | None, outputs: Iterable[Output]) -> int:
+    """As `main`; raises KeyboardInterrupt for a signal."""
     node = None
     try:
+        interrupt_on_signals()
+        rclpy.init(args=args)
         node = OccupancyNode(outputs)
-        if node.autostart:
-            node.start()
-        executor = SingleThreadedExecutor()
-        executor.add_node(node)
-        while rclpy.ok():
-            # Not spin(): a signal wakes the executor before the context is shut down, and it may go back to sleep.
-            executor.spin_once(timeout_sec=1.0)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except (StartError, ParameterError) as error:
-        if rclpy.ok():
-            print(f"occ_node: {error}", file=sys.stderr)
-            return 1
-    except Exception:
-        if rclpy.ok():  # otherwise a signal ended the context, and the error is a result of that
-            raise
+        if node.autostart and not node.start():
+            return 1 if rclpy.ok() else 0
+        spin(node, lambda: node.finalised, node.survived)
+        return 0
+    except (ParameterError, RuntimeError) as error:  # of the command line
+        print(f"occ_node: {one_line(error)}", file=sys.stderr)
+        return 1
     finally:
-        # `ros2 launch` and a terminal deliver SIGINT twice.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)
+        ignore_signals()
         if node is not None:
-            node.stop()
-            node.free()
+            node.release()
             node.destroy_node()
         rclpy.try_shutdown()
-    return 0
+        ignore_signals_to_the_end()
 
 
 if __name__ == "__main__":

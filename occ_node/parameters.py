@@ -1,24 +1,44 @@
 """The node's parameters: one table that declares, checks and documents them."""
 
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from occ_core import CLASS_NAMES
 from occ_core.errors import InputError
 from occ_runtime import BACKENDS, DEFAULT_BUNDLE
+from occ_runtime.backend import PRECISIONS
 
 
 class ParameterError(InputError):
     """A parameter that cannot be used; the message names it and what was expected."""
 
 
-def _parameter(default: Any, description: str, minimum: float | None = None, maximum: float | None = None) -> Any:
-    return field(default=default, metadata={"description": description, "minimum": minimum, "maximum": maximum})
+class Changes(NamedTuple):
+    """New values by name. now : apply at once; later : with the next configuration"""
+
+    now: dict[str, Any]
+    later: dict[str, Any]
+
+
+_AT_ONCE, _CONFIGURE, _START = "at once", "when configured", "at start"
+
+
+def _parameter(
+    default: Any,
+    description: str,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    applies: str = _CONFIGURE,
+) -> Any:
+    metadata = {"description": description, "minimum": minimum, "maximum": maximum, "applies": applies}
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Read when the node is configured; a change takes effect at the next configuration."""
+    """Read when the node is configured. The table says which changes apply at once; the others are refused while the
+    node is active, and take effect at the next configuration.
+    """
 
     bundle: str = _parameter(DEFAULT_BUNDLE, "Engine bundle: a folder, or the name of one that comes with the package.")
     backend: str = _parameter(
@@ -44,18 +64,32 @@ class Settings:
         "Largest time between image and cloud of a pair, seconds; at most half the faster sensor's period.",
         0.0,
         1.0,
+        applies=_AT_ONCE,
     )
-    markers_all: bool = _parameter(False, "Markers for all occupied voxels, not only for those with a visible face.")
+    markers_all: bool = _parameter(
+        False, "Markers for all occupied voxels, not only for those with a visible face.", applies=_AT_ONCE
+    )
     drivable_classes: tuple[str, ...] = _parameter(
-        ("road", "parking"), "Drivable classes (0 in the bird's-eye map); all others are obstacles (100)."
+        ("road", "parking"),
+        "Drivable classes (0 in the bird's-eye map); all others are obstacles (100).",
+        applies=_AT_ONCE,
     )
     clearance: float = _parameter(
-        2.5, "Metres above a drivable voxel from which occupied voxels are no obstacle.", 0.0, 10.0
+        2.5, "Metres above a drivable voxel from which occupied voxels are no obstacle.", 0.0, 10.0, applies=_AT_ONCE
     )
-    overlay_opacity: float = _parameter(0.5, "Opacity of the voxels in the overlay.", 0.0, 1.0)
-    autostart: bool = _parameter(True, "Configure and activate at start; false: a lifecycle manager does it.")
+    overlay_opacity: float = _parameter(0.5, "Opacity of the voxels in the overlay.", 0.0, 1.0, applies=_AT_ONCE)
+    autostart: bool = _parameter(
+        True, "Configure and activate at start; false: a lifecycle manager does it.", applies=_START
+    )
 
     def __post_init__(self):
+        for row in fields(self):
+            value, low, high = getattr(self, row.name), row.metadata["minimum"], row.metadata["maximum"]
+            if low is not None and not low <= value <= high:  # NaN, too
+                raise ParameterError(f"{row.name}: expected {_range(row)}, got {value!r}")
+        for name, known in (("backend", BACKENDS), ("precision", PRECISIONS)):
+            if (value := getattr(self, name)) not in known:
+                raise ParameterError(f"{name} {value!r} is unknown; expected one of {', '.join(known)}")
         unknown = [name for name in self.drivable_classes if name not in CLASS_NAMES[1:]]
         if unknown:
             expected = ", ".join(CLASS_NAMES[1:])
@@ -88,17 +122,39 @@ def declare_parameters(node) -> None:
 
 def read_parameters(node) -> Settings:
     """The current values of the parameters. Raises ParameterError."""
-    values = {row.name: node.get_parameter(row.name).value for row in fields(Settings)}
-    values["drivable_classes"] = tuple(values["drivable_classes"])
+    from rclpy.exceptions import ParameterUninitializedException
+
+    values = {}
+    for row in fields(Settings):
+        try:
+            values[row.name] = _setting(row, node.get_parameter(row.name).value)
+        except ParameterUninitializedException:  # an override with an empty list, which has no type in ROS
+            raise ParameterError(f"{row.name}: expected {_type(row)}, got nothing") from None
     return Settings(**values)
+
+
+def check_changes(values: dict[str, Any], active: bool) -> Changes:
+    """New values of parameters; those that are not in the table are left out. Raises ParameterError for a value that
+    cannot be used, and for one that does not apply while the node is active.
+    """
+    rows = {row.name: row for row in fields(Settings) if row.name in values}
+    changes = Changes({}, {})
+    for name, row in rows.items():
+        value = _setting(row, values[name])
+        (changes.now if row.metadata["applies"] == _AT_ONCE else changes.later)[name] = value
+    Settings(**changes.now, **changes.later)
+    if active and changes.later:
+        raise ParameterError(f"{', '.join(changes.later)}: needs a new configuration; deactivate and clean up first")
+    return changes
 
 
 def parameter_table() -> str:
     """The table in Markdown, for the documentation."""
-    rows = ["| parameter | type | default | range | |", "|---|---|---|---|---|"]
+    rows = ["| parameter | type | default | range | applies | |", "|---|---|---|---|---|---|"]
     for row in fields(Settings):
         default = _yaml(row.default)
-        rows.append(f"| `{row.name}` | {_type(row)} | `{default}` | {_range(row)} | {row.metadata['description']} |")
+        about = f"{_range(row)} | {row.metadata['applies']} | {row.metadata['description']}"
+        rows.append(f"| `{row.name}` | {_type(row)} | `{default}` | {about} |")
     return "\n".join(rows)
 
 
@@ -127,6 +183,14 @@ def _ros_value(default: Any) -> Any:
     return list(default) if isinstance(default, tuple) else default
 
 
+def _setting(row, value: Any) -> Any:
+    """A ROS parameter's value as a setting."""
+    wanted = list if isinstance(row.default, tuple) else type(row.default)
+    if not isinstance(value, wanted):
+        raise ParameterError(f"{row.name}: expected {_type(row)}, got {value!r}")
+    return tuple(value) if wanted is list else value
+
+
 def _yaml(default: Any) -> str:
     if isinstance(default, bool):
         return str(default).lower()
@@ -138,8 +202,9 @@ def _yaml(default: Any) -> str:
 def _descriptor(row):
     from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
-    descriptor = ParameterDescriptor(description=row.metadata["description"])
-    low, high = row.metadata["minimum"], row.metadata["maximum"]
+    metadata = row.metadata
+    descriptor = ParameterDescriptor(description=metadata["description"], read_only=metadata["applies"] == _START)
+    low, high = metadata["minimum"], metadata["maximum"]
     if low is not None and isinstance(row.default, int):
         descriptor.integer_range = [IntegerRange(from_value=low, to_value=high)]
     elif low is not None:

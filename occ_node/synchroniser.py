@@ -34,7 +34,8 @@ class Synchroniser:
     def __init__(self, tolerance: float, counters: Counters, inputs: tuple[str, ...] = INPUTS):
         """tolerance : seconds; inputs : both of INPUTS, or one of them"""
         self.inputs = inputs
-        self._tolerance = round(tolerance * 1e9)
+        self.tolerance = tolerance
+        """For the messages from now on; may be replaced at any time."""
         self._counters = counters
         self._ready = threading.Condition()
         self._waiting: dict[str, deque[tuple[int, Any]]] = {name: deque() for name in INPUTS}
@@ -97,7 +98,7 @@ class Synchroniser:
         if not candidates:
             return
         partner_stamp, partner = min(candidates, key=lambda entry: abs(entry[0] - stamp))
-        if abs(partner_stamp - stamp) > self._tolerance:
+        if abs(partner_stamp - stamp) > round(self.tolerance * 1e9):
             return
         self._forget(other, partner_stamp, paired=1)
         self._forget(source, stamp, paired=1)
@@ -113,7 +114,7 @@ class Synchroniser:
         """Drop messages that are older than any message that the other input can still bring."""
         for source, other in (INPUTS, INPUTS[::-1]):
             if (newest := self._newest[other]) is not None:
-                self._forget(source, newest - self._tolerance - 1)
+                self._forget(source, newest - round(self.tolerance * 1e9) - 1)
             while len(self._waiting[source]) > _HISTORY:
                 self._waiting[source].popleft()
                 self._counters.drop(f"no_partner.{source}")

@@ -34,13 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
-    from ..processes import need_rclpy
-
     if arguments.parameters:
         from occ_node.parameters import parameter_yaml
 
         print(parameter_yaml(), end="")
         return 0
+    from occ_node.signals import exit_on_signals
+
+    exit_on_signals()
+    from ..processes import need_rclpy
+
     ros_arguments = node_arguments(arguments)
     need_rclpy(arguments.loopback)
     from occ_node.node import main

@@ -54,6 +54,10 @@ class NodeProcess:
                 stdout=stream, stderr=subprocess.STDOUT, env=environment, cwd=Path(__file__).parents[2],
             )  # fmt: skip
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 

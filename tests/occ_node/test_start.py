@@ -1,5 +1,7 @@
 """What the node refuses at configure, and how it starts, idles and ends."""
 
+import errno
+import os
 import shutil
 import signal
 from array import array
@@ -10,9 +12,18 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed (pip install occ_node[ros])")
 
+import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rclpy.context import Context
+from rclpy.parameter import Parameter
 from sensor_msgs.msg import CompressedImage
+from std_msgs.msg import UInt32
+
+from occ_node.dds import free_domain
+from occ_node.node import OccupancyNode
+from occ_node.outputs import NEWEST, OUTPUTS, Output
+from occ_runtime.fake_backend import FakeBackend
 
 from . import scene
 from .live import Client, NodeProcess, wait_for
@@ -27,29 +38,114 @@ def _damaged(folder, bundle):
     return {"bundle": folder / "damaged"}
 
 
-def _broken_calibration(folder, bundle):
-    (folder / "calib.txt").write_text("P2: 1 2 3\n")
-    return {"bundle": bundle, "calibration_file": folder / "calib.txt"}
+def _calibration(name, text):
+    def make(folder, bundle):
+        (folder / name).write_text(text)
+        return {"bundle": bundle, "calibration_file": folder / name}
+
+    return make
 
 
+SINGULAR = "P2: 60 0 48 0 0 0 0 0 0 0 0 0\nTr: 0 -1 0 0 0 0 -1 -0.1 1 0 0 -0.3\n"
 REFUSED = {
     "damaged bundle": (_damaged, "golden.npz: sha256 is"),
-    "calibration": (_broken_calibration, "calib.txt: row 'P2': expected 12 numbers"),
+    "calibration": (_calibration("calib.txt", "P2: 1 2 3\n"), "calib.txt: row 'P2': expected 12 numbers"),
+    "singular projection": (_calibration("calib.txt", SINGULAR), "calib.txt"),
+    "impossible date": (_calibration("calib.yaml", "T_cam_lidar: 2024-13-45\n"), "month must be in 1..12"),
     "unknown parameter": (
         lambda folder, bundle: {"bundel": "x"},
         "bundel: no such parameter; expected one of bundle, ",
     ),
     "parameter out of range": (lambda folder, bundle: {"threads": -1}, "threads: expected 0 to 1024, got -1"),
+    "list without a type": (
+        lambda folder, bundle: {"bundle": bundle, "drivable_classes": "[]"},
+        "drivable_classes: expected list of strings, got nothing",
+    ),
+    "unknown class": (
+        lambda folder, bundle: {"bundle": bundle, "drivable_classes": "[lava]"},
+        "drivable_classes: 'lava' is not a class; expected some of car, ",
+    ),
+    "unknown backend": (
+        lambda folder, bundle: {"bundle": bundle, "backend": "cuda"},
+        "backend 'cuda' is unknown; expected one of auto, ",
+    ),
+    "long name": (lambda folder, bundle: {"bundle": "b" * 100_000}, "bbb"),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusal_is_one_line_and_code_1(tmp_path, fake_bundle, name):
     make, text = REFUSED[name]
-    node = NodeProcess(tmp_path, backend="fake", **make(tmp_path, fake_bundle))
+    node = NodeProcess(tmp_path, **({"backend": "fake"} | make(tmp_path, fake_bundle)))
     assert node.wait_until_exit() == 1
-    lines = node.log().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("occ_node: ") and text in lines[0]
+    (line,) = node.log().splitlines()
+    assert "occ_node" in line and text in line and len(line) < 1000
+
+
+@pytest.fixture
+def context():
+    rclpy.init(domain_id=free_domain())
+    yield
+    rclpy.try_shutdown()
+
+
+def _started(outputs=OUTPUTS, **parameters):
+    node = OccupancyNode(outputs)
+    assert node.set_parameters_atomically([Parameter(k, value=str(v)) for k, v in parameters.items()]).successful
+    before = _topics(node)
+    return node, node.start(), before, _topics(node)
+
+
+def _topics(node):
+    return [*node.publishers, *node.subscriptions, *node.timers]
+
+
+def test_a_backend_that_fails_in_its_self_test_is_closed(context, fake_bundle, monkeypatch, capfd):
+    closed = []
+
+    def fail(self, inputs):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(FakeBackend, "infer", fail)
+    monkeypatch.setattr(FakeBackend, "close", lambda self: closed.append(self))
+    node, started, *_ = _started(bundle=fake_bundle, backend="fake")
+    assert not started and len(closed) == 1
+    assert "not configured: MemoryError: no room" in capfd.readouterr().err
+    node.destroy_node()
+
+
+def _full_disk(frame, settings):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/cache/x.nbi")
+
+
+BROKEN = {
+    "message": (Output("broken", UInt32, NEWEST, _full_disk), "not activated: /cache/x.nbi: No space left on device"),
+    "name": (Output("bro ken", UInt32, NEWEST, _full_disk), "not activated: InvalidTopicNameException: "),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_half_made_activation_is_taken_apart(context, fake_bundle, capfd, name):
+    output, reason = BROKEN[name]
+    node, started, before, topics = _started((*OUTPUTS, output), bundle=fake_bundle, backend="fake")
+    assert not started and reason in capfd.readouterr().err
+    assert topics == before
+    node.release()
+    node.destroy_node()
+
+
+def test_a_second_node_of_the_same_name_is_warned_about(tmp_path, fake_bundle):
+    node = NodeProcess(tmp_path, bundle=fake_bundle, backend="fake").wait_until_ready()
+    assert "another node" not in node.log()
+    context = Context()
+    rclpy.init(context=context, domain_id=node.domain)
+    second = rclpy.create_node("occ_node", context=context)
+    try:
+        wait_for(lambda: "another node is called /occ_node too" in node.log(), "the warning")
+    finally:
+        second.destroy_node()
+        context.try_shutdown()
+        node.stop()
 
 
 def test_without_extrinsics_the_reason_is_said_and_sigterm_gives_0(tmp_path, fake_bundle):
