@@ -77,12 +77,12 @@ def decode_compressed_image(message) -> np.ndarray:
 
 
 def declared_size(data: memoryview) -> tuple[int, int] | None:
-    """(width, height) in the header of a JPEG or PNG; None where there is none.
+    """(width, height) in the header of a JPEG or PNG; None where there is none, or where a part of a PNG is cut off.
 
-    A file of a few bytes may declare any size, and the decoder takes the memory for it.
+    A file of a few bytes may declare any size, of the image or of a chunk, and the decoder takes the memory for it.
     """
-    if bytes(data[:8]) == b"\x89PNG\r\n\x1a\n" and bytes(data[12:16]) == b"IHDR" and len(data) >= 24:
-        return struct.unpack_from(">II", data, 16)
+    if bytes(data[:8]) == b"\x89PNG\r\n\x1a\n" and bytes(data[12:16]) == b"IHDR":
+        return struct.unpack_from(">II", data, 16) if _whole_chunks(data) else None
     if bytes(data[:2]) != b"\xff\xd8":
         return None
     at = 2
@@ -96,3 +96,14 @@ def declared_size(data: memoryview) -> tuple[int, int] | None:
         else:
             at += 2 + struct.unpack_from(">H", data, at + 2)[0]
     return None
+
+
+def _whole_chunks(png: memoryview) -> bool:
+    """Whether the data hold every chunk up to the last one; a chunk is length, type, content and checksum."""
+    at = 8
+    while at + 12 <= len(png):
+        end = at + 12 + struct.unpack_from(">I", png, at)[0]
+        if bytes(png[at + 4 : at + 8]) == b"IEND":
+            return end <= len(png)
+        at = end
+    return False

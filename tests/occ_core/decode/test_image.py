@@ -116,6 +116,13 @@ def test_a_small_file_that_declares_a_huge_image_is_refused_before_memory_is_tak
         decode_compressed_image(SimpleNamespace(format=extension[1:], data=data))
 
 
+def test_a_png_chunk_that_declares_more_than_the_file_holds_is_refused():
+    data = bytearray(cv2.imencode(".png", COLOR)[1].tobytes())
+    data[33:37] = b"\xe1\x00\x00\x00"
+    with pytest.raises(ImageError, match="cannot be decoded; expected JPEG or PNG"):
+        decode_compressed_image(SimpleNamespace(format="png", data=bytes(data)))
+
+
 @pytest.mark.parametrize("extension", [".bmp", ".tiff", ".webp"])
 def test_other_formats_that_opencv_reads_are_refused(extension):
     data = cv2.imencode(extension, COLOR)[1].tobytes()
