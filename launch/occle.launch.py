@@ -56,6 +56,9 @@ def start(context, names, view):
         options = ["--bundle", value["bundle"], "--precision", value["precision"]]
         return [ExecuteProcess(cmd=[f"{_executables()}/engine", "build", *options], output="screen")]
     if _switch("loopback", value["loopback"], auto=bool(value["bag"])):
+        from occ_node.dds import prepare_shared_memory  # here: it brings numba and OpenCV
+
+        prepare_shared_memory()
         profile = f"{share}/config/fastdds_loopback.xml"
         actions.append(SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile))
         actions.append(SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile))

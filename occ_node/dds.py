@@ -1,13 +1,24 @@
-"""DDS for processes on this machine only: a Fast DDS profile for large messages, and ROS domains that are free."""
+"""DDS on this machine only: a Fast DDS profile for large messages, its shared memory, and free domains."""
 
+import fcntl
 import os
 import random
+import re
+import shutil
 import socket
+import stat
+import sys
 from pathlib import Path
 
 from occ_core.errors import ReportedError
 
 LOOPBACK_PROFILE = Path(__file__).parent / "config" / "fastdds_loopback.xml"
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  where Linux keeps it; Fast DDS makes the files
+SEGMENT_BYTES = 67_108_864
+"""What each process of the loopback profile takes there: `segment_size` of the profile."""
+_PROCESSES = 3
+"""Processes that there should be room for: the node, a player, and a recorder or viewer."""
+_SEGMENT = re.compile(r"fast(rtps|dds)_[0-9a-f]{16}")
 _LAST_DOMAIN = 101
 """The ports of higher domains are among the ephemeral ones. Domain 0 is the default, used by everyone else."""
 
@@ -17,6 +28,63 @@ def use_loopback_profile() -> None:
     # Jazzy's Fast DDS reads the old name, later ones the new.
     os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(LOOPBACK_PROFILE)
     os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(LOOPBACK_PROFILE)
+    prepare_shared_memory()
+
+
+def prepare_shared_memory() -> None:
+    """Remove what killed processes left; one line on stderr where there is too little room for the loopback profile."""
+    if SHARED_MEMORY.is_dir():
+        remove_dead_segments(SHARED_MEMORY)
+        if shortage := shared_memory_shortage(shutil.disk_usage(SHARED_MEMORY).free):
+            print(f"[WARN] {shortage}", file=sys.stderr, flush=True)
+
+
+def remove_dead_segments(folder: Path) -> int:
+    """Remove this user's Fast DDS segments whose processes have ended, as after SIGKILL; gives their bytes.
+
+    A process locks `<segment>_el` before it makes the segment and until it ends: where the lock can be taken, nobody
+    writes to the segment any more. Processes that still read from it keep what they have mapped.
+    """
+    freed = 0
+    for segment in folder.iterdir():
+        lock = folder / f"{segment.name}_el"
+        if not (_SEGMENT.fullmatch(segment.name) and _is_own_file(segment) and _is_own_file(lock)):
+            continue
+        try:
+            descriptor = os.open(lock, os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:  # another process has just removed it
+            continue
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            size = segment.stat().st_size
+            segment.unlink()
+            lock.unlink()
+            freed += size
+        except OSError:  # locked by a living process, or just removed
+            continue
+        finally:
+            os.close(descriptor)
+    return freed
+
+
+def shared_memory_shortage(free: int) -> str:
+    """One line with the remedy where `free` bytes are too few for the loopback profile, else empty."""
+    needed = _PROCESSES * SEGMENT_BYTES
+    if free >= needed:
+        return ""
+    return (
+        f"{SHARED_MEMORY} has {free / 2**20:.0f} MB free; each process with the loopback profile takes "
+        f"{SEGMENT_BYTES / 2**20:.0f} MB, and without them large messages may be lost. Give it {needed / 2**20:.0f} MB "
+        f"or more: docker run --shm-size=512m, or mount -o remount,size=512m {SHARED_MEMORY}"
+    )
+
+
+def _is_own_file(path: Path) -> bool:
+    try:
+        found = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
 
 
 def free_domain() -> int:

@@ -20,6 +20,7 @@ _READY_TIMEOUT = 180.0  # the first start compiles kernels and the engine
 _SUBSCRIBER_TIMEOUT = 60.0
 _PLAYER_TIMEOUT = 120.0
 _REPORT_TIMEOUT = 60.0
+_STOP_TIMEOUT = 30.0
 _WRITE_TIMEOUT = 300.0
 
 
@@ -71,12 +72,13 @@ def live_run(run: LiveRun) -> Recorded:
 
     with stops_like_ctrl_c(), ExitStack() as stack:
 
-        def start(name: str, *command: str) -> Child:
+        def start(name: str, *command: str, patience: float = _STOP_TIMEOUT) -> Child:
             child = Child(name, [sys.executable, "-m", *command], environment, logs / f"{name}.log")
-            stack.callback(child.stop)
+            stack.callback(child.stop, patience)
             return child
 
-        recorder = start("recorder", "occ_node.recorder", str(outputs), "--arrivals", str(arrivals.path))
+        record = ["occ_node.recorder", str(outputs), "--arrivals", str(arrivals.path)]
+        recorder = start("recorder", *record, patience=_WRITE_TIMEOUT)
         node = start("node", "occ_node.node", *_node_arguments(run.topics, parameter_file))
         _wait_for_node(arrivals, [node, recorder])
         player = start("player", "occ_cli.node", *_player_arguments(run, plays.path))

@@ -37,7 +37,7 @@ def decode_cloud(message) -> Cloud:
     fields = _used_fields(message)
     _check_layout(message, fields)
     points = np.zeros((message.height * message.width, 4), np.float32)
-    with np.errstate(over="ignore"):  # a float64 beyond float32 becomes infinite and is dropped below
+    with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite or NaN is dropped below
         for column, field in enumerate(fields):
             points[:, column] = _column(message, field).reshape(-1)
     if len(fields) == 4:

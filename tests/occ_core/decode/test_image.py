@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.damage import declared_size
 from occ_core.decode import ImageError
 from occ_core.decode.image import ENCODINGS, decode_compressed_image, decode_image
 
@@ -101,6 +102,32 @@ def test_refusals(changes, text):
 def test_compressed_refusals(data):
     with pytest.raises(ImageError, match=r"^image: "):
         decode_compressed_image(SimpleNamespace(format="jpeg", data=data))
+
+
+def test_progressive_jpeg():
+    data = cv2.imencode(".jpg", COLOR[..., ::-1], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    assert decode_compressed_image(SimpleNamespace(format="jpeg", data=data)).shape == COLOR.shape
+
+
+@pytest.mark.parametrize("extension", [".png", ".jpg"])
+def test_a_small_file_that_declares_a_huge_image_is_refused_before_memory_is_taken(extension):
+    data = declared_size(extension, cv2.imencode(extension, COLOR)[1], 60_000, 50_000)
+    with pytest.raises(ImageError, match="60000x50000 is too large; expected 67108864 pixels at most"):
+        decode_compressed_image(SimpleNamespace(format=extension[1:], data=data))
+
+
+def test_a_png_chunk_that_declares_more_than_the_file_holds_is_refused():
+    data = bytearray(cv2.imencode(".png", COLOR)[1].tobytes())
+    data[33:37] = b"\xe1\x00\x00\x00"
+    with pytest.raises(ImageError, match="cannot be decoded; expected JPEG or PNG"):
+        decode_compressed_image(SimpleNamespace(format="png", data=bytes(data)))
+
+
+@pytest.mark.parametrize("extension", [".bmp", ".tiff", ".webp"])
+def test_other_formats_that_opencv_reads_are_refused(extension):
+    data = cv2.imencode(extension, COLOR)[1].tobytes()
+    with pytest.raises(ImageError, match="cannot be decoded; expected JPEG or PNG"):
+        decode_compressed_image(SimpleNamespace(format=extension[1:], data=data))
 
 
 @settings(max_examples=200, deadline=None)
