@@ -50,6 +50,21 @@ class CalibrationSource:
             self._calibration, self._key = intrinsics.calibration(T_cam_lidar), key
         return self._calibration
 
+    @property
+    def has_intrinsics(self) -> bool:
+        """Whether they are known, from CameraInfo or the file."""
+        return self.intrinsics is not None or (self._rig is not None and self._rig.K is not None)
+
+    def missing_extrinsics(self, camera_frame: str | None, lidar_frame: str | None) -> str:
+        """Why there are none, or nothing. Frames are None before the first message."""
+        if self._rig is None and self._tf_available and (camera_frame is None or lidar_frame is None):
+            return ""
+        try:
+            self._extrinsics(camera_frame or "", lidar_frame or "")
+        except NoCalibration as error:
+            return str(error)
+        return ""
+
     def describe(self) -> str:
         """One line for diagnostics."""
         extrinsics = "calibration_file" if self._rig else "tf" if self._tf_available else "none"

@@ -37,6 +37,10 @@ class Log:
             logged.add(key)
         self._logger.error(text)
 
+    def warn(self, text: str) -> None:
+        """Each time: for what the caller says once itself."""
+        self._logger.warning(text)
+
     def warn_once(self, text: str) -> None:
         """Once in the life of the node, whatever its numbers are; without text from messages."""
         with self._lock:

@@ -107,17 +107,19 @@ class OccupancyNode(LifecycleNode):
         if configured is None:
             return TransitionCallbackReturn.FAILURE
         settings, predictor, calibration = configured.settings, configured.predictor, configured.calibration
-        inputs = (IMAGE, POINTS) if predictor.bundle.needs_cloud else (IMAGE,)
-        counters = Counters(inputs, self._log.error)
+        frame_inputs = (IMAGE, POINTS) if predictor.bundle.needs_cloud else (IMAGE,)
+        counters = Counters(frame_inputs, self._log.error)
         publishers = Publishers(self, self._outputs, settings)
         pipeline = Pipeline(predictor, calibration, settings, counters, self._log)
         publishers.warm_up(pipeline.warm_up())
         predictor.profiler = profiler = Profiler()
-        synchroniser = Synchroniser(settings.sync_tolerance, counters, inputs)
+        synchroniser = Synchroniser(settings.sync_tolerance, counters, frame_inputs)
+        inputs = Inputs(self, settings, synchroniser, calibration, counters, self._log)
+        facts = partial(self._facts, configured)
         self._active = _Active(
             publishers,
-            Diagnostics(self, partial(self._facts, configured), counters, profiler),
-            Inputs(self, settings, synchroniser, calibration, counters, self._log),
+            Diagnostics(self, facts, counters, profiler, inputs.connections, publishers.wanted, settings.timeout),
+            inputs,
             Worker(self, synchroniser, pipeline, publishers, counters, profiler),
         )
         self.get_logger().info(f"ready after a warm-up of {time.perf_counter() - start:.1f} s")

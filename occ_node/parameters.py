@@ -45,6 +45,12 @@ class Settings:
         0.0,
         1.0,
     )
+    timeout: float = _parameter(
+        5.0,
+        "Seconds without an answered frame after which /diagnostics says ERROR, or STALE without input.",
+        0.1,
+        3600.0,
+    )
     markers_all: bool = _parameter(False, "Markers for all occupied voxels, not only for those with a visible face.")
     drivable_classes: tuple[str, ...] = _parameter(
         ("road", "parking"), "Drivable classes (0 in the bird's-eye map); all others are obstacles (100)."
