@@ -8,6 +8,7 @@ from rclpy.clock import Clock, ClockType
 
 from occ_runtime import Profiler
 
+from .connections import Connections
 from .counters import ERRORS, Counters, Counts, Drop
 from .topics import CAMERA_INFO, DIAGNOSTICS
 
@@ -15,38 +16,82 @@ from .topics import CAMERA_INFO, DIAGNOSTICS
 class Diagnostics:
     """Publishes one status a second; its level and text follow from what happened since the last one.
 
+    OK: frames are answered, or nobody subscribes to them. WARN: something is missing or dropped. ERROR: an error, or no
+    frame was answered for `timeout` seconds though somebody subscribes. STALE: no input for `timeout` seconds after
+    there was some, and the last status, at the deactivation.
+
     Keys: the facts, rate_hz, received.<input>, published, idle, dropped.<reason>, points_dropped,
     latency.<stage>.p50_ms and .p95_ms, last_error.
     """
 
-    def __init__(self, node, facts: Callable[[], dict[str, str]], counters: Counters, profiler: Profiler):
-        """facts : bundle, backend, calibration, ...; asked for each status"""
+    def __init__(
+        self,
+        node,
+        facts: Callable[[], dict[str, str]],
+        counters: Counters,
+        profiler: Profiler,
+        connections: Connections,
+        wanted: Callable[[], bool],
+        timeout: float,
+    ):
+        """facts : bundle, backend, calibration, ...; asked for each status; wanted : whether anybody subscribes"""
         self._node, self._facts, self._counters, self._profiler = node, facts, counters, profiler
+        self._connections, self._wanted, self._timeout = connections, wanted, timeout
         self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
         self._before, self._before_at = counters.counts(), time.perf_counter()
+        self._answered_at = self._before_at
         # On the steady clock: when a bag's /clock stops, the diagnostics go on.
         self._timer = node.create_timer(1.0, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def destroy(self) -> None:
-        """Destroy timer and publisher."""
+        """Say that the node is inactive, then destroy timer and publisher."""
+        self._send(DiagnosticStatus.STALE, "inactive", self._facts())
         self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._publisher)
 
     def _publish(self) -> None:
         counts, now = self._counters.counts(), time.perf_counter()
         rate = (counts.published - self._before.published) / (now - self._before_at)
-        facts = self._facts()
-        values = facts | _figures(counts, rate, self._profiler.summary())
-        level, text = _judge(counts, self._before)
+        level, text = self._judge(counts, now)
+        self._send(level, text, self._facts() | _figures(counts, rate, self._profiler.summary()))
+        self._before, self._before_at = counts, now
+
+    def _send(self, level: bytes, text: str, values: dict[str, str]) -> None:
         status = DiagnosticStatus(
             level=level, name=f"{self._node.get_fully_qualified_name()}: occupancy", message=text,
-            hardware_id=facts.get("bundle", ""),
+            hardware_id=values.get("bundle", ""),
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )  # fmt: skip
         message = DiagnosticArray(status=[status])
         message.header.stamp = self._node.get_clock().now().to_msg()
         self._publisher.publish(message)
-        self._before, self._before_at = counts, now
+
+    def _judge(self, counts: Counts, now: float) -> tuple[bytes, str]:
+        """Level and one line."""
+        before, wanted, problems = self._before, self._wanted(), "; ".join(self._connections.problems())
+        new = {reason: number - before.dropped[reason] for reason, number in counts.dropped.items()}
+        if counts.published > before.published or not wanted:
+            self._answered_at = now
+        unanswered, silence = now - self._answered_at, self._connections.silence()
+        frame_inputs = [name for name in counts.received if name != CAMERA_INFO]
+        silent = [name for name in frame_inputs if counts.received[name] == before.received[name]]
+        if any(new[reason.value] for reason in ERRORS):
+            return DiagnosticStatus.ERROR, counts.last_error
+        if silence >= self._timeout and any(counts.received[name] for name in frame_inputs):
+            return DiagnosticStatus.STALE, f"no input for {silence:.0f} s" + (f": {problems}" if problems else "")
+        if unanswered >= self._timeout:
+            return DiagnosticStatus.ERROR, f"no frame answered for {unanswered:.0f} s: {problems or _reasons(new)}"
+        if problems:
+            return DiagnosticStatus.WARN, problems
+        if silent:
+            return DiagnosticStatus.WARN, f"waiting for {' and '.join(silent)}"
+        if counts.idle > before.idle:
+            return DiagnosticStatus.OK, "idle: nobody subscribes"
+        if counts.published == before.published:
+            return DiagnosticStatus.WARN, "no frame answered: " + _reasons(new)
+        if new[Drop.SUPERSEDED.value]:
+            return DiagnosticStatus.WARN, "slower than the sensors: " + _reasons(new)
+        return DiagnosticStatus.OK, "ok"
 
 
 def _figures(counts: Counts, rate: float, latency: dict[str, dict[str, float]]) -> dict[str, str]:
@@ -59,23 +104,6 @@ def _figures(counts: Counts, rate: float, latency: dict[str, dict[str, float]]) 
     for stage, summary in latency.items():
         values |= {f"latency.{stage}.{key}": f"{summary[key]:.2f}" for key in ("p50_ms", "p95_ms")}
     return values | {"last_error": counts.last_error}
-
-
-def _judge(counts: Counts, before: Counts) -> tuple[bytes, str]:
-    """Level and one line."""
-    new = {reason: number - before.dropped[reason] for reason, number in counts.dropped.items()}
-    silent = [s for s, number in counts.received.items() if s != CAMERA_INFO and number == before.received[s]]
-    if any(new[reason.value] for reason in ERRORS):
-        return DiagnosticStatus.ERROR, counts.last_error
-    if silent:
-        return DiagnosticStatus.WARN, f"waiting for {' and '.join(silent)}"
-    if counts.idle > before.idle:
-        return DiagnosticStatus.OK, "idle: nobody subscribes"
-    if counts.published == before.published:
-        return DiagnosticStatus.WARN, "no frame answered: " + _reasons(new)
-    if new[Drop.SUPERSEDED.value]:
-        return DiagnosticStatus.WARN, "slower than the sensors: " + _reasons(new)
-    return DiagnosticStatus.OK, "ok"
 
 
 def _reasons(new: dict[str, int]) -> str:

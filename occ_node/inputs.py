@@ -7,6 +7,7 @@ from occ_core.decode import CameraInfoError, TransformError
 from occ_core.decode.camera_info import decode_camera_info
 
 from .calibration_source import CalibrationSource
+from .connections import TF_STATIC, Connections
 from .counters import Counters, Drop
 from .log import Log
 from .parameters import Settings
@@ -38,27 +39,29 @@ class Inputs:
         self._calibration, self._counters, self._log = calibration, counters, log
         sensor = qos_profile_sensor_data  # best effort: receives from reliable publishers too
         image = CompressedImage if settings.compressed else Image
-        self._subscriptions = [
-            node.create_subscription(image, IMAGE, lambda message: self._add(IMAGE, message), sensor),
-            node.create_subscription(CameraInfo, CAMERA_INFO, self._on_camera_info, sensor),
-        ]
+        self._subscriptions = {
+            IMAGE: node.create_subscription(image, IMAGE, lambda message: self._add(IMAGE, message), sensor),
+            CAMERA_INFO: node.create_subscription(CameraInfo, CAMERA_INFO, self._on_camera_info, sensor),
+        }
         if POINTS in synchroniser.inputs:
-            self._subscriptions.append(
-                node.create_subscription(PointCloud2, POINTS, lambda message: self._add(POINTS, message), sensor)
+            self._subscriptions[POINTS] = node.create_subscription(
+                PointCloud2, POINTS, lambda message: self._add(POINTS, message), sensor
             )
         if TFMessage is not None and not settings.calibration_file:
-            self._subscriptions += [
-                node.create_subscription(TFMessage, "/tf_static", self._on_transforms, _STATIC_TF),
-                node.create_subscription(TFMessage, "/tf", self._on_transforms, 100),
-            ]
+            self._subscriptions |= {
+                TF_STATIC: node.create_subscription(TFMessage, TF_STATIC, self._on_transforms, _STATIC_TF),
+                "/tf": node.create_subscription(TFMessage, "/tf", self._on_transforms, 100),
+            }
+        self.connections = Connections(node, self._subscriptions, calibration, settings.lidar_frame, log)
 
     def destroy(self) -> None:
         """Destroy the subscriptions."""
-        for subscription in self._subscriptions:
+        for subscription in self._subscriptions.values():
             self._node.destroy_subscription(subscription)
 
     def _add(self, source: str, message) -> None:
         self._counters.count(f"received.{source}")
+        self.connections.heard(source, message.header.frame_id)
         stamp = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
         if stamp == 0:
             # Only the time of arrival is left to order and pair the message by. The outputs keep the stamp of zero.
@@ -68,6 +71,7 @@ class Inputs:
 
     def _on_camera_info(self, message: CameraInfo) -> None:
         self._counters.count(f"received.{CAMERA_INFO}")
+        self.connections.heard(CAMERA_INFO, message.header.frame_id)
         try:
             intrinsics = decode_camera_info(message)
         except CameraInfoError as error:

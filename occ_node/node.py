@@ -99,7 +99,7 @@ class OccupancyNode(LifecycleNode):
         if self._active is not None:
             self._active.counters.error(Drop.CALLBACK, text)
         else:
-            self._log.error(text)
+            self._log.error(Drop.CALLBACK, text)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the bundle, the backend and the calibration file; run the golden sample."""
@@ -172,16 +172,21 @@ class OccupancyNode(LifecycleNode):
         if configured is None:
             raise RuntimeError("the node is not configured")
         settings, predictor, calibration = configured.settings, configured.predictor, configured.calibration
-        inputs = (IMAGE, POINTS) if predictor.bundle.needs_cloud else (IMAGE,)
-        counters = Counters(inputs, self._log.error)
+        frame_inputs = (IMAGE, POINTS) if predictor.bundle.needs_cloud else (IMAGE,)
+        counters = Counters(frame_inputs, self._log.error)
         publishers = Publishers(self, self._outputs, settings)
         undo.callback(publishers.destroy)
         pipeline = Pipeline(predictor, calibration, settings, counters, self._log)
         publishers.warm_up(pipeline.warm_up())
         predictor.profiler = profiler = Profiler()
-        synchroniser = Synchroniser(settings.sync_tolerance, counters, inputs)
-        undo.callback(Diagnostics(self, partial(self._facts, configured), counters, profiler).destroy)
-        undo.callback(Inputs(self, settings, synchroniser, calibration, counters, self._log).destroy)
+        synchroniser = Synchroniser(settings.sync_tolerance, counters, frame_inputs)
+        inputs = Inputs(self, settings, synchroniser, calibration, counters, self._log)
+        undo.callback(inputs.destroy)
+        facts = partial(self._facts, configured)
+        diagnostics = Diagnostics(
+            self, facts, counters, profiler, inputs.connections, publishers.wanted, settings.timeout
+        )
+        undo.callback(diagnostics.destroy)
         undo.callback(Worker(self, synchroniser, pipeline, publishers, counters, profiler).stop)
         return _Active(publishers, synchroniser, counters, undo.pop_all().close)
 

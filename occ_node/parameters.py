@@ -69,6 +69,12 @@ class Settings:
     markers_all: bool = _parameter(
         False, "Markers for all occupied voxels, not only for those with a visible face.", applies=_AT_ONCE
     )
+    timeout: float = _parameter(
+        5.0,
+        "Seconds without an answered frame after which /diagnostics says ERROR, or STALE without input.",
+        0.1,
+        3600.0,
+    )
     drivable_classes: tuple[str, ...] = _parameter(
         ("road", "parking"),
         "Drivable classes (0 in the bird's-eye map); all others are obstacles (100).",

@@ -1,44 +1,98 @@
 """The publishers of the node's outputs."""
 
+import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
+
+from rclpy.duration import Duration
 
 from .outputs import Frame, Output
 from .parameters import Settings
 
+_LIFETIME = 1.0
+_PERIODS = 5
+"""A display keeps a frame for this many periods, and for _LIFETIME seconds at least."""
+_CLEARED = Duration(seconds=0.5)
+
 
 class Publishers:
-    """One publisher for each output, below the node's own name. A message is made only while it has subscribers."""
+    """One publisher for each output, below the node's own name.
 
-    def __init__(self, node, outputs: Iterable[Output], settings: Settings):
-        self._node = node
+    A message is made only while its topic has subscribers, or where it is latched: a late subscriber never gets a
+    message older than the newest answered frame.
+    """
+
+    def __init__(
+        self, node, outputs: Iterable[Output], settings: Settings, clock: Callable[[], float] = time.monotonic
+    ):
+        """clock : seconds, for the frame period"""
+        self._clock = clock
+        self._node, self._outputs = node, tuple(outputs)
         self.settings = settings
         """For the frames from now on; may be replaced at any time."""
-        self._outputs: list[tuple[Any, Callable[[Frame, Settings], Any]]] = []
+        self._lock = threading.Lock()
+        self._latched = False
+        self._published: deque[float] = deque(maxlen=_PERIODS + 1)
+        self._publishers: dict[str, Any] = {}
         try:
-            for output in outputs:
-                publisher = node.create_publisher(output.message, f"~/{output.name}", output.qos)
-                self._outputs.append((publisher, output.make))
+            for output in self._outputs:
+                self._publishers[output.name] = self._create(output)
         except Exception:
-            self.destroy()
+            for publisher in self._publishers.values():
+                node.destroy_publisher(publisher)
             raise
 
     def wanted(self) -> bool:
         """Whether any output has a subscriber."""
-        return any(publisher.get_subscription_count() for publisher, _ in self._outputs)
+        with self._lock:
+            return any(publisher.get_subscription_count() for publisher in self._publishers.values())
 
     def publish(self, frame: Frame) -> None:
-        """All outputs with subscribers, in the order given; see `outputs.OUTPUTS` for why it matters."""
-        for publisher, make in self._outputs:
-            if publisher.get_subscription_count():
-                publisher.publish(make(frame, self.settings))
+        """All outputs in the order given; see `outputs.OUTPUTS` for why it matters."""
+        with self._lock:
+            self._published.append(self._clock())
+            frame = replace(frame, lifetime=self._lifetime())
+            self._latched = True
+            for output in self._outputs:
+                publisher = self._publishers[output.name]
+                if output.latched or publisher.get_subscription_count():
+                    publisher.publish(output.make(frame, self.settings))
+
+    def idle(self) -> None:
+        """A frame was left out because nobody listens: late subscribers wait for the next one, rather than get an old
+        one. The middleware drops a latched message only together with its publisher.
+        """
+        with self._lock:
+            if self._latched:
+                self._latched = False
+                for output in self._outputs:
+                    if output.latched:
+                        self._node.destroy_publisher(self._publishers[output.name])
+                        self._publishers[output.name] = self._create(output)
 
     def warm_up(self, frame: Frame) -> None:
         """Make one message of each, so that everything is compiled; nothing is published."""
-        for _, make in self._outputs:
-            make(frame, self.settings)
+        for output in self._outputs:
+            output.make(frame, self.settings)
 
     def destroy(self) -> None:
-        """Destroy the publishers."""
-        for publisher, _ in self._outputs:
-            self._node.destroy_publisher(publisher)
+        """Clear the displays, then destroy the publishers."""
+        with self._lock:
+            for output in self._outputs:
+                publisher = self._publishers[output.name]
+                if output.clear is not None and publisher.get_subscription_count():
+                    publisher.publish(output.clear)
+                    publisher.wait_for_all_acked(_CLEARED)
+                self._node.destroy_publisher(publisher)
+
+    def _create(self, output: Output):
+        return self._node.create_publisher(output.message, f"~/{output.name}", output.qos)
+
+    def _lifetime(self) -> float:
+        """From the median period, which a pause does not change."""
+        periods = sorted(later - earlier for earlier, later in pairwise(self._published))
+        return max(_LIFETIME, _PERIODS * periods[(len(periods) - 1) // 2]) if periods else _LIFETIME

@@ -63,6 +63,7 @@ class Worker:
     def _process(self, pair: Pair) -> None:
         if not self._publishers.wanted():
             self._counters.count("idle")
+            self._publishers.idle()
             return
         try:
             frame = self._pipeline.process(pair)

@@ -5,6 +5,7 @@ import struct
 import cv2
 import numpy as np
 
+from ..errors import quoted
 from . import ImageError
 
 _LAYOUTS = {
@@ -33,7 +34,7 @@ def decode_image(message) -> np.ndarray:
     """sensor_msgs/Image -> (H, W, 3) uint8 RGB, contiguous. Raises ImageError."""
     if message.encoding not in ENCODINGS:
         known = "rgb, bgr, rgba, bgra, mono and bayer of 8 or 16 bits"
-        raise ImageError(f"image: encoding {message.encoding!r} is not supported; expected {known}")
+        raise ImageError(f"image: encoding {quoted(message.encoding)} is not supported; expected {known}")
     channels, size, conversion = ENCODINGS[message.encoding]
     height, width, step = message.height, message.width, message.step
     if not (height and width):
@@ -59,7 +60,7 @@ def decode_compressed_image(message) -> np.ndarray:
     if not len(data):
         raise ImageError("image: empty (compressed data of 0 bytes)")
     unusable = ImageError(
-        f"image: {len(data)} bytes of format {message.format!r} cannot be decoded; expected JPEG or PNG"
+        f"image: {len(data)} bytes of format {quoted(message.format)} cannot be decoded; expected JPEG or PNG"
     )
     size = declared_size(data.data)
     if size is None:

@@ -5,6 +5,7 @@ In Python, sixty thousand geometry_msgs/Point objects take longer than the netwo
 
 import numba
 import numpy as np
+from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from occ_core import CLASS_NAMES, COLORS
@@ -18,13 +19,16 @@ from .output import NEWEST, Frame, Output
 _CUBE_LIST, _ADD, _DELETEALL = 6, 0, 3
 
 
-def marker_array_cdr(header, positions: np.ndarray, labels: np.ndarray, voxel_size: float) -> bytes:
+def marker_array_cdr(
+    header, positions: np.ndarray, labels: np.ndarray, voxel_size: float, lifetime: float = 0.0
+) -> bytes:
     """A DELETEALL, which clears the previous frame, then one CUBE_LIST for each class present.
 
     Parameters
     ----------
     header : std_msgs/Header
     positions : (M, 3) voxel centres, metres in the header's frame; labels : (M,) uint8, classes 1..19
+    lifetime : seconds after which a display removes them; 0 for never
     """
     counts = np.bincount(labels, minlength=len(CLASS_NAMES))
     ends = np.cumsum(counts)
@@ -32,9 +36,10 @@ def marker_array_cdr(header, positions: np.ndarray, labels: np.ndarray, voxel_si
     present = [label for label in range(1, len(CLASS_NAMES)) if counts[label]]
     writer = CdrWriter()
     writer.pack("I", len(present) + 1)
-    _marker(writer, header, 0, _DELETEALL, voxel_size, grouped[:0])
+    _marker(writer, header, 0, _DELETEALL, voxel_size, grouped[:0], lifetime)
     for label in present:
-        _marker(writer, header, label, _ADD, voxel_size, grouped[ends[label] - counts[label] : ends[label]])
+        points = grouped[ends[label] - counts[label] : ends[label]]
+        _marker(writer, header, label, _ADD, voxel_size, points, lifetime)
     return writer.getvalue()
 
 
@@ -50,14 +55,18 @@ def _group(positions, labels, starts):
     return grouped
 
 
-def _marker(writer: CdrWriter, header, label: int, action: int, size: float, points: np.ndarray) -> None:
+def _marker(
+    writer: CdrWriter, header, label: int, action: int, size: float, points: np.ndarray, lifetime: float
+) -> None:
     """The fields of visualization_msgs/Marker in their order (Humble and later)."""
     writer.header(header)
     writer.string(CLASS_NAMES[label])  # namespace: RViz lists each with a tick box
     writer.pack("i", label, _CUBE_LIST, action)
     writer.pack("d", 0, 0, 0, 0, 0, 0, 1, size, size, size)  # position, orientation, scale
     writer.pack("f", *(COLORS[label] / 255).tolist(), 1)
-    writer.pack("I", 0, 0)  # lifetime
+    seconds, nanoseconds = divmod(round(lifetime * 1e9), 1_000_000_000)
+    writer.pack("i", seconds)
+    writer.pack("I", nanoseconds)
     writer.pack("?", False)  # frame_locked
     writer.sequence(points)
     writer.raw(_EMPTY_FIELDS)
@@ -91,7 +100,11 @@ def make_markers(frame: Frame, settings: Settings) -> bytes:
     """Voxels with a visible face, or all occupied ones where `markers_all` is set."""
     labels, grid = frame.occupancy.labels, frame.occupancy.grid
     flat = (occupied_voxels if settings.markers_all else visible_voxels)(labels)
-    return marker_array_cdr(frame.header, voxel_positions(flat, grid), labels.reshape(-1)[flat], grid.voxel_size)
+    flat_labels = labels.reshape(-1)[flat]
+    return marker_array_cdr(frame.header, voxel_positions(flat, grid), flat_labels, grid.voxel_size, frame.lifetime)
 
 
-OUTPUT = Output(topics.MARKERS.name, MarkerArray, NEWEST, make_markers)
+CLEAR = marker_array_cdr(Header(), np.empty((0, 3), np.float32), np.empty(0, np.uint8), 0.0)
+"""Removes all markers from a display."""
+
+OUTPUT = Output(topics.MARKERS.name, MarkerArray, NEWEST, make_markers, CLEAR)

@@ -24,6 +24,7 @@ class Frame:
 
     header : stamp of the cloud (camera only: of the image), LiDAR frame
     camera_frame : of the image; image : (H, W, 3) uint8 RGB of the calibration's size
+    lifetime : seconds after which a display drops what it shows of this frame; a few frame periods
     """
 
     header: Header
@@ -31,6 +32,7 @@ class Frame:
     image: np.ndarray
     calibration: Calibration
     occupancy: Occupancy
+    lifetime: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +41,17 @@ class Output:
 
     name : below the node's own name, `~/<name>`; message : the message class
     make : (frame, settings) -> a message, or the message serialised as CDR bytes; called only while the topic has
-        subscribers, on the publisher's thread
+        subscribers or where it is latched, on the publisher's thread
+    clear : published when the node is deactivated, for displays that keep what they got; None to publish nothing
     """
 
     name: str
     message: type
     qos: QoSProfile
     make: Callable[[Frame, Settings], Any]
+    clear: Any = None
+
+    @property
+    def latched(self) -> bool:
+        """Whether late subscribers get the last message."""
+        return self.qos.durability == DurabilityPolicy.TRANSIENT_LOCAL

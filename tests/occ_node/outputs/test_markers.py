@@ -19,7 +19,7 @@ from occ_node.outputs import markers as markers_module
 from occ_node.outputs.markers import marker_array_cdr
 
 
-def marker_array_ref(header, positions, labels, voxel_size) -> MarkerArray:
+def marker_array_ref(header, positions, labels, voxel_size, lifetime) -> MarkerArray:
     """The same as message objects."""
 
     def marker(label, action):
@@ -27,6 +27,7 @@ def marker_array_ref(header, positions, labels, voxel_size) -> MarkerArray:
         built = Marker(header=header, ns=CLASS_NAMES[label], id=int(label), type=Marker.CUBE_LIST, action=action)
         built.pose.orientation = Quaternion(x=0.0, y=0.0, z=0.0, w=1.0)
         built.scale, built.color = Vector3(x=size, y=size, z=size), ColorRGBA(r=r, g=g, b=b, a=1.0)
+        built.lifetime.sec, built.lifetime.nanosec = divmod(round(lifetime * 1e9), 10**9)
         return built
 
     array = MarkerArray(markers=[marker(0, Marker.DELETEALL)])
@@ -64,15 +65,16 @@ class RecordingWriter(CdrWriter):
     stamp=st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 10**9 - 1)),
     labels=st.lists(st.integers(1, 19), max_size=40),
     voxel_size=st.sampled_from([0.1, 0.2, 0.4]),
+    lifetime=st.floats(0, 1000),
 )
-def test_bytes_are_rclpys_own(frame, stamp, labels, voxel_size):
+def test_bytes_are_rclpys_own(frame, stamp, labels, voxel_size, lifetime):
     header = Header(stamp=Time(sec=stamp[0], nanosec=stamp[1]), frame_id=frame)
     labels = np.array(labels, np.uint8)
     positions = np.random.default_rng(0).uniform(-30, 60, (len(labels), 3)).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(markers_module, "CdrWriter", RecordingWriter)
-        written = marker_array_cdr(header, positions, labels, voxel_size)
-    reference = marker_array_ref(header, positions, labels, voxel_size)
+        written = marker_array_cdr(header, positions, labels, voxel_size, lifetime)
+    reference = marker_array_ref(header, positions, labels, voxel_size, lifetime)
     theirs = bytearray(serialize_message(reference))
     for index in RecordingWriter.padding:
         theirs[index] = 0
