@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 import cv2
-import numba
 import numpy as np
 
 from .calibration import Calibration, CalibrationError
+from .compiled import compiled
 from .errors import InputError
 from .grid import KITTI_GRID, Grid
 from .lifting import LiftingTable, lifting_table
@@ -144,7 +144,7 @@ def _expect_size(name: str, image: np.ndarray, calibration: Calibration) -> None
         raise CalibrationError(f"{name} is {width}x{height}, the calibration is for {expected}")
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _nearest(depth, h, w):
     height, width = depth.shape
     cells = np.zeros((h, w), np.float32)
@@ -156,7 +156,7 @@ def _nearest(depth, h, w):
     return cells
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _normalise(image, mean, scale):
     height, width, _ = image.shape
     tensor = np.empty((3, height, width), np.float32)
