@@ -7,6 +7,7 @@ from occ_core.calibration_file import RigCalibration
 from occ_core.decode import TransformError
 from occ_core.decode.camera_info import Intrinsics
 from occ_core.decode.transforms import matrix_from_transform
+from occ_core.errors import quoted
 from occ_core.transforms import TransformTree
 
 
@@ -34,7 +35,7 @@ class CalibrationSource:
         try:
             T_parent_child = matrix_from_transform(stamped.transform)
         except TransformError as error:
-            raise TransformError(f"{error} ({parent} to {child})") from None
+            raise TransformError(f"{error} ({quoted(parent)} to {quoted(child)})") from None
         self._transforms.add(parent, child, T_parent_child)
 
     def calibration(self, camera_frame: str, lidar_frame: str, image_size: tuple[int, int]) -> Calibration:
@@ -63,7 +64,7 @@ class CalibrationSource:
             raise NoCalibration("no extrinsics: install tf2_msgs or set calibration_file")
         T_cam_lidar = self._transforms.between(camera_frame, lidar_frame)
         if T_cam_lidar is None:
-            frames = f"{camera_frame!r} and {lidar_frame!r}"
+            frames = f"{quoted(camera_frame)} and {quoted(lidar_frame)}"
             raise NoCalibration(
                 f"no extrinsics: tf does not connect {frames}; publish the transform or set calibration_file"
             )

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import NamedTuple
 
+from occ_core.errors import one_line
+
 from .topics import CAMERA_INFO, IMAGE, POINTS
 
 
@@ -48,8 +50,12 @@ class Counts(NamedTuple):
 class Counters:
     """Counters since activation. Safe between threads. Names that are not counted raise ValueError."""
 
-    def __init__(self, inputs: tuple[str, ...] = (IMAGE, POINTS), on_error: Callable[[str], None] = lambda text: None):
-        """inputs : the topics that frames are made of; on_error : gets the text of each error, for the log"""
+    def __init__(
+        self,
+        inputs: tuple[str, ...] = (IMAGE, POINTS),
+        on_error: Callable[[Drop, str], None] = lambda reason, text: None,
+    ):
+        """inputs : the topics that frames are made of; on_error : gets reason and text of each error, for the log"""
         self._inputs = (*inputs, CAMERA_INFO)
         self._on_error = on_error
         self._lock = threading.Lock()
@@ -71,11 +77,12 @@ class Counters:
             self._dropped[Drop(reason)] += number
 
     def error(self, reason: Drop | str, text: str) -> None:
-        """A drop that needs someone to act."""
+        """A drop that needs someone to act. It may quote a message: it is cut and made printable."""
+        reason, text = Drop(reason), one_line(text)
         with self._lock:
-            self._dropped[Drop(reason)] += 1
+            self._dropped[reason] += 1
             self._last_error = text
-        self._on_error(text)
+        self._on_error(reason, text)
 
     def counts(self) -> Counts:
         """All counters at one moment."""

@@ -1,29 +1,50 @@
 """Log lines that do not repeat at the sensors' rate."""
 
 import re
+import threading
 import time
+
+from .counters import Drop
 
 _PERIOD = 5.0
 """Seconds between two log lines of the same error."""
+_LINES = 8
+"""Different lines of one reason in a period at most: a text may quote a message, and every message may differ."""
 
 
 class Log:
-    """Errors at most once a period each, warnings once. Called from all threads."""
+    """Errors at most once a period each and a few of one reason, warnings once. Called from all threads.
+
+    Nothing is kept that grows with what messages hold.
+    """
 
     def __init__(self, logger):
         """logger : of an rclpy node"""
         self._logger = logger
-        self._logged: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._periods: dict[Drop, tuple[float, set[str]]] = {}
+        self._warned: set[str] = set()
 
-    def error(self, text: str) -> None:
+    def error(self, reason: Drop, text: str) -> None:
         """Texts that differ only in numbers count as the same error."""
-        key, now = re.sub(r"\d+", "", text), time.monotonic()
-        if now - self._logged.get(key, float("-inf")) >= _PERIOD:
-            self._logged[key] = now
-            self._logger.error(text)
+        key, now = _key(text), time.monotonic()
+        with self._lock:
+            began, logged = self._periods.get(reason, (float("-inf"), set()))
+            if now - began >= _PERIOD:
+                self._periods[reason] = (now, logged := set())
+            if key in logged or len(logged) == _LINES:
+                return
+            logged.add(key)
+        self._logger.error(text)
 
     def warn_once(self, text: str) -> None:
-        """Once in the life of the node."""
-        if text not in self._logged:
-            self._logged[text] = time.monotonic()
-            self._logger.warning(text)
+        """Once in the life of the node, whatever its numbers are; without text from messages."""
+        with self._lock:
+            if _key(text) in self._warned:
+                return
+            self._warned.add(_key(text))
+        self._logger.warning(text)
+
+
+def _key(text: str) -> str:
+    return re.sub(r"\d+", "", text)

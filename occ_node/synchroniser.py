@@ -28,7 +28,10 @@ class Synchroniser:
 
     Each message is compared with the waiting messages of the other input; the nearest stamp within the tolerance makes
     a pair at once. Stamps are expected to increase. Drops are counted by reason: no_partner (per input), superseded
-    (pairs), stale (per input: not newer than the last message), clock_jumped_back (jumps).
+    (pairs), stale (per input: not newer than the message before), clock_jumped_back (jumps).
+
+    Each message is judged by the one that came before it on the same input, never by an older one: after any sequence
+    of stamps, the third pair of increasing ones is answered at the latest.
     """
 
     def __init__(self, tolerance: float, counters: Counters, inputs: tuple[str, ...] = INPUTS):
@@ -38,8 +41,9 @@ class Synchroniser:
         self._counters = counters
         self._ready = threading.Condition()
         self._waiting: dict[str, deque[tuple[int, Any]]] = {name: deque() for name in INPUTS}
-        self._newest: dict[str, int | None] = dict.fromkeys(INPUTS)
-        self._before_jump: dict[str, int] = {}
+        self._last: dict[str, int | None] = dict.fromkeys(INPUTS)
+        self._jumped: str | None = None
+        """The input whose stamps jumped back while those of the other did not yet."""
         self._slot: Pair | None = None
         self.closed = False
 
@@ -47,12 +51,16 @@ class Synchroniser:
         """A message of `image` or `points`; stamp in nanoseconds."""
         other = POINTS if source == IMAGE else IMAGE
         with self._ready:
-            if not self._accept(source, other, stamp):
+            last, self._last[source] = self._last[source], stamp
+            if last is not None and stamp < last - JUMP_NS:
+                self._jump_back(source, other)
+            elif last is not None and stamp <= last:
+                self._counters.drop(f"stale.{source}")
                 return
-            self._newest[source] = stamp
             if len(self.inputs) == 1:
                 self._offer(**{source: message})
                 return
+            self._drop_from(source, stamp)
             self._waiting[source].append((stamp, message))
             self._match(source, other, stamp, message)
             self._drop_unmatchable()
@@ -64,33 +72,26 @@ class Synchroniser:
             pair, self._slot = self._slot, None
             return None if self.closed else pair
 
+    def waiting(self) -> dict[str, int]:
+        """By input: the messages that may still find a partner."""
+        with self._ready:
+            return {name: len(self._waiting[name]) for name in self.inputs}
+
     def close(self) -> None:
         """Let `take` return None from now on, at once."""
         with self._ready:
             self.closed = True
             self._ready.notify_all()
 
-    def _accept(self, source: str, other: str, stamp: int) -> bool:
-        newest = self._newest[source]
-        if source in self._before_jump:
-            # The other input jumped back, this one not yet: a message from before the jump is dropped.
-            reached = (self._newest[other] or 0) + JUMP_NS
-            if stamp > max(self._before_jump[source] - JUMP_NS, reached):
-                self._counters.drop(f"stale.{source}")
-                return False
-            del self._before_jump[source]
-        elif newest is not None and stamp < newest - JUMP_NS:
-            self._counters.drop(Drop.CLOCK_JUMPED_BACK)
-            for name in INPUTS:
-                self._counters.drop(f"no_partner.{name}", len(self._waiting[name]))
-                self._waiting[name].clear()
-            if (newest_other := self._newest[other]) is not None:
-                self._before_jump[other] = max(newest, newest_other)
-            self._newest = dict.fromkeys(INPUTS)
-        elif newest is not None and stamp <= newest:
-            self._counters.drop(f"stale.{source}")
-            return False
-        return True
+    def _jump_back(self, source: str, other: str) -> None:
+        """The clock was set back; both inputs show it, one after the other, and it counts once."""
+        self._drop_all(source)
+        if self._jumped == other:
+            self._jumped = None
+            return
+        self._counters.drop(Drop.CLOCK_JUMPED_BACK)
+        self._drop_all(other)
+        self._jumped = source
 
     def _match(self, source: str, other: str, stamp: int, message: Any) -> None:
         candidates = self._waiting[other]
@@ -99,8 +100,9 @@ class Synchroniser:
         partner_stamp, partner = min(candidates, key=lambda entry: abs(entry[0] - stamp))
         if abs(partner_stamp - stamp) > self._tolerance:
             return
-        self._forget(other, partner_stamp, paired=1)
-        self._forget(source, stamp, paired=1)
+        self._drop_up_to(other, partner_stamp, paired=1)
+        self._drop_up_to(source, stamp, paired=1)
+        self._jumped = None
         self._offer(**{source: message, other: partner})
 
     def _offer(self, **messages: Any) -> None:
@@ -110,18 +112,31 @@ class Synchroniser:
         self._ready.notify_all()
 
     def _drop_unmatchable(self) -> None:
-        """Drop messages that are older than any message that the other input can still bring."""
+        """Drop messages that are older than any message that the other input can still bring, and more than wait."""
         for source, other in (INPUTS, INPUTS[::-1]):
-            if (newest := self._newest[other]) is not None:
-                self._forget(source, newest - self._tolerance - 1)
+            # The other input has yet to follow a jump: it will bring older stamps than its last one.
+            if (last := self._last[other]) is not None and self._jumped != source:
+                self._drop_up_to(source, last - self._tolerance - 1)
             while len(self._waiting[source]) > _HISTORY:
                 self._waiting[source].popleft()
                 self._counters.drop(f"no_partner.{source}")
 
-    def _forget(self, source: str, up_to: int, paired: int = 0) -> None:
-        """Remove the messages with stamps up to `up_to`; all but `paired` of them found no partner."""
+    def _drop_up_to(self, source: str, stamp: int, paired: int = 0) -> None:
+        """Remove the messages with stamps up to `stamp`; all but `paired` of them found no partner."""
         waiting, count = self._waiting[source], 0
-        while waiting and waiting[0][0] <= up_to:
+        while waiting and waiting[0][0] <= stamp:
             waiting.popleft()
             count += 1
         self._counters.drop(f"no_partner.{source}", count - paired)
+
+    def _drop_from(self, source: str, stamp: int) -> None:
+        """Remove the messages with stamps from `stamp` on: those that wait stay in the order of their stamps."""
+        waiting, count = self._waiting[source], 0
+        while waiting and waiting[-1][0] >= stamp:
+            waiting.pop()
+            count += 1
+        self._counters.drop(f"no_partner.{source}", count)
+
+    def _drop_all(self, source: str) -> None:
+        self._counters.drop(f"no_partner.{source}", len(self._waiting[source]))
+        self._waiting[source].clear()

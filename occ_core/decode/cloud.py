@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import quoted
 from . import CloudError
 
 INTENSITY_NAMES = ("intensity", "i", "reflectivity", "remission")
@@ -11,6 +12,8 @@ INTENSITY_NAMES = ("intensity", "i", "reflectivity", "remission")
 # sensor_msgs/PointField datatypes
 _DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 _FLOAT_SCALES = (1, 255, 65535)
+_NAMED = 12
+"""Fields that an error lists at most."""
 
 
 class Cloud(NamedTuple):
@@ -55,7 +58,7 @@ def _used_fields(message) -> list:
     fields = {field.name: field for field in reversed(message.fields)}
     for axis in "xyz":
         if axis not in fields:
-            found = ", ".join(field.name for field in message.fields) or "none"
+            found = _names(message.fields) or "none"
             raise CloudError(f"points: no field {axis!r}; expected x, y and z, found {found}")
         if fields[axis].datatype not in (7, 8):
             kind = _DATATYPES.get(fields[axis].datatype, fields[axis].datatype)
@@ -66,6 +69,11 @@ def _used_fields(message) -> list:
     if intensity.datatype not in _DATATYPES:
         raise CloudError(f"points: field {intensity.name!r} is of unknown type {intensity.datatype}")
     return [*(fields[axis] for axis in "xyz"), intensity]
+
+
+def _names(fields) -> str:
+    names = [quoted(field.name) for field in fields[:_NAMED]]
+    return ", ".join([*names, f"and {len(fields) - _NAMED} more"] if len(fields) > _NAMED else names)
 
 
 def _check_layout(message, fields: list) -> None:

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from ..errors import quoted
 from . import ImageError
 
 _LAYOUTS = {
@@ -27,7 +28,7 @@ def decode_image(message) -> np.ndarray:
     """sensor_msgs/Image -> (H, W, 3) uint8 RGB, contiguous. Raises ImageError."""
     if message.encoding not in ENCODINGS:
         known = "rgb, bgr, rgba, bgra, mono and bayer of 8 or 16 bits"
-        raise ImageError(f"image: encoding {message.encoding!r} is not supported; expected {known}")
+        raise ImageError(f"image: encoding {quoted(message.encoding)} is not supported; expected {known}")
     channels, size, conversion = ENCODINGS[message.encoding]
     height, width, step = message.height, message.width, message.step
     if not (height and width):
@@ -55,6 +56,6 @@ def decode_compressed_image(message) -> np.ndarray:
     # EXIF orientation is ignored: CameraInfo describes the sensor's own rows and columns.
     image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
-        what = f"{len(data)} bytes of format {message.format!r}"
+        what = f"{len(data)} bytes of format {quoted(message.format)}"
         raise ImageError(f"image: {what} cannot be decoded; expected JPEG or PNG")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

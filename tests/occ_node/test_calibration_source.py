@@ -93,5 +93,5 @@ def test_messages_of_ros_are_understood():
 def test_a_transform_that_is_no_rotation_is_refused_with_its_frames():
     message = stamped("base", "lidar", np.eye(4))
     message.transform.rotation.w = 2.0
-    with pytest.raises(TransformError, match=r"tf: expected .* unit quaternion, got norm 2 \(base to lidar\)"):
+    with pytest.raises(TransformError, match=r"tf: expected .* unit quaternion, got norm 2 \('base' to 'lidar'\)"):
         _source().add_transform(message)

@@ -28,10 +28,10 @@ def test_an_unknown_event_is_refused_too():
 
 def test_errors_reach_the_log_and_other_drops_do_not():
     logged = []
-    counters = Counters(on_error=logged.append)
+    counters = Counters(on_error=lambda reason, text: logged.append((reason, text)))
     counters.drop(Drop.SUPERSEDED)
     counters.error(Drop.FAILED, "why")
-    assert logged == ["why"]
+    assert logged == [(Drop.FAILED, "why")]
 
 
 def test_every_kind_of_malformed_message_is_an_error():

@@ -104,12 +104,13 @@ def _only_nan(stamp):
 
 
 BAD = {
-    "cloud without z": (_without_z, "points", "no field 'z'; expected x, y and z, found x, y"),
+    "cloud without z": (_without_z, "points", "no field 'z'; expected x, y and z, found 'x', 'y'"),
     "cloud of no points": (_cloud(width=0, row_step=0, data=[]), "points", "cloud holds no points (0x1)"),
     "cloud of NaN": (_only_nan, "points", "cloud holds no finite point (10 are NaN or infinite)"),
     "point_step too small": (_cloud(point_step=8), "points", "point_step 8 is too small; field 'z' ends at byte 12"),
     "cloud cut short": (_cloud(data=[0] * 100), "points", "points: data holds 100 bytes"),
     "unknown encoding": (_image(encoding="hsv8"), "image", "encoding 'hsv8' is not supported"),
+    "forged line": (_image(encoding="\x1b[2J\n[INFO] ok"), "image", r"encoding '\x1b[2J\n[INFO] ok' is not supported"),
     "empty image": (_image(width=0, height=0, step=0, data=[]), "image", "image: empty (0x0)"),
     "image cut short": (_image(data=[0] * 100), "image", "image: data holds 100 bytes"),
     "step too small": (_image(step=90), "image", "step 90 is too small"),

@@ -1,7 +1,11 @@
 """Pairing by stamp, and the count of every message that is not paired."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from occ_node.counters import Counters
 from occ_node.synchroniser import Synchroniser
@@ -26,6 +30,9 @@ class Line:
     def pair(self):
         pair = self._synchroniser.take(0)
         return pair and (pair.image[1], pair.points and pair.points[1])
+
+    def waiting(self):
+        return self._synchroniser.waiting()
 
     def drops(self):
         return {reason: number for reason, number in self.counters.counts().dropped.items() if number}
@@ -96,7 +103,7 @@ def test_a_late_message_from_before_the_jump_is_not_another_jump(line):
     line.points(10000)  # still of the first run
     line.points(0)
     assert line.pair() == (0, 0)
-    assert line.drops() == {"superseded": 1, "no_partner.image": 1, "clock_jumped_back": 1, "stale.points": 1}
+    assert line.drops() == {"superseded": 1, "no_partner.image": 1, "clock_jumped_back": 1, "no_partner.points": 1}
 
 
 def test_a_short_jump_back_does_not_block_the_other_input(line):
@@ -159,3 +166,53 @@ def test_every_message_is_accounted_for():
     pairs = taken + drops["superseded"]
     assert pairs + drops.get("no_partner.points", 0) == len(points) + 1
     assert pairs + drops["no_partner.image"] == len(images) + 1
+
+
+def test_clouds_an_hour_back_for_a_while_do_not_stop_the_pairing(line):
+    for second in range(20):
+        line.image(1000 * second)
+        line.points(1000 * second + 5 - (3_600_000 if 4 <= second < 8 else 0))
+        assert (line.pair() is None) == (4 <= second < 8)
+
+
+STAMPS = st.one_of(
+    st.integers(-5000, 5000),  # ms; about the sane ones, which begin at 0
+    st.sampled_from([-3_600_000, 3_600_000, 0, 100, 1000]),
+    st.integers(-(10**9), 10**9),
+)
+SOURCES = st.sampled_from(["image", "points"])
+
+
+@given(
+    before=st.lists(st.tuples(SOURCES, STAMPS, st.booleans()), max_size=40),
+    first=SOURCES,
+    period=st.sampled_from([100, 450, 1000, 2000]),
+    apart=st.integers(-45, 45),  # half a period apart, the partner is not clear
+    inputs=st.sampled_from([("image", "points"), ("image",)]),
+)
+def test_after_any_stamps_the_third_sane_pair_is_answered_and_every_message_is_accounted_for(
+    before, first, period, apart, inputs
+):
+    """before : input, stamp, and whether the worker is ready for a pair then."""
+    line, added, pairs = Line(inputs=inputs), Counter(), 0
+
+    def add(source, ms):
+        if source in inputs:
+            getattr(line, source)(ms)
+            added[source] += 1
+
+    for source, ms, ready in before:
+        add(source, ms)
+        pairs += ready and line.pair() is not None
+    for n in range(6):
+        stamps = {"image": period * n, "points": period * n + apart}
+        for source in sorted(stamps, key=lambda name: name != first):
+            add(source, stamps[source])
+        pair = line.pair()
+        pairs += pair is not None
+        if n >= 2:
+            assert pair == (stamps["image"], stamps["points"] if "points" in inputs else None)
+    drops = line.drops()
+    for source in inputs:
+        dropped = sum(drops.get(reason, 0) for reason in ("superseded", f"stale.{source}", f"no_partner.{source}"))
+        assert added[source] == pairs + dropped + line.waiting()[source]
