@@ -42,6 +42,10 @@ class PreprocessConfig:
         self.grid.coarsen(self.voxelizer.factor)
         if len(self.image_size) != 2 or min(self.image_size) < 1:
             raise InputError(f"image_size: expected positive (width, height), got {self.image_size!r}")
+        if len(self.mean) != 3 or not np.isfinite(self.mean).all():
+            raise InputError(f"mean: expected three finite numbers, got {self.mean!r}")
+        if len(self.std) != 3 or not (np.isfinite(self.std).all() and min(self.std) > 0):
+            raise InputError(f"std: expected three positive numbers, got {self.std!r}")
 
     @property
     def depth_shape(self) -> tuple[int, int]:
