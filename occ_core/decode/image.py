@@ -5,6 +5,7 @@ import numpy as np
 
 from ..errors import quoted
 from . import ImageError
+from .compressed import decode_picture
 
 _LAYOUTS = {
     "rgb": (3, None), "bgr": (3, cv2.COLOR_BGR2RGB), "rgba": (4, cv2.COLOR_RGBA2RGB), "bgra": (4, cv2.COLOR_BGRA2RGB),
@@ -50,12 +51,10 @@ def decode_image(message) -> np.ndarray:
 
 def decode_compressed_image(message) -> np.ndarray:
     """sensor_msgs/CompressedImage (JPEG, PNG) -> (H, W, 3) uint8 RGB, contiguous. Raises ImageError."""
-    data = np.frombuffer(message.data, np.uint8)
-    if not len(data):
+    if not len(message.data):
         raise ImageError("image: empty (compressed data of 0 bytes)")
-    # EXIF orientation is ignored: CameraInfo describes the sensor's own rows and columns.
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    if image is None:
-        what = f"{len(data)} bytes of format {quoted(message.format)}"
-        raise ImageError(f"image: {what} cannot be decoded; expected JPEG or PNG")
+    try:
+        image = decode_picture(message.data)
+    except ImageError as error:
+        raise ImageError(f"image: {len(message.data)} bytes of format {quoted(message.format)}: {error}") from None
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
