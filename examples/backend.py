@@ -8,9 +8,10 @@ This one calls ONNX Runtime with a profile of its operators. It proves itself on
 import argparse
 
 import numpy as np
-import onnxruntime
 
 from occ_runtime import Bundle, Predictor, find_bundle
+
+import onnxruntime  # isort: skip  # last: occ_runtime switches its telemetry off first
 
 
 class ProfilingBackend:

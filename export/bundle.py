@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from occ_core import CLOUD_TENSORS, FramePreprocessor
 from occ_core.errors import InputError
+from occ_core.files import read_mapping
 from occ_data import Drive
 from occ_models.layers.head import OccupancyNetwork
 from occ_runtime import Bundle, BundleInfo, input_specs, output_specs, write_bundle
@@ -26,7 +26,7 @@ class ExportError(InputError):
 def training_recipe(folder: str | Path) -> dict[str, Any]:
     """The effective training configuration in a checkpoint folder; empty where there is none."""
     path = Path(folder) / TRAINING
-    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return read_mapping(path) if path.is_file() else {}
 
 
 def golden_inputs(model: OccupancyNetwork, drive: Drive, frame: str) -> dict[str, np.ndarray]:

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import yaml
 
 from .calibration import Calibration, CalibrationError
-from .files import write_text
+from .files import FileError, read_text, read_yaml, write_text
 
 _EDGE = 0.1
+MAX_CALIBRATION_BYTES = 1 << 20
 
 
 class RigCalibration(NamedTuple):
@@ -53,9 +53,9 @@ def read_kitti_calibration(path: str | Path, camera: int = 2) -> KittiCalibratio
     """The rows P0..P3 and Tr of a KITTI odometry `calib.txt` as they stand there. Raises CalibrationError."""
     rows = {}
     try:
-        lines = Path(path).read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CalibrationError(f"{path}: cannot be read: {error}") from None
+        lines = read_text(path, MAX_CALIBRATION_BYTES).splitlines()
+    except FileError as error:
+        raise CalibrationError(str(error)) from None
     for line in lines:
         name, _, values = line.partition(":")
         if not values.strip():
@@ -103,12 +103,12 @@ def image_calibration(path: str | Path, image_size: tuple[int, int]) -> Calibrat
 
 def _read_yaml(path: Path) -> RigCalibration:
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CalibrationError(f"{path}: cannot be read: {error}") from None
+        content = read_yaml(path)
+    except FileError as error:
+        raise CalibrationError(str(error)) from None
     keys = {"T_cam_lidar", "K", "image_size"}
     if not isinstance(content, dict) or "T_cam_lidar" not in content or not content.keys() <= keys:
-        found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        found = ", ".join(map(str, content))[:100] if isinstance(content, dict) else type(content).__name__
         raise CalibrationError(f"{path}: expected the key T_cam_lidar, and optionally K with image_size; found {found}")
     if ("K" in content) != ("image_size" in content):
         raise CalibrationError(f"{path}: K and image_size go together; found only one of them")
@@ -135,7 +135,7 @@ def _check(path: str | Path, P: np.ndarray, T_cam_lidar: np.ndarray, image_size:
 def _matrix(path: Path, content: dict, key: str, shapes: tuple) -> np.ndarray:
     try:
         matrix = np.array(content[key], np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         matrix = np.empty(0)
     if matrix.shape not in shapes or not np.isfinite(matrix).all():
         expected = " or ".join("x".join(map(str, shape)) for shape in shapes)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 
 import cv2
-import numba
 import numpy as np
 
 from .calibration import Calibration, CalibrationError
+from .compiled import compiled
 from .errors import InputError
 from .grid import KITTI_GRID, Grid
 from .lifting import LiftingTable, lifting_table
@@ -42,6 +42,10 @@ class PreprocessConfig:
         self.grid.coarsen(self.voxelizer.factor)
         if len(self.image_size) != 2 or min(self.image_size) < 1:
             raise InputError(f"image_size: expected positive (width, height), got {self.image_size!r}")
+        if len(self.mean) != 3 or not np.isfinite(self.mean).all():
+            raise InputError(f"mean: expected three finite numbers, got {self.mean!r}")
+        if len(self.std) != 3 or not (np.isfinite(self.std).all() and min(self.std) > 0):
+            raise InputError(f"std: expected three positive numbers, got {self.std!r}")
 
     @property
     def depth_shape(self) -> tuple[int, int]:
@@ -144,7 +148,7 @@ def _expect_size(name: str, image: np.ndarray, calibration: Calibration) -> None
         raise CalibrationError(f"{name} is {width}x{height}, the calibration is for {expected}")
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _nearest(depth, h, w):
     height, width = depth.shape
     cells = np.zeros((h, w), np.float32)
@@ -156,7 +160,7 @@ def _nearest(depth, h, w):
     return cells
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _normalise(image, mean, scale):
     height, width, _ = image.shape
     tensor = np.empty((3, height, width), np.float32)

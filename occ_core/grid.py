@@ -23,7 +23,7 @@ class Grid:
             raise InputError(f"grid.shape: expected three positive integers, got {self.shape!r}")
         if len(self.origin) != 3 or not np.all(np.isfinite(self.origin)):
             raise InputError(f"grid.origin: expected three finite metres, got {self.origin!r}")
-        if not self.voxel_size > 0:
+        if not 0 < self.voxel_size < np.inf:
             raise InputError(f"grid.voxel_size: expected a positive length in metres, got {self.voxel_size!r}")
 
     def coarsen(self, factor: int) -> "Grid":

@@ -1,8 +1,8 @@
 """Voxel labels on a coarser grid."""
 
-import numba
 import numpy as np
 
+from .compiled import compiled
 from .errors import InputError
 from .grid import Grid
 from .taxonomy import IGNORE, NUM_CLASSES
@@ -30,7 +30,7 @@ def downscale_labels(labels: np.ndarray, factor: int) -> np.ndarray:
     return _downscale(np.ascontiguousarray(labels), factor)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _downscale(labels, s):
     nx, ny, nz = labels.shape[0] // s, labels.shape[1] // s, labels.shape[2] // s
     coarse = np.empty((nx, ny, nz), np.uint8)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
+from .compiled import compiled
 from .grid import Grid
 from .taxonomy import CLASS_NAMES, IGNORE
 
@@ -29,7 +29,7 @@ def visible_voxels(labels: np.ndarray) -> np.ndarray:
     return _visible(np.ascontiguousarray(labels))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _visible(labels):
     nx, ny, nz = labels.shape
     found = np.empty(labels.size, np.int32)
@@ -72,7 +72,7 @@ def voxel_positions(flat: np.ndarray, grid: Grid) -> np.ndarray:
     return _positions(np.ascontiguousarray(flat), grid.shape, np.array(grid.origin, float), grid.voxel_size)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _positions(flat, shape, origin, size):
     _, ny, nz = shape
     positions = np.empty((len(flat), 3), np.float32)
@@ -97,7 +97,7 @@ def birds_eye_view(
     return _birds_eye(np.ascontiguousarray(labels), is_drivable, round(clearance / grid.voxel_size))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _birds_eye(labels, is_drivable, clearance):
     nx, ny, nz = labels.shape
     view = np.full((nx, ny), -1, np.int8)

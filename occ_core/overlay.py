@@ -1,9 +1,9 @@
 """Labelled voxels drawn on the camera image."""
 
-import numba
 import numpy as np
 
 from .calibration import Calibration
+from .compiled import compiled
 from .occupancy import Occupancy, visible_voxels, voxel_positions
 from .taxonomy import COLORS
 
@@ -38,7 +38,7 @@ def _nearest_label(uv: np.ndarray, half: np.ndarray, labels: np.ndarray, shape: 
     return _paint(uv, half, labels, np.zeros(shape, np.uint8))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _paint(uv, half, labels, painted):
     height, width = painted.shape
     # Next pixel of a row that is still free, so that covered ones cost nothing: a row is walked once, not once a voxel.
@@ -62,7 +62,7 @@ def _paint(uv, half, labels, painted):
     return painted
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _find_free(row, u):
     """The first free pixel at or right of u, halving the path on the way (union-find)."""
     while row[u] != u:
@@ -88,7 +88,7 @@ def nearest_label_ref(uv: np.ndarray, half: np.ndarray, labels: np.ndarray, shap
     return painted
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _blend(image, nearest, colors, opacity):
     height, width = nearest.shape
     blended = np.empty_like(image)

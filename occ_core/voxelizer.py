@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from .compiled import compiled
 from .errors import InputError
 from .grid import Grid
 
@@ -63,7 +63,7 @@ def voxelize(points: np.ndarray, grid: Grid, config: VoxelizerConfig) -> Voxels:
     return Voxels(features, counts, table, lost)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _voxelize(points, origin, size, features, counts, table):
     nx, ny, nz = table.shape
     rows, lost = 1, 0
@@ -134,7 +134,7 @@ def occupancy_grid(points: np.ndarray, grid: Grid) -> np.ndarray:
     return occupied
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _occupancy(points, origin, size, occupied):
     nx, ny, nz = occupied.shape
     for n in range(len(points)):

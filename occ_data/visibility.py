@@ -1,14 +1,15 @@
 """What a scan observed of a voxel grid: rays mark free voxels, its range image fills the gaps between them, and voxels
 between two returns from one surface are left out again."""
 
-import numba
 import numpy as np
+
+from occ_core.compiled import compiled
 
 CELL = np.deg2rad(0.6)
 """Edge of a range image's cells: wider than the gap between the HDL-64E's beams, so that a solid object fills all."""
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def carve(origin, ends, seen):
     """Mark the voxels that rays pass through (Amanatides and Woo 1987), without the voxels of their ends.
 
@@ -88,7 +89,7 @@ def range_image(points: np.ndarray, far: float) -> np.ndarray:
     return image
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def mark_in_sight(image, T_scan_grid, seen):
     """Mark the voxels whose centre is nearer than everything the scan hit around its direction (2 x 2 cells).
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, replace
 
 import cv2
-import numba
 import numpy as np
 
 from occ_core import IGNORE, Grid
+from occ_core.compiled import compiled
 
 from .weather import REFERENCE_WIDTH, change_weather, line_kernel
 
@@ -72,7 +72,7 @@ def transform_labels(labels: np.ndarray, grid: Grid, T_new_old: np.ndarray) -> n
     return _resample(labels, T_old_new, np.array(grid.origin), grid.voxel_size)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _resample(labels, T, origin, size):
     nx, ny, nz = labels.shape
     moved = np.full(labels.shape, IGNORE, np.uint8)
@@ -95,7 +95,7 @@ def move_points(points: np.ndarray, T_new_old: np.ndarray, mirror_y: float | Non
     return _move(points, T_new_old, *((1.0, 0.0) if mirror_y is None else (-1.0, 2 * mirror_y)))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _move(points, T, side, offset):
     moved = np.empty_like(points)
     for n in range(len(points)):

@@ -5,10 +5,9 @@ import typing
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
 
-import yaml
-
 from occ_core.errors import InputError
-from occ_core.files import write_yaml
+from occ_core.files import FileError, read_yaml, write_yaml
+from occ_core.yaml_text import shown
 
 
 class ConfigError(InputError):
@@ -27,14 +26,14 @@ class ImageEncoderConfig:
 def from_dict(cls, values: dict, where: str = ""):
     """Build a (nested) dataclass from plain YAML values; unknown keys and wrong types are refused by name."""
     if not isinstance(values, dict):
-        raise ConfigError(f"{where or cls.__name__}: expected a mapping, got {values!r}")
+        raise ConfigError(f"{where or cls.__name__}: expected a mapping, got {shown(values)}")
     hints = typing.get_type_hints(cls)
     known = [f.name for f in fields(cls)]
     arguments = {}
     for key, value in values.items():
         name = f"{where}.{key}" if where else str(key)
         if key not in known:
-            raise ConfigError(f"{name}: unknown key; known are {', '.join(known)}")
+            raise ConfigError(f"{name[:100]}: unknown key; known are {', '.join(known)}")
         arguments[key] = _convert(hints[key], value, name)
     try:
         return cls(**arguments)
@@ -48,15 +47,18 @@ def _convert(hint, value, name: str):
     origin = typing.get_origin(hint)
     if origin is tuple:
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{name}: expected a list, got {value!r}")
+            raise ConfigError(f"{name}: expected a list, got {shown(value)}")
         item = typing.get_args(hint)[0]
         return tuple(_convert(item, entry, f"{name}[{n}]") for n, entry in enumerate(value))
     if origin in (types.UnionType, typing.Union):
         return value
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigError(f"{name}: expected a float, got {shown(value)}") from None
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise ConfigError(f"{name}: expected {hint.__name__}, got {value!r}")
+        raise ConfigError(f"{name}: expected {hint.__name__}, got {shown(value)}")
     return value
 
 
@@ -80,13 +82,12 @@ def load_config(name_or_path: str | Path, cls):
     path = Path(name_or_path)
     if not path.suffix:
         path = cls.shipped / f"{name_or_path}.yaml"
+    if not path.exists():
+        raise ConfigError(f"{path}: no such configuration; shipped are {', '.join(shipped_names(cls))}")
     try:
-        values = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        names = ", ".join(shipped_names(cls))
-        raise ConfigError(f"{path}: no such configuration; shipped are {names}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {error}") from None
+        values = read_yaml(path)
+    except FileError as error:
+        raise ConfigError(str(error)) from None
     if isinstance(values, dict) and "model" in values and hasattr(cls, "model"):
         named = values.pop("model")
         if named != cls.model:

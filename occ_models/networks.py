@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+from occ_core.files import read_yaml
 
 from .config import ConfigError, load_config
 from .monoocc.config import MonoOccConfig
@@ -72,7 +72,7 @@ NETWORKS = (OCCLE, MONOOCC)
 
 def saved_config(path: Path) -> tuple[Network, Any]:
     """The network that a saved config.yaml names, and its configuration. Raises ConfigError for an unknown one."""
-    values = yaml.safe_load(path.read_text())
+    values = read_yaml(path)
     # Files from before there was a second network name none.
     name = values.get("model", OCCLE.name) if isinstance(values, dict) else None
     for network in NETWORKS:

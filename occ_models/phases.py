@@ -10,10 +10,9 @@ from typing import Any
 
 import lightning
 import torch
-import yaml
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from occ_core.files import write_bytes, write_yaml
+from occ_core.files import read_bytes, read_mapping, write_bytes, write_yaml
 from occ_data import DataError, Drive
 
 from .augmentation import NONE, AugmentationConfig
@@ -107,7 +106,7 @@ def train(run: TrainingRun, phases: list[Phase], only: Sequence[str] = ()) -> Pa
         if not (folder / WEIGHTS).is_file():
             train_phase(phase, run.recipe.training.seed, folder)
         if final:
-            rank_zero_only(write_bytes)(result / WEIGHTS, (folder / WEIGHTS).read_bytes())
+            rank_zero_only(write_bytes)(result / WEIGHTS, read_bytes(folder / WEIGHTS))
     log(f"weights in {result}")
     return result
 
@@ -143,7 +142,7 @@ def keep_settings(run: TrainingRun, phases: list[Phase]) -> None:
     recipe = {name: value for name, value in to_dict(run.recipe).items() if name not in idle}
     for name, wanted in {CONFIG: network_values(run.config), RECIPE: recipe, DATA: data}.items():
         path = run.output / name
-        found = yaml.safe_load(path.read_text()) if path.is_file() else wanted
+        found = read_mapping(path) if path.is_file() else wanted
         for key, (before, now) in differences(found, wanted).items():
             before, now = (textwrap.shorten(repr(value), 100) for value in (before, now))
             raise ConfigError(f"{path}: {key} was {before}, is now {now}; take another output folder")

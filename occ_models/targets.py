@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import numba
 import numpy as np
 
 from occ_core import Grid
+from occ_core.compiled import compiled
 from occ_core.taxonomy import IGNORE, NUM_CLASSES
 from occ_data import DataError
 from occ_data.kitti import read_gray
@@ -45,7 +45,7 @@ def vote_labels(points: np.ndarray, classes: np.ndarray, grid: Grid) -> np.ndarr
     return _vote(points, classes, np.array(grid.origin), grid.voxel_size, grid.shape)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _vote(points, classes, origin, size, shape):
     votes = np.zeros((shape[0], shape[1], shape[2], NUM_CLASSES), np.uint16)
     for n in range(len(points)):

@@ -19,8 +19,22 @@ from typing import Any
 import numpy as np
 
 from occ_core import CLASS_NAMES, CLOUD_TENSORS, Grid
+from occ_core.arrays import read_npz
+from occ_core.files import MAX_YAML_BYTES, FileError, read_bytes, read_text
 
-from .manifest import GOLDEN, MODELS, BundleError, BundleInfo, FileEntry, TensorSpec, dump, output_specs, parse
+from .manifest import (
+    GOLDEN,
+    MODELS,
+    BundleError,
+    BundleInfo,
+    FileEntry,
+    TensorSpec,
+    dump,
+    input_specs,
+    output_specs,
+    parse,
+)
+from .onnx_file import has_external_data
 
 # The bundles that come with the package.
 OCCLE_SYNTHETIC = "occle-nano-synthetic"
@@ -30,6 +44,8 @@ SHIPPED_BUNDLES = (OCCLE_SYNTHETIC, OCCLE, MONOOCC)
 DEFAULT_BUNDLE = OCCLE_SYNTHETIC
 """What the node and the demo run where no bundle is named."""
 MANIFEST = "bundle.yaml"
+MAX_MODEL_BYTES = 1 << 31
+"""What a protocol buffer can hold."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,23 +97,25 @@ class Bundle(BundleInfo):
         folder = Path(folder)
         manifest = folder / MANIFEST
         try:
-            bundle = cls(path=folder, **parse(manifest.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError) as error:
-            raise BundleError(f"{manifest}: cannot be read: {error}") from None
+            bundle = cls(path=folder, **parse(read_text(manifest, MAX_YAML_BYTES)))
+        except FileError as error:
+            raise BundleError(str(error)) from None
         except BundleError as error:
             raise BundleError(f"{manifest}: {error}") from None
         for name, entry in bundle.files.items():
             _check_file(folder / name, entry, verify)
+            if verify and name in MODELS.values():
+                _check_model(folder / name)
         return bundle
 
     def golden(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """The golden sample: input tensors and expected outputs by name, checked against the specifications."""
         path = self.path / GOLDEN
         try:
-            with np.load(path, allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-        except Exception as error:  # numpy raises errors of many classes
-            raise BundleError(f"{path}: not a readable npz archive: {error}") from None
+            # It may hold tensors that this network does not use.
+            arrays = read_npz(path, sum(spec.bytes for spec in (*input_specs(self.preprocess), *self.outputs)))
+        except FileError as error:
+            raise BundleError(str(error)) from None
         sides = []
         for side, specs in (("inputs", self.inputs), ("outputs", self.outputs)):
             for spec in specs:
@@ -202,6 +220,15 @@ def _sha256(path: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _check_model(path: Path) -> None:
+    try:
+        model = read_bytes(path, MAX_MODEL_BYTES)
+    except FileError as error:
+        raise BundleError(str(error)) from None
+    if has_external_data(model):
+        raise BundleError(f"{path}: keeps weights in other files; expected all of them in this one")
 
 
 def _check_file(path: Path, entry: FileEntry, verify: bool) -> None:

@@ -1,19 +1,22 @@
 """bundle.yaml: its keys, the values each accepts, reading and writing."""
 
+import math
 from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-import yaml
+import numpy as np
 
 from occ_core import CLASS_NAMES, Grid, PreprocessConfig, VoxelizerConfig
 from occ_core.errors import InputError
 from occ_core.voxelizer import POINT_FEATURES
+from occ_core.yaml_text import dump_yaml, parse_yaml, shown
 
 FORMAT_VERSION = 1
 GOLDEN = "golden.npz"
 MODELS = {"f32": "model.onnx", "f16": "model.f16.onnx", "int8": "model.int8.onnx"}
 """ONNX files by the precision of their content; a bundle has the f32 one and may have the others."""
+MAX_TENSOR_BYTES = 1 << 30
 
 
 class BundleError(InputError):
@@ -30,6 +33,11 @@ class TensorSpec:
 
     def __str__(self):
         return f"{self.name} {self.dtype}{list(self.shape)}"
+
+    @property
+    def bytes(self) -> int:
+        """Size of the tensor."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ def dump(bundle: Any) -> str:
         "metrics": bundle.metrics,
         "files": {name: asdict(entry) for name, entry in bundle.files.items()},
     }
-    return yaml.safe_dump(manifest, sort_keys=False, default_flow_style=None, width=120)
+    return dump_yaml(manifest, default_flow_style=None, width=120)
 
 
 def _plain(value: Any) -> Any:
@@ -114,14 +122,14 @@ def _plain(value: Any) -> Any:
 def parse(text: str) -> dict[str, Any]:
     """The fields of a `Bundle` except its path, from the text of `bundle.yaml`. Raises BundleError."""
     try:
-        manifest = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BundleError(f"not valid YAML: {' '.join(str(error).split())}") from None
+        manifest = parse_yaml(text)
+    except InputError as error:
+        raise BundleError(str(error)) from None
     if not isinstance(manifest, dict) or "format_version" not in manifest:
         raise BundleError("missing key 'format_version'")
     if manifest["format_version"] != FORMAT_VERSION:
         found = manifest["format_version"]
-        raise BundleError(f"format_version {found!r} is unknown; this release reads {FORMAT_VERSION}")
+        raise BundleError(f"format_version {shown(found)} is unknown; this release reads {FORMAT_VERSION}")
     try:
         return _fields(manifest)
     except BundleError:
@@ -139,9 +147,12 @@ _TOP_KEYS = (
 def _fields(manifest: dict[str, Any]) -> dict[str, Any]:
     top = _mapping(manifest, "", _TOP_KEYS)
     preprocess = _preprocess(top["preprocess"], _grid(top["grid"]))
+    for spec in (*input_specs(preprocess), *output_specs(preprocess.grid)):
+        if spec.bytes > MAX_TENSOR_BYTES:
+            raise BundleError(f"grid and preprocess: tensor {spec} takes more than {MAX_TENSOR_BYTES:,} bytes")
     classes = _tuple(top["classes"], "classes", str)
     if classes != CLASS_NAMES:
-        raise BundleError(f"classes: expected {', '.join(CLASS_NAMES)}; got {', '.join(classes)}")
+        raise BundleError(f"classes: expected {', '.join(CLASS_NAMES)}; got {shown(list(classes))}")
     tensors = _mapping(top["tensors"], "tensors", ("inputs", "outputs"))
     files = _mapping(top["files"], "files", (MODELS["f32"], GOLDEN), optional=(MODELS["f16"], MODELS["int8"]))
     return dict(
@@ -184,18 +195,20 @@ def _tensors(value: Any, where: str, expected: tuple[TensorSpec, ...], complete:
     specs = []
     for n, entry in enumerate(_value(value, where, list)):
         keys = _mapping(entry, f"{where}[{n}]", ("name", "dtype", "shape"))
-        spec = TensorSpec(str(keys["name"]), str(keys["dtype"]), _tuple(keys["shape"], f"{where}[{n}].shape", int))
+        spec = TensorSpec(
+            _value(keys["name"], f"{where}[{n}].name", str),
+            _value(keys["dtype"], f"{where}[{n}].dtype", str),
+            _tuple(keys["shape"], f"{where}[{n}].shape", int),
+        )
         if spec.name not in by_name:
-            raise BundleError(f"{where}: unknown tensor {spec.name!r}; expected {', '.join(by_name)}")
+            raise BundleError(f"{where}: unknown tensor {shown(spec.name)}; expected {', '.join(by_name)}")
         if spec != by_name[spec.name]:
             raise BundleError(
-                f"{where}: {spec} does not follow from grid and preprocess, which give {by_name[spec.name]}"
+                f"{where}: {str(spec)[:200]} does not follow from grid and preprocess, which give {by_name[spec.name]}"
             )
         specs.append(spec)
     if len({spec.name for spec in specs}) != len(specs) or not specs or (complete and len(specs) != len(expected)):
-        raise BundleError(
-            f"{where}: expected each of {', '.join(by_name)} once, got {', '.join(s.name for s in specs) or 'none'}"
-        )
+        raise BundleError(f"{where}: expected each of {', '.join(by_name)} once, got {shown([s.name for s in specs])}")
     return tuple(specs)
 
 
@@ -208,10 +221,10 @@ def _mapping(value: Any, where: str, keys: Collection[str], optional: Collection
     """A mapping with all of `keys` and any of `optional`."""
     prefix = f"{where}." if where else ""
     if not isinstance(value, dict):
-        raise BundleError(f"{where}: expected a mapping of {', '.join(keys)}, got {value!r}")
+        raise BundleError(f"{where}: expected a mapping of {', '.join(keys)}, got {shown(value)}")
     for key in value:
         if key not in keys and key not in optional:
-            raise BundleError(f"unknown key {prefix + str(key)!r}; known here: {', '.join((*keys, *optional))}")
+            raise BundleError(f"unknown key {shown(prefix + str(key))}; known here: {', '.join((*keys, *optional))}")
     for key in keys:
         if key not in value:
             raise BundleError(f"missing key {prefix + key!r}")
@@ -221,11 +234,16 @@ def _mapping(value: Any, where: str, keys: Collection[str], optional: Collection
 def _value(value: Any, where: str, kind: type) -> Any:
     accepted: Any = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or isinstance(value, bool):
-        raise BundleError(f"{where}: expected {kind.__name__}, got {value!r}")
-    return float(value) if kind is float else value
+        raise BundleError(f"{where}: expected {kind.__name__}, got {shown(value)}")
+    try:
+        return float(value) if kind is float else value
+    except OverflowError:
+        raise BundleError(f"{where}: expected {kind.__name__}, got {shown(value)}") from None
 
 
 def _tuple(value: Any, where: str, kind: type, length: int | None = None) -> tuple:
     if not isinstance(value, list) or (length is not None and len(value) != length):
-        raise BundleError(f"{where}: expected a list of {length or 'any number of'} {kind.__name__}, got {value!r}")
+        raise BundleError(
+            f"{where}: expected a list of {length or 'any number of'} {kind.__name__}, got {shown(value)}"
+        )
     return tuple(_value(item, where, kind) for item in value)

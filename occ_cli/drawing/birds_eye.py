@@ -1,10 +1,10 @@
 """The scene from above, coloured by class."""
 
 import cv2
-import numba
 import numpy as np
 
 from occ_core import COLORS, IGNORE, Grid
+from occ_core.compiled import compiled
 
 from .canvas import FAINT, INK, PAPER, classes_in, legend, write
 
@@ -17,7 +17,7 @@ def top_labels(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return _top(np.ascontiguousarray(labels))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _top(labels):
     nx, ny, nz = labels.shape
     top, height = np.zeros((nx, ny), np.uint8), np.full((nx, ny), -1, np.int16)

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import cv2
-import numba
 import numpy as np
 
 from occ_core import COLORS, IGNORE, Grid
+from occ_core.compiled import compiled
 
 # Light on the faces -x, +x, -y, +y, -z, +z: the sun is high, a little to the rear left of the vehicle.
 _FACE_LIGHT = np.array([0.86, 0.62, 0.70, 0.80, 0.45, 1.0], np.float32)
@@ -90,13 +90,13 @@ def voxel_view(
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if smooth else picture
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _solid(labels, i, j, k):
     nx, ny, nz = labels.shape
     return 0 <= i < nx and 0 <= j < ny and 0 <= k < nz and labels[i, j, k] > 0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _draw_grid(labels, origin, size, eye, matrix, palette, face_light, corner_light, picture, depth):
     nx, ny, nz = labels.shape
     quad = np.empty((4, 3))
@@ -126,7 +126,7 @@ def _draw_grid(labels, origin, size, eye, matrix, palette, face_light, corner_li
                     _fill_quad(quad, light, palette[label], matrix, picture, depth)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _corners(cell, axis, up, origin, size, quad):
     """The face's corners in the order (0,0) (1,0) (1,1) (0,1) of the two other axes."""
     a, b = (axis + 1) % 3, (axis + 2) % 3
@@ -137,7 +137,7 @@ def _corners(cell, axis, up, origin, size, quad):
         quad[n, b] = origin[b] + size * (cell[b] + db)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _corner_light(labels, side, axis, corner_light, light):
     """Corners darken with the solid voxels that meet there in the layer before the face."""
     a, b = (axis + 1) % 3, (axis + 2) % 3
@@ -155,7 +155,7 @@ def _corner_light(labels, side, axis, corner_light, light):
         light[n] = corner_light[open_sides]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fill_quad(quad, light, color, matrix, picture, depth):
     """Fill a planar quad nearer than what is there. Position on the face is perspective-correct; edges are darkened
     where the face is large enough for them to be seen."""
@@ -205,7 +205,7 @@ def _fill_quad(quad, light, color, matrix, picture, depth):
                     picture[row, column, c] = np.uint8(min(255.0, lit * (1 - haze) + 236 * haze))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _draw_box(box, eye, matrix, color, picture, depth):
     """An axis-aligned box (x0, x1, y0, y1, z0, z1)."""
     quad = np.empty((4, 3))

@@ -8,7 +8,11 @@ import cv2
 import numpy as np
 
 from occ_core import image_warnings
+from occ_core.arrays import read_npy
 from occ_core.calibration_file import image_calibration
+from occ_core.decode import ImageError
+from occ_core.decode.compressed import decode_picture
+from occ_core.files import read_bytes
 from occ_data.kitti import DataError, read_gray
 from occ_runtime import Bundle, Predictor, known_bundles, load_backend
 
@@ -46,20 +50,16 @@ def infer_image(arguments: argparse.Namespace, bundle: Bundle) -> int:
 
 def read_picture(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB in the sensor's orientation; EXIF's is ignored. Raises CommandError."""
-    data = np.fromfile(path, np.uint8)
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION) if len(data) else None
-    if image is None:
-        raise CommandError(f"{path}: cannot be decoded; expected a PNG or JPEG picture")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    try:
+        return cv2.cvtColor(decode_picture(read_bytes(path)), cv2.COLOR_BGR2RGB)
+    except ImageError as error:
+        raise CommandError(f"{path}: {error}") from None
 
 
 def read_depth(path: Path) -> np.ndarray:
     """(H, W) metres: a 16-bit PNG holds 256 a metre, as KITTI's do, a .npy file metres. Raises CommandError."""
     if path.suffix.lower() == ".npy":
-        try:
-            depth = np.load(path, allow_pickle=False)
-        except (ValueError, EOFError) as error:
-            raise CommandError(f"{path}: not a NumPy array: {error}") from None
+        depth = read_npy(path)
         if depth.ndim != 2 or depth.dtype.kind != "f":
             raise CommandError(f"{path}: {depth.dtype}{list(depth.shape)}; expected floats [H, W], in metres")
         return depth

@@ -1,12 +1,11 @@
 """sensor_msgs/Image and CompressedImage -> (H, W, 3) uint8 RGB."""
 
-import struct
-
 import cv2
 import numpy as np
 
 from ..errors import quoted
 from . import ImageError
+from .compressed import decode_picture
 
 _LAYOUTS = {
     "rgb": (3, None), "bgr": (3, cv2.COLOR_BGR2RGB), "rgba": (4, cv2.COLOR_RGBA2RGB), "bgra": (4, cv2.COLOR_BGRA2RGB),
@@ -24,10 +23,6 @@ ENCODINGS = {
     "16UC1": (1, 2, cv2.COLOR_GRAY2RGB), "16UC3": (3, 2, cv2.COLOR_BGR2RGB), "16UC4": (4, 2, cv2.COLOR_BGRA2RGB),
 }  # fmt: skip
 """All supported encodings. Of 16 bits the upper eight are used."""
-MAX_PIXELS = 2**26
-"""Of a compressed image: twice the pixels of 8K video."""
-_START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""JPEG markers of the segment that holds the size."""
 
 
 def decode_image(message) -> np.ndarray:
@@ -56,55 +51,10 @@ def decode_image(message) -> np.ndarray:
 
 def decode_compressed_image(message) -> np.ndarray:
     """sensor_msgs/CompressedImage (JPEG, PNG) -> (H, W, 3) uint8 RGB, contiguous. Raises ImageError."""
-    data = np.frombuffer(message.data, np.uint8)
-    if not len(data):
+    if not len(message.data):
         raise ImageError("image: empty (compressed data of 0 bytes)")
-    unusable = ImageError(
-        f"image: {len(data)} bytes of format {quoted(message.format)} cannot be decoded; expected JPEG or PNG"
-    )
-    size = declared_size(data.data)
-    if size is None:
-        raise unusable
-    if size[0] * size[1] > MAX_PIXELS:
-        raise ImageError(f"image: {size[0]}x{size[1]} is too large; expected {MAX_PIXELS} pixels at most")
     try:
-        # EXIF orientation is ignored: CameraInfo describes the sensor's own rows and columns.
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error:
-        raise unusable from None
-    if image is None:
-        raise unusable
+        image = decode_picture(message.data)
+    except ImageError as error:
+        raise ImageError(f"image: {len(message.data)} bytes of format {quoted(message.format)}: {error}") from None
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-
-
-def declared_size(data: memoryview) -> tuple[int, int] | None:
-    """(width, height) in the header of a JPEG or PNG; None where there is none, or where a part of a PNG is cut off.
-
-    A file of a few bytes may declare any size, of the image or of a chunk, and the decoder takes the memory for it.
-    """
-    if bytes(data[:8]) == b"\x89PNG\r\n\x1a\n" and bytes(data[12:16]) == b"IHDR":
-        return struct.unpack_from(">II", data, 16) if _whole_chunks(data) else None
-    if bytes(data[:2]) != b"\xff\xd8":
-        return None
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # padding
-            at += 1
-        elif marker in _START_OF_FRAME:
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return width, height
-        else:
-            at += 2 + struct.unpack_from(">H", data, at + 2)[0]
-    return None
-
-
-def _whole_chunks(png: memoryview) -> bool:
-    """Whether the data hold every chunk up to the last one; a chunk is length, type, content and checksum."""
-    at = 8
-    while at + 12 <= len(png):
-        end = at + 12 + struct.unpack_from(">I", png, at)[0]
-        if bytes(png[at + 4 : at + 8]) == b"IEND":
-            return end <= len(png)
-        at = end
-    return False

@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
+from occ_core.files import FileError, read_bytes
+
 from ..drive import DataError
 
 
 def read_file(path: str | Path) -> bytes:
     """All bytes of a file. Raises DataError."""
     try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        return read_bytes(path)
+    except FileError as error:
+        raise DataError(str(error)) from None
 
 
 def file_size(path: Path) -> int:

@@ -5,6 +5,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from occ_core.decode import ImageError
+from occ_core.decode.compressed import decode_picture
 from occ_core.files import write_bytes
 from occ_core.taxonomy import IGNORE, NUM_CLASSES
 
@@ -50,7 +52,7 @@ def _decode(path: Path, flags: int) -> np.ndarray:
     data = read_file(path)
     if _PNG_END not in data[-16:]:
         raise DataError(f"{path}: not a whole PNG: {len(data)} bytes without the end chunk; truncated?")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if image is None:
-        raise DataError(f"{path}: cannot be decoded; expected a PNG image")
-    return image
+    try:
+        return decode_picture(data, flags)
+    except ImageError as error:
+        raise DataError(f"{path}: {error}") from None

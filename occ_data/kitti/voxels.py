@@ -3,10 +3,9 @@
 from pathlib import Path
 
 import numpy as np
-import yaml
 
 from occ_core.errors import InputError
-from occ_core.files import write_bytes, write_yaml
+from occ_core.files import read_mapping, write_bytes, write_yaml
 from occ_core.grid import KITTI_GRID, Grid
 
 from ..drive import DataError
@@ -48,10 +47,10 @@ def read_grid(folder: str | Path) -> Grid:
     if not path.is_file():
         return KITTI_GRID
     try:
-        content = yaml.safe_load(read_file(path))
+        content = read_mapping(path)
         shape, origin = (tuple(kind(n) for n in content.pop(k)) for k, kind in (("shape", int), ("origin", float)))
         return Grid(shape=shape, origin=origin, voxel_size=float(content.pop("voxel_size")), **content)
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         found = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         expected = "expected shape (3 integers), voxel_size (metres) and origin (3 metres)"
         raise DataError(f"{path}: {expected}; {' '.join(found.split())}") from None

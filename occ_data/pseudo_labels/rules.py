@@ -19,9 +19,10 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from occ_core.files import FileError, read_bytes, read_yaml
 from occ_core.taxonomy import CLASS_NAMES, IGNORE
+from occ_core.yaml_text import shown
 
 from ..kitti import DataError
 from .mseg import NAMES, UNLABELED
@@ -67,13 +68,9 @@ def load_table(name: str | Path) -> Table:
     """A table of the package ("sane", "paper", "none") or a YAML file; DataError names what is wrong in it."""
     path = Path(__file__).parent / "tables" / f"{name}.yaml" if name in TABLES else Path(name)
     try:
-        text = path.read_bytes()
-        content = yaml.safe_load(text)
-    except OSError as error:
-        tables = ", ".join(TABLES)
-        raise DataError(f"{path}: cannot be read: {error.strerror}; tables: {tables}, or a YAML file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        text, content = read_bytes(path), read_yaml(path)
+    except FileError as error:
+        raise DataError(f"{error}; tables: {', '.join(TABLES)}, or a YAML file") from None
     if not isinstance(content, dict) or set(content) != {"about", "prompts", "rules"}:
         raise DataError(f"{path}: expected exactly the keys about, prompts and rules")
     prompts = _prompts(path, content["prompts"])
@@ -137,9 +134,9 @@ def _prompts(path: Path, content) -> dict[str, float]:
         raise DataError(f"{path}: prompts: expected at most {_MOST_PROMPTS} lines 'phrase: score'")
     for phrase, score in content.items():
         if not isinstance(phrase, str) or not phrase.replace(" ", "").isalnum():
-            raise DataError(f"{path}: prompts: {phrase!r}: expected a phrase of letters, digits and spaces")
+            raise DataError(f"{path}: prompts: {shown(phrase)}: expected a phrase of letters, digits and spaces")
         if not isinstance(score, int | float) or not 0 <= score <= 1:
-            raise DataError(f"{path}: prompts: {phrase}: {score!r}: expected a score in 0..1")
+            raise DataError(f"{path}: prompts: {phrase}: {shown(score)}: expected a score in 0..1")
     return content
 
 
@@ -147,19 +144,21 @@ def _rule(where: str, rule, prompts) -> tuple[int, Condition]:
     if not isinstance(rule, dict) or set(rule) != {"class", "when"}:
         raise DataError(f"{where}: expected exactly the keys class and when")
     if rule["class"] not in CLASS_NAMES[1:]:
-        raise DataError(f"{where}: unknown class {rule['class']!r}; expected one of {', '.join(CLASS_NAMES[1:])}")
+        raise DataError(f"{where}: unknown class {shown(rule['class'])}; expected one of {', '.join(CLASS_NAMES[1:])}")
     return CLASS_NAMES.index(rule["class"]), _condition(f"{where} ({rule['class']})", rule["when"], prompts)
 
 
 def _condition(where: str, node, prompts) -> Condition:
     if not isinstance(node, dict) or len(node) != 1:
-        raise DataError(f"{where}: {node!r}: expected one of {_CONDITIONS}")
+        raise DataError(f"{where}: {shown(node)}: expected one of {_CONDITIONS}")
     ((kind, value),) = node.items()
     if kind == "ids" and isinstance(value, dict):
         return _ids(where, value)
     if kind == "mask":
-        if value not in prompts:
-            raise DataError(f"{where}: unknown prompt {value!r}; the table's prompts: {', '.join(prompts) or 'none'}")
+        if not isinstance(value, str) or value not in prompts:
+            raise DataError(
+                f"{where}: unknown prompt {shown(value)}; the table's prompts: {', '.join(prompts) or 'none'}"
+            )
         return lambda mseg_id, held: value in held
     if kind == "not":
         part = _condition(where, value, prompts)
@@ -167,14 +166,14 @@ def _condition(where: str, node, prompts) -> Condition:
     if kind in ("all", "any") and isinstance(value, list):
         parts, quantifier = [_condition(where, part, prompts) for part in value], all if kind == "all" else any
         return lambda mseg_id, held: quantifier(part(mseg_id, held) for part in parts)
-    raise DataError(f"{where}: {node!r}: expected one of {_CONDITIONS}")
+    raise DataError(f"{where}: {shown(node)}: expected one of {_CONDITIONS}")
 
 
 def _ids(where: str, names: dict) -> Condition:
     for number, name in names.items():
         if not isinstance(number, int) or not 0 <= number < len(NAMES):
-            raise DataError(f"{where}: unknown id {number!r}; MSeg's are 0..{len(NAMES) - 1}")
+            raise DataError(f"{where}: unknown id {shown(number)}; MSeg's are 0..{len(NAMES) - 1}")
         if NAMES[number] != name:
-            raise DataError(f"{where}: id {number} is {NAMES[number]} in MSeg, not {name}")
+            raise DataError(f"{where}: id {number} is {NAMES[number]} in MSeg, not {str(name)[:100]}")
     chosen = frozenset(names)
     return lambda mseg_id, held: mseg_id in chosen

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, Protocol
-from zipfile import BadZipFile
 
 import numpy as np
+
+from occ_core.arrays import read_npz
+from occ_core.files import FileError
 
 from ..kitti import DataError, Sequence, read_gray
 
@@ -81,10 +83,9 @@ def _scores(path: Path, shape: tuple[int, int]) -> np.ndarray:
 
 def _packed(path: Path, prompts: tuple[str, ...], shape: tuple[int, int]) -> Segmentation:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            content = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from None
+        content = read_npz(path)
+    except FileError as error:
+        raise DataError(str(error)) from None
     for name in ("ids", *(f"{kind} {prompt}" for prompt in prompts for kind in ("mask", "score"))):
         if name not in content:
             raise DataError(f"{path}: no array {name!r} in it; found {sorted(content)}")

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-import yaml
+
+from occ_core.files import FileError, read_yaml
+from occ_core.yaml_text import shown
 
 from ..kitti import DataError, Sequence
 from .grounded import GroundedMasks
@@ -82,14 +84,12 @@ def _mseg_name(label: str, known: Mapping[str, str]) -> str | None:
 def read_labels(path: str | Path) -> dict[str, str]:
     """A YAML file of lines `label: MSeg name`; labels come back in lower case."""
     try:
-        content = yaml.safe_load(Path(path).read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise DataError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+        content = read_yaml(path)
+    except FileError as error:
+        raise DataError(str(error)) from None
     if not isinstance(content, dict):
         raise DataError(f"{path}: expected lines 'label: MSeg name'")
     for label, name in content.items():
-        if name not in IDS:
-            raise DataError(f"{path}: {label}: {name!r} is no MSeg name")
+        if not isinstance(name, str) or name not in IDS:
+            raise DataError(f"{path}: {label}: {shown(name)} is no MSeg name")
     return {str(label).strip().lower(): name for label, name in content.items()}

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import yaml
 
-from occ_core.files import write_yaml
+from occ_core.files import read_mapping, write_yaml
 
 from ..kitti import DataError, Sequence, SequenceWriter, link_inputs, read_classes, write_png
 from .overlay import overlay
@@ -66,7 +65,7 @@ def _keep_recipe(folder: Path, recipe: dict) -> None:
     """Write how the labels are made, or check that existing ones were made in the same way."""
     path = folder / RECIPE
     if path.is_file():
-        found = yaml.safe_load(path.read_bytes()) or {}
+        found = read_mapping(path)
         other = sorted(k for k in recipe.keys() | found.keys() if recipe.get(k) != found.get(k))
         if other:
             raise DataError(

@@ -3,10 +3,10 @@
 from typing import NamedTuple
 
 import cv2
-import numba
 import numpy as np
 
 from occ_core.calibration import Calibration
+from occ_core.compiled import compiled
 
 from .scene import Scene, rotated
 from .shapes import Material
@@ -119,7 +119,7 @@ def _tone(linear):
     return image - 0.08 * np.sin(2 * np.pi * np.clip(image, 0, 1))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _shadow_rays(center, rays, hit, distance, normal, material, sun):
     """Indices (M,) of the hits that face the sun, and where their rays to it start (M, 3): 2 cm off the surface."""
     offset = np.float32(0.02)
@@ -138,7 +138,7 @@ def _shadow_rays(center, rays, hit, distance, normal, material, sun):
     return facing[:number], starts[:number]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _sample(noise, x, y):
     """Noise at (x, y) in tile cells, interpolated."""
     fx, fy = np.floor(x), np.floor(y)
@@ -148,7 +148,7 @@ def _sample(noise, x, y):
     return (1 - a) * ((1 - b) * noise[i, j] + b * noise[i, j1]) + a * ((1 - b) * noise[i1, j] + b * noise[i1, j1])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _marking(s, d, half, kind):
     """Whether the road has white paint at (s, d)."""
     out = abs(d)
@@ -157,7 +157,7 @@ def _marking(s, d, half, kind):
     return edge or dashed
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _texture(material, u, v, x, y, z, upright, distance, noise, half, marking):
     """Brightness factor of a surface's texture, and 0 plain, 1 white paint, 2 window, 3 window frame."""
     fade = 1.0 / (1.0 + (distance / 25.0) ** 2)
@@ -209,7 +209,7 @@ def _texture(material, u, v, x, y, z, upright, distance, noise, half, marking):
     return 1.0, 0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _sky(ray, sun, sky, horizon, noise, color):
     """Gradient, clouds, and a glow around the sun."""
     up = max(ray[2], 0.0)
@@ -221,7 +221,7 @@ def _sky(ray, sun, sky, horizon, noise, color):
         color[c] = (horizon[c] * (1 - t) + sky[c] * t) * (1 - cloud) + 0.92 * cloud + 0.6 * glow
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _shade(image, rays, hit, distance, normal, uv, material, color, shadow, center, sun, sun_color, ambient, sky,
            horizon, haze, noise, half, marking):  # fmt: skip
     base, beyond, reflected = np.empty(3), np.empty(3), np.empty(3)

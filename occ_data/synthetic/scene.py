@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
+
+from occ_core.compiled import compiled
 
 from .shapes import Mesh
 
@@ -92,7 +93,7 @@ class Scene:
         return blocked
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fill(
     face, t, u, v, cross, directions, faces, face_uv, face_label, face_instance, face_material, face_color,
     hit, distance, normal, uv, label, instance, material, color,

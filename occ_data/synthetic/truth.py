@@ -3,9 +3,9 @@
 from functools import lru_cache
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from occ_core.compiled import compiled
 from occ_core.grid import KITTI_GRID
 from occ_core.voxelizer import occupancy_grid
 
@@ -107,7 +107,7 @@ def _grown(mask: np.ndarray) -> np.ndarray:
     return grown
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _vote(T, places, raw, labels, votes):
     """Majority vote by Boyer and Moore: a voxel keeps its candidate until as many votes against it came in."""
     nx, ny, nz = labels.shape
@@ -126,7 +126,7 @@ def _vote(T, places, raw, labels, votes):
                 votes[a, b, c] -= 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _rasterise(T, vertices, faces, face_label, solid, labels, write_labels):
     """Mark the voxels that triangles pass through, sampled every half voxel."""
     shape = solid.shape
@@ -157,7 +157,7 @@ def _rasterise(T, vertices, faces, face_label, solid, labels, write_labels):
                         labels[int(x), int(y), int(z)] = face_label[f]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _mark_visible(state, eye):
     """Mark what is visible from `eye` (voxel units): the voxels on lines to the grid's faces, up to an opaque one."""
     nx, ny, nz = state.shape
@@ -174,7 +174,7 @@ def _mark_visible(state, eye):
             _walk(state, eye, nx - 0.5, j + 0.5, k + 0.5)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _walk(state, eye, x, y, z):
     """Walk the grid from `eye` to (x, y, z) (Amanatides and Woo 1987); from outside it starts at the grid's face."""
     nx, ny, nz = state.shape

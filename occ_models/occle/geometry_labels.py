@@ -7,10 +7,9 @@ voxels are certain enough is decided when the file is read, by thresholds from a
 from pathlib import Path
 
 import numpy as np
-import yaml
 from torch import Tensor
 
-from occ_core.files import write_yaml
+from occ_core.files import FileError, read_mapping, write_yaml
 from occ_data.kitti import read_gray, write_png
 
 from ..data import FrameDataset
@@ -45,8 +44,11 @@ def _write(path: Path, geometry: Tensor) -> None:
 
 def read_thresholds(folder: Path) -> tuple[float, float]:
     """Least probability of "free" and of "occupied" that is used as a label."""
-    values = yaml.safe_load((folder / THRESHOLDS).read_text())
-    return values["free"], values["occupied"]
+    values = read_mapping(folder / THRESHOLDS)
+    thresholds = tuple(values.get(name) for name in ("free", "occupied"))
+    if not all(isinstance(value, float | int) and 0 <= value <= 1 for value in thresholds):
+        raise FileError(f"{folder / THRESHOLDS}: expected the keys free and occupied, each in 0..1")
+    return thresholds
 
 
 def class_thresholds(histogram: np.ndarray, tau: float, keep: float) -> tuple[float, float]:

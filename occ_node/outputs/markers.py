@@ -3,12 +3,12 @@
 In Python, sixty thousand geometry_msgs/Point objects take longer than the network; their bytes take about 1 ms.
 """
 
-import numba
 import numpy as np
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
 from occ_core import CLASS_NAMES, COLORS
+from occ_core.compiled import compiled
 from occ_core.occupancy import occupied_voxels, visible_voxels, voxel_positions
 
 from .. import topics
@@ -43,7 +43,7 @@ def marker_array_cdr(
     return writer.getvalue()
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _group(positions, labels, starts):
     """Positions as float64, ordered by class. One pass: allocating memory for intermediate steps costs most."""
     grouped = np.empty((len(labels), 3))

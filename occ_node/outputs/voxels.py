@@ -1,11 +1,11 @@
 """`~/voxels`: the occupied voxels as a sensor_msgs/PointCloud2, written as CDR bytes."""
 
-import numba
 import numpy as np
 from sensor_msgs.msg import PointCloud2, PointField
 from std_msgs.msg import Header
 
 from occ_core import COLORS, IGNORE, Occupancy
+from occ_core.compiled import compiled
 
 from .. import topics
 from ..cdr import CdrWriter
@@ -48,7 +48,7 @@ def voxel_cloud_cdr(header: Header, occupancy: Occupancy) -> bytes:
     return writer.getvalue()
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count_occupied(labels):
     count = 0
     for label in labels.reshape(-1):
@@ -56,7 +56,7 @@ def _count_occupied(labels):
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _fill_points(points, labels, confidence, origin, size, colors):
     nx, ny, nz = labels.shape
     n = 0

@@ -211,7 +211,7 @@ def depth(array, name="depth.npy"):
 
 
 BAD = {
-    "unreadable picture": (garbled, "street.png: cannot be decoded; expected a PNG or JPEG picture"),
+    "unreadable picture": (garbled, "street.png: cannot be decoded; expected JPEG or PNG"),
     "no picture": (lambda folder: (folder / "street.png").unlink(), "No such file"),
     "no calibration": (lambda folder: (folder / "calib.txt").unlink(), "calib.txt: cannot be read"),
     "another camera's calibration": (other_calibration, "principal point (600, 180) is at the edge of the image"),

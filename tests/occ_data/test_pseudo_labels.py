@@ -159,7 +159,7 @@ def empty_npz(root, maps):
         (resize_map, "mseg/000001.png: shape (32, 95); expected (32, 96)"),
         (colour_map, "mseg/000001.png: has 3 channels; expected a gray PNG"),
         (foreign_id, "sequence 90, frame 000001: MSeg id 200"),
-        (damage_npz, "mseg/000001.npz: cannot be read"),
+        (damage_npz, "mseg/000001.npz: not a readable npz"),
         (empty_npz, "mseg/000001.npz: no array 'mask trunk' in it; found ['ids']"),
     ],
 )

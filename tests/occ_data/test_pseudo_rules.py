@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from occ_core.files import write_yaml
 from occ_core.taxonomy import CLASS_NAMES, IGNORE
 from occ_data.kitti import DataError
 from occ_data.pseudo_labels.mseg import IDS, NAMES, UNLABELED
@@ -27,7 +27,7 @@ def written(tmp_path, **changes):
         "rules": [{"class": "vegetation", "when": {"ids": {174: "vegetation"}}}],
     }
     path = tmp_path / "mine.yaml"
-    path.write_text(yaml.safe_dump(content | changes))
+    write_yaml(path, content | changes)
     return path
 
 

@@ -1,8 +1,11 @@
+import datetime
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import yaml
+from onnx import numpy_helper
 
 from occ_core import CLASS_NAMES
 from occ_runtime import Bundle, BundleError, find_bundle, known_bundles, with_typed_models
@@ -159,6 +162,15 @@ CHANGES = {
     "classes": (lambda m: m["classes"].reverse(), "classes: expected empty, car"),
     "unknown tensor": (lambda m: m["tensors"]["inputs"][0].update(name="radar"), "unknown tensor 'radar'"),
     "shape": (lambda m: m["tensors"]["outputs"][0].update(shape=[1, 2, 3]), "labels uint8[1, 2, 3] does not follow"),
+    "no spread": (lambda m: m["preprocess"].update(std=[0, 0.2, 0.2]), "std: expected three positive numbers"),
+    "no mean": (lambda m: m["preprocess"].update(mean=[float("nan"), 0.4, 0.4]), "mean: expected three finite numbers"),
+    "no float": (lambda m: m["grid"].update(voxel_size=10**400), "grid.voxel_size: expected float, got 1000"),
+    "no length": (lambda m: m["grid"].update(voxel_size=float("inf")), "grid.voxel_size: expected a positive length"),
+    "huge grid": (lambda m: m["grid"].update(shape=[65536, 65536, 65536]), "takes more than 1,073,741,824 bytes"),
+    "many rows": (lambda m: m["preprocess"]["voxelizer"].update(max_voxels=10**9), "takes more than 1,073,741,824"),
+    "long key": (lambda m: m.update({"x" * 1000: 1}), "(1002 characters)"),
+    "long name": (lambda m: m.update(name=["x"] * 1000), "name: expected str, got ['x', "),
+    "date": (lambda m: m.update(version=datetime.date(2024, 1, 1)), "version: expected str, got datetime.date"),
     "output gone": (lambda m: m["tensors"]["outputs"].pop(), "tensors.outputs: expected each of labels, confidence"),
 }
 
@@ -166,6 +178,35 @@ CHANGES = {
 @pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
 def test_a_manifest_that_is_wrong_is_refused_by_name(bundle, change, message):
     refused(edit(bundle, change), "bundle.yaml", message)
+
+
+DOUBLED = "[&a0 [x, x], " + ", ".join(f"&a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40)) + "]"
+
+
+@pytest.mark.parametrize("value", [DOUBLED, "&a [*a]", "2024-13-45", "[" * 100_000, "!!binary aaaa"])
+@pytest.mark.parametrize("key", ["name", "files"])
+def test_a_manifest_of_hostile_yaml_is_refused_in_one_short_line(bundle, key, value):
+    lines = [line for line in (bundle.path / "bundle.yaml").read_text().splitlines() if not line.startswith(key)]
+    (bundle.path / "bundle.yaml").write_text("\n".join([f"{key}: {value}", *lines]))
+    with pytest.raises(BundleError, match=r"bundle\.yaml: not valid YAML") as caught:
+        Bundle.load(bundle.path)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 800
+
+
+def test_a_golden_sample_that_expands_beyond_its_tensors_is_refused(bundle):
+    np.savez_compressed(bundle.path / "golden.npz", **{"inputs/image": np.zeros(1 << 20, np.uint8)})
+    with pytest.raises(BundleError, match=r"golden\.npz: not a readable npz archive: uint8\[1048576\]"):
+        bundle.golden()
+
+
+def test_weights_in_other_files_are_refused(tmp_path):
+    model = onnx.load_from_string(network())
+    weights = numpy_helper.from_array(np.zeros(2, np.float32), "unused")
+    weights.data_location = onnx.TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value="../../etc/hostname")
+    model.graph.initializer.append(weights)
+    with pytest.raises(BundleError, match=r"model\.onnx: keeps weights in other files"):
+        make_bundle(tmp_path / "tiny", model.SerializeToString())
 
 
 def test_a_golden_sample_of_another_shape_is_refused(bundle):
