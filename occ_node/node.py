@@ -14,6 +14,7 @@ from functools import partial
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.utilities import remove_ros_args
 
 from occ_core import CalibrationError
 from occ_core.calibration_file import RigCalibration, read_calibration_file
@@ -31,6 +32,11 @@ from .publishers import Publishers
 from .synchroniser import Synchroniser
 from .topics import IMAGE, POINTS
 from .worker import Worker
+
+_USAGE = """\
+usage: occ_node --ros-args [-p PARAMETER:=VALUE]... [--params-file FILE] [-r TOPIC:=NAME]...
+  such as --ros-args -p bundle:=occle-nano -r image:=/camera/image_raw -r points:=/velodyne_points
+`occ-node run --parameters` prints all parameters; `occ-node run` has options for the most common."""
 
 
 class StartError(RuntimeError):
@@ -183,9 +189,12 @@ class OccupancyNode(LifecycleNode):
 def main(args: list[str] | None = None, outputs: Iterable[Output] = OUTPUTS) -> int:
     """Run the node until SIGINT or SIGTERM; 0 then, 1 where it refused to start (one line on stderr).
 
+    args : the program's name and arguments, `sys.argv` if None; all but `--ros-args` are refused
     outputs : see `OccupancyNode`
     """
     try:
+        if others := remove_ros_args(args)[1:]:
+            return _answer(others)
         rclpy.init(args=args)
     except RuntimeError as error:
         print(f"occ_node: {str(error).splitlines()[0]}", file=sys.stderr)
@@ -219,6 +228,16 @@ def main(args: list[str] | None = None, outputs: Iterable[Output] = OUTPUTS) -> 
             node.destroy_node()
         rclpy.try_shutdown()
     return 0
+
+
+def _answer(arguments: list[str]) -> int:
+    """What arguments that are not ROS's get, which rclpy would ignore: help, or a refusal; gives the exit code."""
+    if "-h" in arguments or "--help" in arguments:
+        print(_USAGE)
+        return 0
+    expected = "--ros-args -p bundle:=occle-nano -r image:=/camera/image_raw"
+    print(f"occ_node: {arguments[0]}: no such argument; expected a form such as {expected}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

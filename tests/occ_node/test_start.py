@@ -2,6 +2,8 @@
 
 import shutil
 import signal
+import subprocess
+import sys
 from array import array
 
 import cv2
@@ -15,7 +17,7 @@ from lifecycle_msgs.srv import ChangeState
 from sensor_msgs.msg import CompressedImage
 
 from . import scene
-from .live import Client, NodeProcess, wait_for
+from .live import PATIENCE, Client, NodeProcess, wait_for
 
 
 def _damaged(folder, bundle):
@@ -50,6 +52,25 @@ def test_refusal_is_one_line_and_code_1(tmp_path, fake_bundle, name):
     assert node.wait_until_exit() == 1
     lines = node.log().splitlines()
     assert len(lines) == 1 and lines[0].startswith("occ_node: ") and text in lines[0]
+
+
+def _run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "occ_node.node", *arguments], capture_output=True, text=True, timeout=PATIENCE
+    )
+
+
+def test_arguments_that_are_not_ros_ones_are_refused_with_the_right_form():
+    done = _run("--bundle", "occle-nano", "--ros-args", "-p", "backend:=fake")
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("occ_node: --bundle: no such argument") and "--ros-args -p bundle:=" in line
+
+
+def test_help_prints_the_usage_and_starts_nothing():
+    done = _run("-h")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: occ_node --ros-args")
 
 
 def test_without_extrinsics_the_reason_is_said_and_sigterm_gives_0(tmp_path, fake_bundle):
