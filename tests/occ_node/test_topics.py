@@ -13,9 +13,7 @@ def test_common_types_are_found(name):
     assert message_class(name).__name__ == name.rpartition("/")[2]
 
 
-@pytest.mark.parametrize(
-    "name", ["std_msgs/msg/No", "std_msgs/msg/__loader__", "std_msgs", "", "no_msgs/msg/A"]
-)
+@pytest.mark.parametrize("name", ["std_msgs/msg/No", "std_msgs/msg/__loader__", "std_msgs", "", "no_msgs/msg/A"])
 def test_what_is_not_a_message_is_none(name):
     assert message_class(name) is None
 
