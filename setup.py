@@ -31,6 +31,14 @@ setup(
         "occ_data": ["pseudo_labels/*.yaml", "pseudo_labels/tables/*.yaml"],
         "occ_models": ["*/configs/*.yaml", "*/recipes/*.yaml"],
     },
+    # Not in pyproject.toml, which `colcon build --symlink-install` leaves behind.
+    entry_points={
+        "console_scripts": [
+            "occ-node = occ_cli.node:main",
+            "occ-data = occ_cli.data:main",
+            "occ-train = occ_cli.train:main",
+        ]
+    },
     data_files=[
         ("share/ament_index/resource_index/packages", ["resource/occ_node"]),
         (SHARE, ["package.xml"]),

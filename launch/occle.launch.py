@@ -1,26 +1,34 @@
-"""occ_node with a robot's topics, or with a bag: ros2 launch occ_node occle.launch.py bag:=drive.mcap rviz:=true"""
+"""occ_node with a robot's topics, or with a bag: ros2 launch occ_node occle.launch.py bag:=drive.mcap rviz:=true
 
+Every parameter of the node is a launch argument too. Whatever cannot start ends the launch, with its reason and code 1.
+"""
+
+import re
+import sys
 from functools import partial
+from pathlib import Path
 
-from ament_index_python.packages import get_package_prefix, get_package_share_directory
+import yaml
+from ament_index_python.packages import get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable
-from launch.substitutions import LaunchConfiguration
+from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction, SetEnvironmentVariable, Shutdown
 from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import Parameter
+from launch_ros.substitutions import ExecutableInPackage
 
-ARGUMENTS = (
-    ("bundle", "occle-nano-synthetic", "Engine bundle: a folder, or the name of one that comes with the package."),
-    ("backend", "auto", "Backend: auto, tensorrt, openvino, onnxruntime."),
-    ("precision", "auto", "Precision of the network: auto, f32, bf16, f16, int8."),
-    ("build_only", "false", "Build the bundle's TensorRT engine for this machine's GPU, then exit."),
-    ("calibration_file", "", "KITTI calib.txt or YAML with the extrinsics; empty: from tf."),
+TOPICS = (
     ("image", "/kitti/camera_color_left/image_raw", "Topic of the camera's images (rectified)."),
     ("camera_info", "/kitti/camera_color_left/camera_info", "Topic of the camera's intrinsics."),
     ("points", "/kitti/velo/pointcloud", "Topic of the LiDAR's clouds."),
+)
+ARGUMENTS = (
+    ("params_file", "", "YAML file with parameters of the node; those given as launch arguments take precedence."),
+    ("namespace", "", "Namespace of the node."),
+    ("build_only", "false", "Build the bundle's TensorRT engine for this machine's GPU, then exit."),
     ("bag", "", "A ROS 2 or ROS 1 bag to play; empty: live topics."),
     ("rate", "1.0", "Speed of playing the bag."),
     ("loop", "false", "Repeat the bag."),
-    ("rviz", "false", "Open RViz."),
+    ("rviz", "false", "Open RViz; lidar_frame is its fixed frame."),
     ("use_sim_time", "auto", "Take the time from /clock; auto: with a bag."),
     (
         "loopback",
@@ -29,64 +37,158 @@ ARGUMENTS = (
         "Other terminals see the topics only with the same FASTRTPS_DEFAULT_PROFILES_FILE.",
     ),
 )
-
-
-PARAMETERS = ("bundle", "backend", "precision", "calibration_file", "lidar_frame")
-TOPICS = ("image", "camera_info", "points")
+OF_ROS2_LAUNCH = ("launch-prefix", "launch-prefix-filter")
 
 
 def generate_launch_description():
     """What `ros2 launch` asks for."""
-    return describe(ARGUMENTS, "occle.rviz")
+    return describe(__file__, "occle.rviz", TOPICS)
 
 
-def describe(arguments, view):
-    """The launch description for these arguments, each (name, default, description); view: file in the folder rviz."""
+def describe(file, view, topics, bundle=None):
+    """The launch description.
+
+    file : the launch file; view : file in the folder rviz; topics : (name, default, description) of the node's inputs
+    bundle : its default, where it is not the node's
+    """
+    parameters = {name: (default, text) for name, default, text in node_parameters()}
+    if bundle is not None:
+        parameters["bundle"] = (bundle, parameters["bundle"][1])
+    arguments = [*((name, *rest) for name, rest in parameters.items()), *topics, *ARGUMENTS]
+    defaults = {name: default for name, default, _ in arguments}
     declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in arguments]
-    names = [name for name, _, _ in arguments]
-    return LaunchDescription([*declared, OpaqueFunction(function=partial(start, names=names, view=view))])
+    names = [name for name, _, _ in topics]
+    action = partial(start, file=file, view=view, topics=names, parameters=list(parameters), defaults=defaults)
+    # First: afterwards an argument that was given cannot be told from one that has its default.
+    return LaunchDescription([OpaqueFunction(function=action), *declared])
 
 
-def start(context, names, view):
-    """The processes, for the values of the arguments."""
-    value = {name: LaunchConfiguration(name).perform(context) for name in names}
-    sim_time = _switch("use_sim_time", value["use_sim_time"], auto=bool(value["bag"]))
-    share, actions = get_package_share_directory("occ_node"), []
+def node_parameters():
+    """(name, default as YAML, description) of every parameter of the node, from the file that lists them."""
+    text = (_share() / "config/occ_node.yaml").read_text()
+    rows = re.findall(r"^    # (.*)\n    (\w+): (.*)$", text, re.MULTILINE)
+    return [(name, default.strip('"'), description) for description, name, default in rows]
+
+
+def start(context, file, view, topics, parameters, defaults):
+    """The processes, for the arguments that were given."""
+    given = {name: value for name, value in context.launch_configurations.items() if name in defaults}
+    value = defaults | given
+    _refuse_unknown(context.argv, file, defaults)
     if _switch("build_only", value["build_only"]):
         options = ["--bundle", value["bundle"], "--precision", value["precision"]]
-        return [ExecuteProcess(cmd=[f"{_executables()}/engine", "build", *options], output="screen")]
-    if _switch("loopback", value["loopback"], auto=bool(value["bag"])):
-        from occ_node.dds import prepare_shared_memory  # here: it brings numba and OpenCV
-
-        prepare_shared_memory()
-        profile = f"{share}/config/fastdds_loopback.xml"
-        actions.append(SetEnvironmentVariable("FASTRTPS_DEFAULT_PROFILES_FILE", profile))
-        actions.append(SetEnvironmentVariable("FASTDDS_DEFAULT_PROFILES_FILE", profile))
-    actions.append(
-        Node(
-            package="occ_node",
-            executable="occ_node",
-            name="occ_node",
-            output="screen",
-            parameters=[{name: value[name] for name in PARAMETERS if name in value} | {"use_sim_time": sim_time}],
-            remappings=[(name, value[name]) for name in TOPICS if name in value],
-        )
-    )
-    if _switch("rviz", value["rviz"]):
-        options, parameters = ["-d", f"{share}/rviz/{view}"], [{"use_sim_time": sim_time}]
-        if "lidar_frame" in value:
-            options += ["-f", value["lidar_frame"]]
-        actions.append(Node(package="rviz2", executable="rviz2", arguments=options, parameters=parameters))
-    if value["bag"]:
-        play = [f"{_executables()}/play", value["bag"], "--clock", "--rate", value["rate"]]
+        return [_process(context, "engine", ["build", *options])]
+    bag, rviz = value["bag"], _switch("rviz", value["rviz"])
+    sim_time = _switch("use_sim_time", value["use_sim_time"], auto=bool(bag))
+    actions = _loopback() if _switch("loopback", value["loopback"], auto=bool(bag)) else []
+    actions.append(_node(context, value, given, topics, parameters, sim_time))
+    if rviz:
+        actions.append(_rviz(context, value, view, sim_time))
+    if bag:
+        play = [bag, "--clock", "--rate", value["rate"]]
         if _switch("loop", value["loop"]):
             play += ["--loop", "0"]
-        actions.append(ExecuteProcess(cmd=play, output="screen"))
+        actions.append(_process(context, "play", play))
     return actions
 
 
-def _executables():
-    return f"{get_package_prefix('occ_node')}/lib/occ_node"
+def _refuse_unknown(words, file, known):
+    """`ros2 launch` accepts any argument: a typing error would go unnoticed."""
+    if Path(file).name not in [Path(word).name for word in sys.argv]:
+        return  # included by another launch file, which may have arguments of its own
+    for name in (word.partition(":=")[0] for word in words):
+        if name not in known and name not in OF_ROS2_LAUNCH:
+            raise RuntimeError(f"{name}: no such argument; expected some of {', '.join(known)}")
+
+
+def _loopback():
+    from occ_node.dds import prepare_shared_memory  # here: it imports numba and OpenCV
+
+    prepare_shared_memory()
+    profile = str(_share() / "config/fastdds_loopback.xml")
+    names = ("FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE")
+    return [SetEnvironmentVariable(name, profile) for name in names]
+
+
+def _node(context, value, given, topics, parameters, sim_time):
+    """The node; a parameter has the value given, else that of params_file, else its default."""
+    types = {name: yaml.safe_load(default) for name, default, _ in node_parameters()}
+    # As `-p`, for any node: a file's `/**:` follows it. A dictionary is for this node's name, which goes before `/**:`.
+    values = [
+        Parameter("bundle", value["bundle"], value_type=str),
+        Parameter("use_sim_time", sim_time, value_type=bool),
+    ]
+    if value["params_file"]:
+        if not Path(value["params_file"]).is_file():
+            raise RuntimeError(f"params_file: {value['params_file']}: no such file")
+        values.append(value["params_file"])
+    values.append({name: _typed(given[name], types[name]) for name in parameters if name in given})
+    if value["use_sim_time"].lower() != "auto":
+        values[-1]["use_sim_time"] = sim_time
+    return Node(
+        executable=_executable(context, "occ_node", "occ_node"),
+        name="occ_node",
+        namespace=value["namespace"],
+        output="screen",
+        parameters=values,
+        remappings=[(name, value[name]) for name in topics],
+        on_exit=partial(_ended, name="the node", needed=True),
+    )
+
+
+def _rviz(context, value, view, sim_time):
+    """RViz with the shipped view, whose topics and frame follow the arguments."""
+    file = _share() / "rviz" / view
+    shown = sorted(set(re.findall(r"Value: /(occ_node/\S+)", file.read_text())))
+    renamed = [(f"/{topic}", topic) for topic in shown]  # relative: in the namespace
+    renamed += [(default, value[name]) for name, default, _ in TOPICS if name in value]
+    return Node(
+        executable=_executable(context, "rviz2", "rviz2"),
+        name="rviz2",
+        namespace=value["namespace"],
+        arguments=["-d", str(file), "-f", value["lidar_frame"]],
+        parameters=[{"use_sim_time": sim_time}],
+        remappings=renamed,
+        on_exit=partial(_ended, name="RViz"),
+    )
+
+
+def _process(context, name, arguments):
+    """One of the package's own commands."""
+    command = [_executable(context, "occ_node", name), *arguments]
+    return ExecuteProcess(cmd=command, output="screen", on_exit=partial(_ended, name=f"occ-node {name}"))
+
+
+def _executable(context, package, name):
+    """Its path. Looked up before anything has started: launch forgets processes when a later action fails."""
+    try:
+        return ExecutableInPackage(package=package, executable=name).perform(context)
+    except (LookupError, RuntimeError) as error:
+        raise RuntimeError(f"{name} cannot be started: {error}") from None
+
+
+def _ended(event, context, name, needed=False):
+    """What the end of a process means for the others."""
+    if context.is_shutdown:
+        return None
+    if event.returncode:
+        raise RuntimeError(f"{name} ended with code {event.returncode}; its own lines say why")
+    return Shutdown(reason=f"{name} has ended") if needed else None
+
+
+def _typed(text, default):
+    """A parameter's value: YAML, but a text remains one, and a whole number is a float where one is expected."""
+    if isinstance(default, str):
+        return text
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return float(value) if isinstance(default, float) and type(value) is int else value
+
+
+def _share():
+    return Path(get_package_share_directory("occ_node"))
 
 
 def _switch(name, text, auto=None):

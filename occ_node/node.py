@@ -20,6 +20,7 @@ import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.utilities import remove_ros_args
 
 from occ_core.calibration_file import read_calibration_file
 from occ_runtime import Bundle, Predictor, Profiler, find_bundle, load_backend
@@ -40,6 +41,10 @@ from .worker import Worker
 
 _NAME_CHECK = 2.0
 """Seconds between two looks for another node of the same name."""
+_USAGE = """\
+usage: occ_node --ros-args [-p PARAMETER:=VALUE]... [--params-file FILE] [-r TOPIC:=NAME]...
+  such as --ros-args -p bundle:=occle-nano -r image:=/camera/image_raw -r points:=/velodyne_points
+`occ-node run --parameters` prints all parameters; `occ-node run` has options for the most common."""
 
 
 @dataclass(frozen=True)
@@ -261,6 +266,7 @@ class OccupancyNode(LifecycleNode):
 def main(args: list[str] | None = None, outputs: Iterable[Output] = OUTPUTS) -> int:
     """Run the node until SIGINT, SIGTERM or the transition `shutdown`; 0 then, 1 where it could not start.
 
+    args : the program's name and arguments, `sys.argv` if None; all but `--ros-args` are refused
     outputs : see `OccupancyNode`
     """
     try:
@@ -274,6 +280,8 @@ def _run(args: list[str] | None, outputs: Iterable[Output]) -> int:
     node = None
     try:
         interrupt_on_signals()
+        if others := remove_ros_args(args)[1:]:
+            return _answer(others)
         rclpy.init(args=args)
         node = OccupancyNode(outputs)
         if node.autostart and not node.start():
@@ -290,6 +298,16 @@ def _run(args: list[str] | None, outputs: Iterable[Output]) -> int:
             node.destroy_node()
         rclpy.try_shutdown()
         ignore_signals_to_the_end()
+
+
+def _answer(arguments: list[str]) -> int:
+    """What arguments that are not ROS's get, which rclpy would ignore: help, or a refusal; gives the exit code."""
+    if "-h" in arguments or "--help" in arguments:
+        print(_USAGE)
+        return 0
+    expected = "--ros-args -p bundle:=occle-nano -r image:=/camera/image_raw"
+    print(f"occ_node: {arguments[0]}: no such argument; expected a form such as {expected}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

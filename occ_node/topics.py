@@ -26,10 +26,24 @@ RECORDED = (SEMANTIC_GRID, VOXELS, MARKERS, GRID)
 """The outputs that the demo records and reports on."""
 
 
+_MESSAGE_PACKAGES = frozenset((
+    "action_msgs", "actionlib_msgs", "builtin_interfaces", "diagnostic_msgs", "geometry_msgs", "lifecycle_msgs",
+    "nav_msgs", "rcl_interfaces", "rosgraph_msgs", "sensor_msgs", "shape_msgs", "std_msgs", "stereo_msgs", "tf2_msgs",
+    "trajectory_msgs", "unique_identifier_msgs", "visualization_msgs",
+))  # fmt: skip
+"""Packages of ROS 2's own messages. Others are not imported: a bag could name any module of this machine."""
+
+
 def message_class(type_name: str) -> type | None:
-    """The Python class of a message type such as "std_msgs/msg/Header"; None where its package is not installed."""
+    """The Python class of a message type such as "std_msgs/msg/Header".
+
+    None for types that are not ROS 2's own, and where their package is not installed.
+    """
     package, _, name = type_name.partition("/")
+    if package not in _MESSAGE_PACKAGES:
+        return None
     try:
-        return getattr(importlib.import_module(f"{package}.msg"), name.rpartition("/")[2])
+        found = getattr(importlib.import_module(f"{package}.msg"), name.rpartition("/")[2])
     except (ImportError, AttributeError):
         return None
+    return found if hasattr(found, "get_fields_and_field_types") else None

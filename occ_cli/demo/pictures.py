@@ -42,6 +42,9 @@ def draw_pictures(output: Path, drive: Drive, outputs: Path, frames: list[Played
         return []
     still = _still(answered, drive.truth)
     shown = _around(answered, still, _RATE * _SECONDS)
+    if importlib.util.find_spec("PIL") is None:
+        print("no animation: pillow is not installed (pip install 'occ_node[viz]')", file=sys.stderr)
+        shown = []
     images = _read_images(drive.bag, drive.topics.image, {frame.stamp for frame in [still, *shown]})
     frame_of_grid = {frame.grid_message: frame for frame in [still, *shown] if frame.grid_message is not None}
     written, animated = [], []
@@ -51,11 +54,9 @@ def draw_pictures(output: Path, drive: Drive, outputs: Path, frames: list[Played
         image = images.get(frame.stamp)
         if frame is still:
             written += _draw_still(output, drive, frame, image, labels, grid)
-        if image is not None:
+        if image is not None and frame in shown:
             animated.append(drawing.animation_frame(image, labels, drive.calibration, grid))
-    if animated and importlib.util.find_spec("PIL") is None:
-        print("no animation: pillow is not installed (pip install 'occ_node[viz]')", file=sys.stderr)
-    elif animated:
+    if animated:
         save_gif(output / "animation.gif", animated, _RATE)
         written.append("animation.gif")
     return written

@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ):
         action = actions.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         add_traceback(action)
+        action.set_defaults(verb_parser=action)  # whose usage an error shows
         action.add_argument("--engine-cache", default="", metavar="DIR", help="folder of built engines")
         if name in ("build", "verify"):
             action.add_argument("--bundle", help="a folder or a name (default occle-nano)")

@@ -6,9 +6,10 @@ examples:
   occ-node play drive.mcap --rate 0.5 --remap /kitti/velo/pointcloud:=/points
 
 Stamps jump back at each loop, as with `ros2 bag play --loop`. Messages of packages that are not installed (tf2_msgs
-without an apt ROS 2) are left out, with a line on stderr."""
+without an apt ROS 2) are left out, with a line on stderr. Ctrl-C ends the playing, with exit code 0."""
 
 import argparse
+import signal
 import sys
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def command(arguments: argparse.Namespace) -> int:
+    try:
+        _play(arguments)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal and `ros2 launch` both send it
+    return 0
+
+
+def _play(arguments: argparse.Namespace) -> None:
     from tqdm import tqdm
 
     from occ_data.bags import bag_topics, read_bag
@@ -52,7 +61,6 @@ def command(arguments: argparse.Namespace) -> int:
     total = sum(topics[t][1] for t in wanted) * arguments.loop or None
     with tqdm(total=total, desc="play", unit="msg", disable=None) as bar:
         play(recording, options, partial(print, file=sys.stderr, flush=True), bar.update)
-    return 0
 
 
 def split_remap(rule: str) -> tuple[str, str]:

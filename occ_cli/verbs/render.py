@@ -3,13 +3,15 @@
 examples:
   occ-node render predictions/sequences/08/predictions/000000.label -o pictures
   occ-node render out/demo/outputs.mcap --frame 100 -o pictures
-  occ-node render --dataset KITTI --sequence 08 --frame 000000 --predictions predictions -o pictures
-  occ-node render --dataset KITTI --sequence 08 --frame 000000 -o pictures     the truth alone
+  occ-node render --dataset KITTI --sequences 08 --frame 000000 --predictions predictions -o pictures
+  occ-node render --dataset KITTI --sequences 08 --frame 000000 -o pictures     the truth alone
   occ-node render --drive drive.bag --predictions predictions -o pictures"""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..sources import add_drive_arguments, chosen_drives
 
 if TYPE_CHECKING:
     from occ_data import Drive
@@ -19,9 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "input", type=Path, nargs="?", metavar="FILE", help="voxel .label file, or a recording's outputs"
     )
-    parser.add_argument("--dataset", type=Path, metavar="ROOT", help="folder that holds sequences/, instead of FILE")
-    parser.add_argument("--sequence", metavar="SS", help="such as 08")
-    parser.add_argument("--drive", metavar="DRIVE", help="instead: sequence folder, bag or synthetic:SEED[:FRAMES]")
+    add_drive_arguments(parser)
     parser.add_argument("--frame", help="frame id of the sequence (default its first), or number in the recording")
     parser.add_argument("--predictions", type=Path, metavar="DIR", help="what `infer` wrote")
     parser.add_argument(
@@ -34,7 +34,7 @@ def command(arguments: argparse.Namespace) -> int:
     from ..errors import CommandError
 
     if sum(source is not None for source in (arguments.input, arguments.dataset, arguments.drive)) != 1:
-        raise CommandError("expected one of FILE, --dataset ROOT --sequence SS, and --drive DRIVE")
+        raise CommandError("expected one of FILE, --dataset ROOT --sequences SS, and --drive DRIVE")
     pictures = _of_file(arguments) if arguments.input else _of_drive(arguments)
     for name, picture in pictures.items():
         print(drawing.save_png(arguments.output / name, picture))
@@ -95,12 +95,10 @@ def _of_drive(arguments: argparse.Namespace) -> dict:
 
 
 def _drive(arguments: argparse.Namespace) -> "Drive":
-    from occ_data import open_drive, sequences
-
     from ..errors import CommandError
 
-    if arguments.drive:
-        return open_drive(arguments.drive)
-    if not arguments.sequence:
-        raise CommandError("--dataset goes with --sequence SS")
-    return sequences(arguments.dataset, [arguments.sequence])[0]
+    drives = chosen_drives(arguments)
+    if len(drives) > 1:
+        option = "--drive" if arguments.drive else "--sequences"
+        raise CommandError(f"{option}: expected one, got {len(drives)}")
+    return drives[0]

@@ -2,8 +2,12 @@
 
 from pathlib import Path
 
-import onnx
 import pytest
+
+pytest.importorskip("torch", reason="needs torch (the train extra)")
+pytest.importorskip("onnx", reason="needs onnx (the train extra)")
+
+import onnx
 import torch
 from safetensors.torch import save_file
 

@@ -12,10 +12,16 @@ import pytest
 
 pytest.importorskip("rclpy", reason="rclpy is not installed")
 
-from occ_cli.demo.pictures import PICTURES
+from occ_cli import drawing
+from occ_cli.demo.drive import recorded_drive
+from occ_cli.demo.live_run import Recorded
+from occ_cli.demo.pictures import PICTURES, draw_pictures
 from occ_cli.demo.recordings import read_grids
+from occ_cli.demo.report import match
 from occ_cli.node import main
-from occ_data.bags import bag_topics, read_bag
+from occ_cli.processes import JsonLines
+from occ_core import KITTI_GRID
+from occ_data.bags import BagOptions, bag_topics, read_bag
 
 POINTS = "/kitti/velo/pointcloud"
 PATIENCE = 180.0
@@ -74,6 +80,18 @@ def test_the_recording_holds_every_output_with_rising_times(demo, report):
 def test_pictures_are_there(demo, report):
     assert set(report["pictures"]) == set(PICTURES)
     assert all((demo / name).stat().st_size > 1000 for name in PICTURES)
+
+
+def test_without_pillow_the_animation_is_not_even_drawn(demo, bag, drive, tmp_path, monkeypatch, capsys):
+    plays, arrivals = JsonLines(demo / "logs/played.jsonl"), JsonLines(demo / "logs/arrivals.jsonl")
+    recorded = Recorded(plays.update(), arrivals.update(), demo / "outputs.mcap", {})
+    played = recorded_drive(bag, BagOptions(), drive.path, tmp_path)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    monkeypatch.setattr(drawing, "animation_frame", lambda *arguments: pytest.fail("drawn for nothing"))
+    frames = match(recorded, played.topics.frames)
+    written = draw_pictures(tmp_path, played, recorded.outputs, frames, KITTI_GRID)
+    assert set(written) == set(PICTURES) - {"animation.gif"}
+    assert capsys.readouterr().err.startswith("no animation: pillow is not installed (pip install 'occ_node[viz]')")
 
 
 def test_nothing_half_written_is_left(demo):

@@ -108,3 +108,9 @@ def test_clean_lists_what_it_removed(engine, gpu):
     assert code == 0
     assert [line.partition(" (")[0].rpartition(".")[2] for line in said.splitlines()[:-1]] == ["plan", "json", "timing"]
     assert said.splitlines()[-1].startswith("3 files removed from ")
+
+
+def test_wrong_usage_shows_the_usage_of_the_action(engine, capsys):
+    with pytest.raises(SystemExit):
+        engine("build", "--size", "3")
+    assert capsys.readouterr().err.startswith("usage: occ-node engine build [-h]")

@@ -1,9 +1,13 @@
-"""The launch files with a recording stand-in for `launch`, which has no wheel: every argument reaches its process."""
+"""The launch files with a recording stand-in for `launch`, which has no wheel: every argument reaches its process.
+
+tests/occ_node/test_ros2_launch.py runs them with the real packages, where they are installed.
+"""
 
 import runpy
 import sys
+from dataclasses import fields
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 import yaml
@@ -13,6 +17,7 @@ from occ_node.topics import CAMERA_INFO, GRID, IMAGE, MARKERS, OVERLAY, POINTS, 
 from occ_runtime import MONOOCC
 
 ROOT = Path(__file__).parents[2]
+LIB = "/opt/occ_node/lib/occ_node"
 
 
 class Recorded:
@@ -22,40 +27,69 @@ class Recorded:
         self.args, self.kwargs = args, kwargs
 
 
-class LaunchConfiguration(Recorded):
+class ExecutableInPackage(Recorded):
     def perform(self, context):
-        return context[self.args[0]]
+        return "/opt/{package}/lib/{package}/{executable}".format(**self.kwargs)
 
 
 NAMES = {
     "launch": ["LaunchDescription"],
-    "launch.actions": ["DeclareLaunchArgument", "ExecuteProcess", "OpaqueFunction", "SetEnvironmentVariable"],
-    "launch.substitutions": ["LaunchConfiguration"],
+    "launch.actions": [
+        "DeclareLaunchArgument",
+        "ExecuteProcess",
+        "OpaqueFunction",
+        "SetEnvironmentVariable",
+        "Shutdown",
+    ],
     "launch_ros": [],
     "launch_ros.actions": ["Node"],
+    "launch_ros.parameter_descriptions": ["Parameter"],
+    "launch_ros.substitutions": [],
     "ament_index_python": [],
-    "ament_index_python.packages": ["get_package_prefix", "get_package_share_directory"],
+    "ament_index_python.packages": ["get_package_share_directory"],
 }
 
 
 @pytest.fixture
-def launched(monkeypatch):
-    """Run a launch file with arguments; gives the actions by class name, in order."""
+def share(tmp_path):
+    """The package's share folder, as installed."""
+    for name, target in {"config": "occ_node/config", "rviz": "rviz", "launch": "launch"}.items():
+        (tmp_path / name).symlink_to(ROOT / target)
+    return tmp_path
+
+
+@pytest.fixture
+def launch_file(monkeypatch, share):
+    """The launch description of a file: (what starts the processes, declared arguments by name)."""
     for module, names in NAMES.items():
         stand_in = ModuleType(module)
         for name in names:
             setattr(stand_in, name, type(name, (Recorded,), {}))
         monkeypatch.setitem(sys.modules, module, stand_in)
-    sys.modules["launch.substitutions"].LaunchConfiguration = LaunchConfiguration
-    sys.modules["ament_index_python.packages"].get_package_prefix = lambda name: f"/opt/{name}"
-    sys.modules["ament_index_python.packages"].get_package_share_directory = lambda name: f"/opt/{name}/share/{name}"
+    sys.modules["launch_ros.substitutions"].ExecutableInPackage = ExecutableInPackage
+    sys.modules["ament_index_python.packages"].get_package_share_directory = lambda name: str(share)
+
+    def load(file="occle.launch.py"):
+        (description,) = runpy.run_path(ROOT / "launch" / file)["generate_launch_description"]().args
+        start, *declared = description
+        return start.kwargs["function"], {argument.args[0]: argument.kwargs for argument in declared}
+
+    return load
+
+
+def context(arguments):
+    return SimpleNamespace(
+        launch_configurations=arguments, argv=[f"{k}:={v}" for k, v in arguments.items()], is_shutdown=False
+    )
+
+
+@pytest.fixture
+def launched(launch_file):
+    """Run a launch file with arguments; gives the actions by class name, in order."""
 
     def run(file="occle.launch.py", **arguments):
-        (description,) = runpy.run_path(ROOT / "launch" / file)["generate_launch_description"]().args
-        *declared, start = description
-        context = {argument.args[0]: argument.kwargs["default_value"] for argument in declared}
-        assert arguments.keys() <= context.keys()
-        return [(type(action).__name__, action) for action in start.kwargs["function"](context | arguments)]
+        start, _ = launch_file(file)
+        return [(type(action).__name__, action) for action in start(context(arguments))]
 
     return run
 
@@ -65,62 +99,112 @@ def only(actions, kind):
     return action.kwargs
 
 
+def values(node) -> tuple[dict, dict]:
+    """(defaults, what was given) of a node's parameters."""
+    *defaults, given = node["parameters"]
+    return dict(parameter.args for parameter in defaults), given
+
+
 def test_a_robot_gets_only_the_node(launched):
     actions = launched(
-        image="/cam", camera_info="/info", points="/lidar", bundle="b", backend="fake", calibration_file="c"
+        image="/cam", camera_info="/info", points="/lidar", bundle="b", backend="fake", compressed="true"
     )
     assert [name for name, _ in actions] == ["Node"]
     node = only(actions, "Node")
-    assert (node["package"], node["executable"], node["name"]) == ("occ_node", "occ_node", "occ_node")
-    assert node["parameters"] == [
-        {"bundle": "b", "backend": "fake", "precision": "auto", "calibration_file": "c", "use_sim_time": False}
-    ]
+    assert (node["executable"], node["name"], node["namespace"]) == (f"{LIB}/occ_node", "occ_node", "")
+    given = {"bundle": "b", "backend": "fake", "compressed": True}
+    assert values(node) == ({"bundle": "b", "use_sim_time": False}, given)
     assert node["remappings"] == [(IMAGE, "/cam"), (CAMERA_INFO, "/info"), (POINTS, "/lidar")]
 
 
-def test_defaults_of_the_parameters_are_the_nodes(launched):
-    (parameters,) = only(launched(), "Node")["parameters"]
-    assert (parameters["bundle"], parameters["backend"]) == (Settings.bundle, Settings.backend)
+def test_every_parameter_of_the_node_is_an_argument_with_its_default(launch_file):
+    _, declared = launch_file()
+    for row in fields(Settings):
+        default = yaml.safe_load(declared[row.name]["default_value"] or "''")
+        assert type(row.default)(default) == row.default
+        assert declared[row.name]["description"] == row.metadata["description"]
+
+
+def test_parameters_have_the_nodes_types(launched):
+    text = {"threads": "3", "sync_tolerance": "1", "autostart": "False", "drivable_classes": "[road]", "bundle": "12"}
+    _, given = values(only(launched(**text), "Node"))
+    expected = {"threads": 3, "sync_tolerance": 1.0, "autostart": False, "drivable_classes": ["road"], "bundle": "12"}
+    assert given == expected and type(given["sync_tolerance"]) is float
+
+
+def test_arguments_take_precedence_over_a_file_of_parameters(launched, tmp_path):
+    file = tmp_path / "robot.yaml"
+    file.touch()
+    parameters = only(launched(params_file=str(file), camera="3", use_sim_time="true"), "Node")["parameters"]
+    assert parameters[2:] == [str(file), {"camera": 3, "use_sim_time": True}]
+    with pytest.raises(RuntimeError, match="params_file: /nowhere: no such file"):
+        launched(params_file="/nowhere")
+
+
+def test_an_unknown_argument_is_refused_unless_another_launch_file_has_it(launched, monkeypatch):
+    assert launched(bundel="x")
+    monkeypatch.setattr(sys, "argv", ["ros2", "launch", "occ_node", "occle.launch.py", "bundel:=x"])
+    with pytest.raises(RuntimeError, match="bundel: no such argument; expected some of bundle, "):
+        launched(bundel="x")
 
 
 def test_a_bag_is_played_with_its_own_time(launched):
     actions = launched(bag="drive.mcap", rate="0.5", loop="true")
-    play = ["/opt/occ_node/lib/occ_node/play", "drive.mcap", "--clock", "--rate", "0.5", "--loop", "0"]
+    play = [f"{LIB}/play", "drive.mcap", "--clock", "--rate", "0.5", "--loop", "0"]
     assert only(actions, "ExecuteProcess")["cmd"] == play
-    assert only(actions, "Node")["parameters"][0]["use_sim_time"] is True
+    assert values(only(actions, "Node")) == ({"bundle": Settings.bundle, "use_sim_time": True}, {})
     profiles = [action.args for name, action in actions if name == "SetEnvironmentVariable"]
-    assert ("FASTRTPS_DEFAULT_PROFILES_FILE", "/opt/occ_node/share/occ_node/config/fastdds_loopback.xml") in profiles
+    assert {name for name, _ in profiles} == {"FASTRTPS_DEFAULT_PROFILES_FILE", "FASTDDS_DEFAULT_PROFILES_FILE"}
+    assert all(Path(file).name == "fastdds_loopback.xml" and Path(file).is_file() for _, file in profiles)
     assert [name for name, _ in actions][:2] == ["SetEnvironmentVariable"] * 2  # before the processes
 
 
-def test_rviz_opens_the_shipped_view(launched):
-    nodes = [action.kwargs for name, action in launched(rviz="true", use_sim_time="true") if name == "Node"]
-    assert nodes[1]["executable"] == "rviz2"
-    assert nodes[1]["arguments"] == ["-d", "/opt/occ_node/share/occ_node/rviz/occle.rviz"]
+def test_rviz_follows_the_topics_and_the_frame(launched, share):
+    arguments = {"points": "/lidar", "lidar_frame": "velodyne", "namespace": "robot1", "use_sim_time": "true"}
+    nodes = [action.kwargs for name, action in launched(rviz="true", **arguments) if name == "Node"]
+    assert nodes[1]["executable"] == "/opt/rviz2/lib/rviz2/rviz2"
+    assert nodes[1]["arguments"] == ["-d", str(share / "rviz/occle.rviz"), "-f", "velodyne"]
     assert nodes[1]["parameters"] == [{"use_sim_time": True}]
+    assert nodes[0]["namespace"] == nodes[1]["namespace"] == "robot1"
+    renamed = dict(nodes[1]["remappings"])
+    assert renamed["/kitti/velo/pointcloud"] == "/lidar"
+    for output in (MARKERS, VOXELS, GRID, OVERLAY):
+        assert renamed[f"/occ_node/{output.name}"] == f"occ_node/{output.name}"  # relative: in the namespace
 
 
-def test_camera_only_has_no_clouds_and_names_the_lidars_frame(launched):
+def test_camera_only_has_no_clouds_and_another_bundle(launched, launch_file, share):
     nodes = [a.kwargs for _, a in launched("monoocc.launch.py", image="/cam", lidar_frame="lidar", rviz="true")]
-    parameters = {"bundle": MONOOCC, "backend": "auto", "precision": "auto", "calibration_file": ""}
-    assert nodes[0]["parameters"] == [parameters | {"lidar_frame": "lidar", "use_sim_time": False}]
+    assert values(nodes[0]) == ({"bundle": MONOOCC, "use_sim_time": False}, {"lidar_frame": "lidar"})
     topics = dict(nodes[0]["remappings"])
     assert (topics.keys(), topics["image"]) == ({IMAGE, CAMERA_INFO}, "/cam")
-    assert nodes[1]["arguments"] == ["-d", "/opt/occ_node/share/occ_node/rviz/monoocc.rviz", "-f", "lidar"]
-    with pytest.raises(AssertionError):
-        launched("monoocc.launch.py", points="/lidar")
+    assert nodes[1]["arguments"] == ["-d", str(share / "rviz/monoocc.rviz"), "-f", "lidar"]
+    _, declared = launch_file("monoocc.launch.py")
+    assert "points" not in declared and declared["bundle"]["default_value"] == MONOOCC
 
 
 def test_build_only_builds_the_engine_and_starts_no_node(launched):
     actions = launched(build_only="true", bundle="b", precision="f16", bag="drive.mcap")
     assert [name for name, _ in actions] == ["ExecuteProcess"]
-    command = ["/opt/occ_node/lib/occ_node/engine", "build", "--bundle", "b", "--precision", "f16"]
+    command = [f"{LIB}/engine", "build", "--bundle", "b", "--precision", "f16"]
     assert only(actions, "ExecuteProcess")["cmd"] == command
 
 
 def test_a_switch_that_is_not_true_or_false(launched):
     with pytest.raises(RuntimeError, match="rviz: expected true or false, got 'maybe'"):
         launched(rviz="maybe")
+
+
+def test_a_process_that_fails_ends_the_launch_and_so_does_the_node(launched):
+    actions = launched(bag="drive.mcap")
+    running, ending = SimpleNamespace(is_shutdown=False), SimpleNamespace(is_shutdown=True)
+    good, bad = SimpleNamespace(returncode=0), SimpleNamespace(returncode=2)
+    player, node = only(actions, "ExecuteProcess")["on_exit"], only(actions, "Node")["on_exit"]
+    for action, name in ((player, "occ-node play"), (node, "the node")):
+        with pytest.raises(RuntimeError, match=f"{name} ended with code 2"):
+            action(bad, running)
+        assert action(bad, ending) is None
+    assert player(good, running) is None  # the bag has been played
+    assert type(node(good, running)).__name__ == "Shutdown"
 
 
 @pytest.mark.parametrize("name", ["occle", "monoocc"])

@@ -4,6 +4,8 @@ import errno
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from array import array
 
 import cv2
@@ -26,7 +28,7 @@ from occ_node.outputs import NEWEST, OUTPUTS, Output
 from occ_runtime.fake_backend import FakeBackend
 
 from . import scene
-from .live import Client, NodeProcess, wait_for
+from .live import PATIENCE, Client, NodeProcess, wait_for
 
 
 def _damaged(folder, bundle):
@@ -146,6 +148,25 @@ def test_a_second_node_of_the_same_name_is_warned_about(tmp_path, fake_bundle):
         second.destroy_node()
         context.try_shutdown()
         node.stop()
+
+
+def _run(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "occ_node.node", *arguments], capture_output=True, text=True, timeout=PATIENCE
+    )
+
+
+def test_arguments_that_are_not_ros_ones_are_refused_with_the_right_form():
+    done = _run("--bundle", "occle-nano", "--ros-args", "-p", "backend:=fake")
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("occ_node: --bundle: no such argument") and "--ros-args -p bundle:=" in line
+
+
+def test_help_prints_the_usage_and_starts_nothing():
+    done = _run("-h")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: occ_node --ros-args")
 
 
 def test_without_extrinsics_the_reason_is_said_and_sigterm_gives_0(tmp_path, fake_bundle):

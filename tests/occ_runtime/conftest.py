@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
+
+pytest.importorskip("onnx", reason="needs onnx (the train extra)")
+
+import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from occ_core import Calibration, Grid, PreprocessConfig, VoxelizerConfig
