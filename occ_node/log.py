@@ -4,6 +4,8 @@ import re
 import threading
 import time
 
+from occ_core.errors import one_line
+
 from .counters import Drop
 
 _PERIOD = 5.0
@@ -27,6 +29,7 @@ class Log:
 
     def error(self, reason: Drop, text: str) -> None:
         """Texts that differ only in numbers count as the same error."""
+        text = one_line(text)
         key, now = _key(text), time.monotonic()
         with self._lock:
             began, logged = self._periods.get(reason, (float("-inf"), set()))
