@@ -36,11 +36,12 @@ ERRORS = (
 
 
 class Counts(NamedTuple):
-    """received : messages by input; dropped : by the value of `Drop`; published, idle : frames; points_dropped :
-    points that were not finite
+    """received : messages by input; lost : by input, those that never arrived, estimated (gaps.py)
+    dropped : by the value of `Drop`; published, idle : frames; points_dropped : points that were not finite
     """
 
     received: dict[str, int]
+    lost: dict[str, int]
     dropped: dict[str, int]
     published: int
     idle: int
@@ -60,13 +61,19 @@ class Counters:
         self._inputs = (*inputs, CAMERA_INFO)
         self._on_error = on_error
         self._lock = threading.Lock()
-        names = (*(f"received.{name}" for name in self._inputs), "published", "idle", "points_dropped")
+        names = (
+            *(f"received.{n}" for n in self._inputs),
+            *(f"lost.{n}" for n in inputs),
+            "published",
+            "idle",
+            "points_dropped",
+        )
         self._events = dict.fromkeys(names, 0)
         self._dropped = dict.fromkeys(Drop, 0)
         self._last_error = ""
 
     def count(self, event: str, number: int = 1) -> None:
-        """`received.<input>`, `published`, `idle` or `points_dropped`."""
+        """`received.<input>`, `lost.<input>`, `published`, `idle` or `points_dropped`."""
         if event not in self._events:
             raise ValueError(f"{event!r} is not counted; expected one of {', '.join(self._events)}")
         with self._lock:
@@ -91,6 +98,7 @@ class Counters:
             events, dropped, last_error = self._events.copy(), self._dropped.copy(), self._last_error
         return Counts(
             {name: events[f"received.{name}"] for name in self._inputs},
+            {name: events[f"lost.{name}"] for name in self._inputs if name != CAMERA_INFO},
             {reason.value: number for reason, number in dropped.items()},
             events["published"],
             events["idle"],

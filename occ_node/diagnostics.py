@@ -20,7 +20,7 @@ class Diagnostics:
     frame was answered for `timeout` seconds though somebody subscribes. STALE: no input for `timeout` seconds after
     there was some, and the last status, at the deactivation.
 
-    Keys: the facts, rate_hz, received.<input>, published, idle, dropped.<reason>, points_dropped,
+    Keys: the facts, rate_hz, received.<input>, lost.<input>, published, idle, dropped.<reason>, points_dropped,
     latency.<stage>.p50_ms and .p95_ms, last_error.
     """
 
@@ -91,6 +91,8 @@ class Diagnostics:
             return DiagnosticStatus.WARN, "no frame answered: " + _reasons(new)
         if new[Drop.SUPERSEDED.value]:
             return DiagnosticStatus.WARN, "slower than the sensors: " + _reasons(new)
+        if lost := [name for name in frame_inputs if counts.lost[name] > before.lost[name]]:
+            return DiagnosticStatus.WARN, f"messages are lost on the way: {' and '.join(lost)}"
         return DiagnosticStatus.OK, "ok"
 
 
@@ -98,6 +100,7 @@ def _figures(counts: Counts, rate: float, latency: dict[str, dict[str, float]]) 
     """latency : `Profiler.summary()`"""
     values = {"rate_hz": f"{rate:.1f}"}
     values |= {f"received.{source}": str(number) for source, number in counts.received.items()}
+    values |= {f"lost.{source}": str(number) for source, number in counts.lost.items()}
     values |= {"published": str(counts.published), "idle": str(counts.idle)}
     values |= {f"dropped.{reason}": str(number) for reason, number in counts.dropped.items()}
     values["points_dropped"] = str(counts.points_dropped)

@@ -9,6 +9,7 @@ from occ_core.decode.camera_info import decode_camera_info
 from .calibration_source import CalibrationSource
 from .connections import TF_STATIC, Connections
 from .counters import Counters, Drop
+from .gaps import Gaps
 from .log import Log
 from .parameters import Settings
 from .synchroniser import Synchroniser
@@ -37,6 +38,7 @@ class Inputs:
         """synchroniser : gets the images, and the clouds if they are among its inputs; calibration : gets the rest"""
         self._node, self._synchroniser = node, synchroniser
         self._calibration, self._counters, self._log = calibration, counters, log
+        self._gaps = {name: Gaps() for name in synchroniser.inputs}
         sensor = qos_profile_sensor_data  # best effort: receives from reliable publishers too
         image = CompressedImage if settings.compressed else Image
         self._subscriptions = {
@@ -67,6 +69,8 @@ class Inputs:
             # Only the time of arrival is left to order and pair the message by. The outputs keep the stamp of zero.
             stamp = self._node.get_clock().now().nanoseconds
             self._log.warn_once(f"{source}: stamp is zero; the time of arrival is used instead")
+        else:
+            self._counters.count(f"lost.{source}", self._gaps[source].lost(stamp))
         self._synchroniser.add(source, message, stamp)
 
     def _on_camera_info(self, message: CameraInfo) -> None:

@@ -4,26 +4,22 @@ import re
 import threading
 import time
 
-from occ_core.errors import ReportedError
+from occ_core.errors import ReportedError, one_line
 
 from .counters import Drop
 
-_LONGEST = 500
-"""Characters of an error in the log."""
 _PERIOD = 5.0
 """Seconds between two log lines of the same error."""
 _LINES = 8
 """Different lines of one reason in a period at most: a text may quote a message, and every message may differ."""
 
 
-def one_line(error: Exception) -> str:
-    """An error as one line of the log, cut where it is very long; with its type where it was not made for users."""
+def reason_of(error: Exception) -> str:
+    """An error as one line of the log; with its type where it was not made for users."""
     if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    else:
-        text = str(error) if isinstance(error, ReportedError) else f"{type(error).__name__}: {error}"
-    text = " ".join(text[: 2 * _LONGEST].split())
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
+        return one_line(f"{error.filename}: {error.strerror}" if error.filename else error.strerror)
+    text = str(error) if isinstance(error, ReportedError) else f"{type(error).__name__}: {error}"
+    return one_line(" ".join(text.split()))
 
 
 class Log:
@@ -41,6 +37,7 @@ class Log:
 
     def error(self, reason: Drop, text: str) -> None:
         """Texts that differ only in numbers count as the same error."""
+        text = one_line(text)
         key, now = _key(text), time.monotonic()
         with self._lock:
             began, logged = self._periods.get(reason, (float("-inf"), set()))

@@ -29,7 +29,7 @@ from .calibration_source import CalibrationSource
 from .counters import Counters, Drop
 from .diagnostics import Diagnostics
 from .inputs import Inputs, TFMessage
-from .log import Log, one_line
+from .log import Log, reason_of
 from .outputs import OUTPUTS, Output
 from .parameters import ParameterError, Settings, check_changes, declare_parameters, read_parameters
 from .pipeline import Pipeline
@@ -100,7 +100,7 @@ class OccupancyNode(LifecycleNode):
 
     def survived(self, error: Exception) -> None:
         """An exception that no callback expected: to the log, at most one line a while, and to the diagnostics."""
-        text = f"a callback failed: {one_line(error)}"
+        text = f"a callback failed: {reason_of(error)}"
         if self._active is not None:
             self._active.counters.error(Drop.CALLBACK, text)
         else:
@@ -216,7 +216,7 @@ class OccupancyNode(LifecycleNode):
 
     def _refuse(self, what: str, error: Exception) -> TransitionCallbackReturn:
         if self.context.ok():  # otherwise a signal ended the context, and the error is a result of that
-            self.get_logger().error(f"{what}: {one_line(error)}")
+            self.get_logger().error(f"{what}: {reason_of(error)}")
         return TransitionCallbackReturn.FAILURE
 
     def _on_parameters(self, parameters) -> SetParametersResult:
@@ -229,7 +229,7 @@ class OccupancyNode(LifecycleNode):
             if file := changes.later.get("calibration_file"):
                 read_calibration_file(file, values.get("camera", self.get_parameter("camera").value))
         except Exception as error:
-            return SetParametersResult(successful=False, reason=one_line(error))
+            return SetParametersResult(successful=False, reason=reason_of(error))
         if self._configured is not None:
             self._configured = replace(self._configured, settings=replace(self._configured.settings, **changes.now))
             if self._active is not None:
@@ -289,7 +289,7 @@ def _run(args: list[str] | None, outputs: Iterable[Output]) -> int:
         spin(node, lambda: node.finalised, node.survived)
         return 0
     except (ParameterError, RuntimeError) as error:  # of the command line
-        print(f"occ_node: {one_line(error)}", file=sys.stderr)
+        print(f"occ_node: {reason_of(error)}", file=sys.stderr)
         return 1
     finally:
         ignore_signals()

@@ -11,6 +11,7 @@ from occ_runtime import Predictor
 
 from .calibration_source import CalibrationSource
 from .counters import Counters
+from .decoder_lines import DecoderLines
 from .log import Log
 from .outputs import Frame
 from .parameters import Settings
@@ -25,7 +26,7 @@ class Pipeline:
     ):
         self._predictor, self._calibration = predictor, calibration
         self._settings, self._counters, self._log = settings, counters, log
-        self._decode_image = decode_compressed_image if settings.compressed else decode_image
+        self._decode_image = DecoderLines(decode_compressed_image, log) if settings.compressed else decode_image
 
     def process(self, pair: Pair) -> Frame:
         """Raises MessageError for a message that cannot be used, NoCalibration."""

@@ -9,7 +9,7 @@ from occ_runtime import Profiler
 
 from .calibration_source import NoCalibration
 from .counters import Counters, Drop
-from .log import one_line
+from .log import reason_of
 from .outputs import Frame
 from .pipeline import Pipeline
 from .publishers import Publishers
@@ -58,7 +58,7 @@ class Worker:
             except Exception as error:
                 if not self._context.ok():  # the node ended during the frame
                     return
-                self._counters.error(Drop.FAILED, f"frame failed: {one_line(error)}")
+                self._counters.error(Drop.FAILED, f"frame failed: {reason_of(error)}")
 
     def _process(self, pair: Pair) -> None:
         if not self._publishers.wanted():
@@ -83,7 +83,7 @@ class Worker:
                 self._publishers.publish(frame)
         except Exception as error:
             if self._context.ok():
-                self._counters.error(Drop.FAILED, f"publishing failed: {one_line(error)}")
+                self._counters.error(Drop.FAILED, f"publishing failed: {reason_of(error)}")
             return
         self._counters.count("published")
         self._profiler.record("total", time.perf_counter() - arrival)

@@ -13,12 +13,13 @@ from occ_core import CompletionMetrics, Grid
 from occ_core.labels import labels_on
 from occ_data.kitti import Sequence
 from occ_node.counters import Drop
-from occ_node.topics import RECORDED, SEMANTIC_GRID, VOXELS
+from occ_node.topics import CAMERA_INFO, IMAGE, POINTS, RECORDED, SEMANTIC_GRID, VOXELS
 from occ_runtime import Bundle
 
 from .live_run import LiveRun, Recorded
 from .recordings import read_grids
 
+_FIRST = ("frames_in", "frames_out", "answered_percent", "unanswered", "drops", "latency_ms")
 _MODES = {
     "camera+lidar": "camera and LiDAR; a cloud with its image is a frame",
     "camera": "camera only; an image is a frame",
@@ -90,7 +91,7 @@ def make_report(run: LiveRun, recorded: Recorded, frames: list[Played], bundle: 
     """All figures of a run, with what they were measured on."""
     summary = summarise(recorded, frames)
     return {
-        **{key: summary[key] for key in ("frames_in", "frames_out", "answered_percent", "drops", "latency_ms")},
+        **{key: summary[key] for key in _FIRST},
         **_score_frames(recorded.outputs, frames, run.drive.truth, bundle.grid),
         "bundle": bundle.name,
         "mode": "camera+lidar" if bundle.needs_cloud else "camera",
@@ -152,12 +153,32 @@ def summarise(recorded: Recorded, frames: list[Played]) -> dict:
         "answered_percent": round(100 * answered / max(1, len(frames)), 2),
         "loops": 1 + max((frame.loop for frame in frames), default=0),
         "clock_jumps": jumps,
+        "unanswered": unanswered(len(frames), answered, values, dropped),
         "drops": {reason: number for reason, number in dropped.items() if number},
         "latency_ms": latency(frames),
         "node": {"status": status["message"], **{k: v for k, v in values.items() if not k.startswith("dropped.")}},
         "player": {"late": end.get("late"), "worst_ms": end.get("worst_ms")},
         "exit_codes": recorded.exit_codes,
     }
+
+
+def unanswered(offered: int, answered: int, values: dict[str, str], dropped: dict[str, int]) -> dict[str, int]:
+    """Why frames were not answered; the numbers add up to `offered` less `answered`.
+
+    Besides the node's reasons there are lost.<input>: played, but not received by the node; idle; not_recorded:
+    published, but not complete in the recording; unfinished: the rest, which waited for a partner or was processed at
+    the node's last report. values, dropped : of the node's last diagnostics
+    """
+    frame, other = (POINTS, IMAGE) if f"received.{POINTS}" in values else (IMAGE, POINTS)
+    not_frames = {f"no_partner.{other}", f"stale.{other}", f"malformed.{CAMERA_INFO}", Drop.MALFORMED_TF.value}
+    reasons = {
+        f"lost.{frame}": max(0, offered - int(values.get(f"received.{frame}", 0))),
+        **{reason: number for reason, number in dropped.items() if reason not in not_frames},
+        "idle": int(values.get("idle", 0)),
+        "not_recorded": max(0, int(values.get("published", 0)) - answered),
+    }
+    reasons["unfinished"] = offered - answered - sum(reasons.values())
+    return {reason: number for reason, number in reasons.items() if number}
 
 
 def score(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> dict:
@@ -204,7 +225,7 @@ def _first_line(path: str, key: str) -> str | None:
 
 def table(report: dict) -> str:
     """The report as text."""
-    ms, drops = report["latency_ms"], report["drops"]
+    ms = report["latency_ms"]
     rows = [
         ("drive", report["input"]["description"]),
         ("bundle, backend", f"{report['bundle']}, {report['backend']}"),
@@ -213,7 +234,7 @@ def table(report: dict) -> str:
             "frames in, out",
             f"{report['frames_in']}, {report['frames_out']} ({report['answered_percent']:.1f} % answered)",
         ),
-        ("drops", ", ".join(f"{reason} {number}" for reason, number in drops.items()) or "none"),
+        ("not answered", ", ".join(f"{reason} {number}" for reason, number in report["unanswered"].items()) or "none"),
     ]
     if report["loops"] > 1:
         rows.append(("loops", f"{report['loops']}; the node saw {report['clock_jumps']} jumps back of the stamps"))

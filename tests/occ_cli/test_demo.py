@@ -48,6 +48,11 @@ def test_frames_are_answered_and_the_loop_is_counted(report):
     assert (report["loops"], report["clock_jumps"]) == (2, 1)
 
 
+def test_every_frame_is_answered_or_has_a_reason(report):
+    assert report["frames_in"] == report["frames_out"] + sum(report["unanswered"].values())
+    assert all(number > 0 for number in report["unanswered"].values())
+
+
 def test_latency_runs_from_stamp_to_the_last_output(report):
     ms = report["latency_ms"]
     assert 0 < ms["p50"] <= ms["p95"] <= ms["max"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from occ_cli.demo.live_run import Recorded
-from occ_cli.demo.report import latency, match, score, summarise
+from occ_cli.demo.report import latency, match, score, summarise, unanswered
 
 POINTS = "/points"
 STAMPS = (1_000, 2_000, 3_000)
@@ -43,7 +43,13 @@ def two_loops() -> Recorded:
     plays += [played(loop, stamp, 10 + loop * 0.3 + n * 0.1) for loop in (0, 1) for n, stamp in enumerate(STAMPS)]
     arrivals = [line for n, stamp in enumerate(STAMPS) for line in answer(stamp, 10.04 + n * 0.1)]
     arrivals += answer(STAMPS[0], 10.35) + answer(STAMPS[2], 10.56)
-    values = {"published": "5", "dropped.superseded": "1", "dropped.failed": "0", "dropped.clock_jumped_back": "1"}
+    values = {
+        "received.points": "6",
+        "published": "5",
+        "dropped.superseded": "1",
+        "dropped.failed": "0",
+        "dropped.clock_jumped_back": "1",
+    }
     arrivals.append(
         {"event": "diagnostics", "mono": 12.0, "status": [{"name": "n", "message": "ok", "values": values}]}
     )
@@ -85,6 +91,32 @@ def test_the_summary_counts_frames_drops_and_jumps(two_loops):
     assert (summary["frames_in"], summary["frames_out"], summary["loops"]) == (6, 5, 2)
     assert summary["clock_jumps"] == 1
     assert summary["drops"] == {"superseded": 1}
+    assert summary["unanswered"] == {"superseded": 1}
+
+
+@pytest.mark.parametrize(
+    ("answered", "values", "dropped", "expected"),
+    [
+        (100, {"received.points": "100", "published": "100"}, {}, {}),
+        (90, {"received.points": "97", "published": "90"}, {"superseded": 7}, {"lost.points": 3, "superseded": 7}),
+        (
+            90,
+            {"received.points": "100", "published": "95", "lost.image": "4"},
+            {"no_partner.points": 4, "no_partner.image": 2, "stale.image": 1, "malformed.tf": 5},
+            {"no_partner.points": 4, "not_recorded": 5, "unfinished": 1},
+        ),
+        (
+            80,
+            {"received.image": "99", "published": "80"},
+            {"malformed.image": 19},
+            {"lost.image": 1, "malformed.image": 19},
+        ),
+        (60, {"received.points": "100", "published": "60", "idle": "40"}, {}, {"idle": 40}),
+    ],
+)
+def test_each_frame_that_was_played_is_answered_or_has_a_reason(answered, values, dropped, expected):
+    assert unanswered(100, answered, values, dropped) == expected
+    assert answered + sum(expected.values()) == 100
 
 
 def test_latency_is_given_for_the_frame_and_each_output(two_loops):

@@ -194,6 +194,21 @@ def test_stamps_that_jump_back_are_survived_and_counted_once(client):
     wait_for(lambda: client.counter("dropped.clock_jumped_back") == before + 1, "the jump in diagnostics")
 
 
+def test_gaps_in_the_stamps_are_counted_as_lost(client):
+    def send():
+        for missing in (0, 0, 0, 3):
+            client.rewind(-0.1 * missing)
+            stamp = client.next_stamp()
+            client.send(scene.image(stamp), scene.cloud(stamp))
+
+    def lost():
+        return [client.counter(f"lost.{name}") for name in ("image", "points")]
+
+    before = lost()
+    client.send_until(send, lambda: min(np.subtract(lost(), before)) >= 3, "the loss in diagnostics")
+    client.answered()
+
+
 def test_zero_stamps_are_paired_by_arrival(node, client):
     def answer():
         client.send(scene.image(0), scene.cloud(0))  # again, should a busy machine deliver the two too far apart
