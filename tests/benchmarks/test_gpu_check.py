@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytest.importorskip("onnx", reason="needs onnx (the train extra)")
+
 from benchmarks import gpu_bundles, gpu_check, gpu_machine, gpu_parts
 from benchmarks.frames import plain_street
 from occ_core import PreprocessConfig, VoxelizerConfig

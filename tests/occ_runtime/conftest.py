@@ -5,11 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("onnx", reason="needs onnx (the train extra)")
-
-import onnx
-from onnx import TensorProto, helper, numpy_helper
-
 from occ_core import Calibration, Grid, PreprocessConfig, VoxelizerConfig
 from occ_core.frame import FramePreprocessor
 from occ_runtime import Bundle, BundleInfo, input_specs, write_bundle
@@ -35,6 +30,8 @@ def frame() -> tuple[np.ndarray, np.ndarray, Calibration]:
 
 def network(kind: int = 13, inputs: tuple[str, ...] = ("image", "occupancy"), confidence: str = "confidence") -> bytes:
     """ONNX: occupied voxels get class `kind`, confidence is a sigmoid of the image's mean over all voxels."""
+    onnx = pytest.importorskip("onnx", reason="needs onnx (the train extra)")
+    TensorProto, helper, numpy_helper = onnx.TensorProto, onnx.helper, onnx.numpy_helper
     specs = {spec.name: spec for spec in input_specs(PREPROCESS)}
     dtypes = {"float32": TensorProto.FLOAT, "uint8": TensorProto.UINT8, "int32": TensorProto.INT32}
     shape = (1, *PREPROCESS.grid.shape)
