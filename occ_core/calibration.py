@@ -10,6 +10,10 @@ from .errors import InputError
 
 CANONICAL_FOCAL = 0.577
 """Focal length of KITTI's cameras as a share of the image's width."""
+MAX_PIXEL = 1e6
+"""Of a focal length, a principal point and an image's size: far beyond any camera, so that no sum overflows."""
+MAX_METRES = 1e4
+"""Between a camera and a LiDAR."""
 
 
 class CalibrationError(InputError):
@@ -40,11 +44,21 @@ class Calibration:
         fx, fy = self.P[0, 0], self.P[1, 1]
         if not (fx > 0 and fy > 0):
             raise CalibrationError(f"focal length: expected fx > 0 and fy > 0, got {fx:g} and {fy:g}")
+        if self.P[1, 0] or tuple(self.P[2, :3]) != (0, 0, 1):
+            rows = f"{self.P[1, 0]:g} ... and {self.P[2, 0]:g} {self.P[2, 1]:g} {self.P[2, 2]:g}"
+            raise CalibrationError(f"K: expected the rows fx s cx, 0 fy cy and 0 0 1, got {rows}")
+        if max(fx, fy, *abs(self.P[:2, 1:3].ravel())) > MAX_PIXEL or min(fx, fy) < 1 / MAX_PIXEL:
+            numbers = ", ".join(f"{value:g}" for value in (fx, fy, *self.P[:2, 2]))
+            raise CalibrationError(f"K: expected pixels up to {MAX_PIXEL:g}, got fx, fy, cx, cy of {numbers}")
+        if abs(self.P[:, 3]).max() > MAX_PIXEL * MAX_METRES or abs(self.T_cam_lidar[:3, 3]).max() > MAX_METRES:
+            raise CalibrationError(f"P, T_cam_lidar: expected translations of up to {MAX_METRES:g} m")
         rotation = self.T_cam_lidar[:3, :3]
         if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-2 or np.linalg.det(rotation) < 0:
             raise CalibrationError("T_cam_lidar: expected a rotation in its left 3x3 (orthonormal, right-handed)")
         if len(self.image_size) != 2 or min(self.image_size) < 1:
             raise CalibrationError(f"image_size: expected positive (width, height), got {tuple(self.image_size)}")
+        if max(self.image_size) > MAX_PIXEL:
+            raise CalibrationError(f"image_size: expected at most {MAX_PIXEL:g} pixels each way")
 
     @cached_property
     def P_lidar(self) -> np.ndarray:

@@ -3,6 +3,18 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+MAX_DISTANCE = 1e7
+"""Metres of a translation: beyond the Earth's radius, and small enough for products of many."""
+
+
+def are_poses(matrices: np.ndarray) -> np.ndarray:
+    """(..., 4, 4) -> (...) bool: a rotation, up to 1 %, and a finite translation of at most MAX_DISTANCE."""
+    rotation, translation = matrices[..., :3, :3], matrices[..., :3, 3]
+    sane = np.isfinite(matrices).all((-2, -1)) & (np.abs(matrices) <= MAX_DISTANCE).all((-2, -1))
+    rotation = np.where((sane & (np.abs(rotation).max((-2, -1)) <= 2))[..., None, None], rotation, 0)
+    near = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3)).max((-2, -1)) <= 1e-2
+    return sane & near & (np.linalg.det(rotation) > 0) & (np.abs(translation).max(-1) <= MAX_DISTANCE)
+
 
 def quaternion_of(rotation: np.ndarray) -> np.ndarray:
     """(3, 3) rotation -> (x, y, z, w). Of four forms the one with the largest divisor (Shepperd 1978)."""

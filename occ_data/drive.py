@@ -14,6 +14,11 @@ class DataError(InputError):
     """A data set that cannot be used; the message names the file, what was found and what was expected."""
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a number such as the id of a frame: ASCII digits, few enough for an int64."""
+    return text.isascii() and text.isdecimal() and len(text) <= 18
+
+
 class Drive(Protocol):
     """One drive. Everything is read, or made, when asked for, and raises DataError where that fails.
 

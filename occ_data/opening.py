@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .drive import DataError, Drive
+from .drive import DataError, Drive, is_number
 from .kitti import Sequence
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def open_drive(source: str | Path, bag_options: "BagOptions | None" = None) -> D
 
 def _synthetic(source: str) -> Drive:
     numbers = source.removeprefix(_SYNTHETIC).split(":")
-    if not (1 <= len(numbers) <= 2 and all(number.isdecimal() for number in numbers)):
+    if not (1 <= len(numbers) <= 2 and all(is_number(number) for number in numbers)):
         raise DataError(f"{source}: expected synthetic:SEED or synthetic:SEED:FRAMES, such as synthetic:7:100")
     from .synthetic import SyntheticDrive  # needs optional packages
 

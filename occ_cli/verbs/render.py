@@ -55,11 +55,13 @@ def _of_file(arguments: argparse.Namespace) -> dict:
 
 
 def _of_recording(path: Path, number: str) -> dict:
+    from occ_data.drive import is_number
+
     from ..demo.recordings import read_grids, recorded_grid
     from ..drawing import voxel_pictures
     from ..errors import CommandError
 
-    if not number.isdigit():
+    if not is_number(number):
         raise CommandError(f"--frame {number}: expected a number, 0 for the recording's first grid")
     for place, labels in read_grids(path, [int(number)]):
         return voxel_pictures(f"{place:06d}", labels, recorded_grid(path, labels.shape))

@@ -45,7 +45,7 @@ def bag_calibration(
         if camera and lidar_frame:
             T_cam_lidar = tree.between(camera.header.frame_id, lidar_frame, stamp)
             if T_cam_lidar is not None:
-                return _with_offset(intrinsics.calibration(T_cam_lidar), camera)
+                return _with_offset(intrinsics.calibration(T_cam_lidar), intrinsics.offset)
     if not (camera and lidar_frame):
         raise BagError(f"{path}: no message on {topics.points if camera else topics.camera_info}")
     raise BagError(
@@ -55,8 +55,8 @@ def bag_calibration(
     )
 
 
-def _with_offset(calibration: Calibration, camera) -> Calibration:
-    K, offset = calibration.P[:, :3], np.asarray(camera.p, np.float64).reshape(3, 4)[:, 3]
+def _with_offset(calibration: Calibration, column: tuple[float, ...]) -> Calibration:
+    K, offset = calibration.P[:, :3], np.array(column)
     T = calibration.T_cam_lidar.copy()
     T[:3, 3] -= np.linalg.solve(K, offset)
     return Calibration(np.hstack([K, offset[:, None]]), T, calibration.image_size)

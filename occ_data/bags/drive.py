@@ -13,6 +13,7 @@ from occ_core.calibration_file import read_calibration_file
 from occ_core.grid import KITTI_GRID, Grid
 from occ_core.transforms import TransformTree
 
+from ..drive import is_number
 from .calibration import bag_calibration
 from .decode import TF_TYPE, add_transforms, decode
 from .messages import TopicMessages
@@ -216,7 +217,7 @@ class BagDrive:
         return _Index(images, clouds, tree, lidar_frame)
 
     def _row(self, frame: str) -> int:
-        if not (frame.isdigit() and int(frame) < len(self._pairs)):
+        if not (is_number(frame) and int(frame) < len(self._pairs)):
             raise BagError(f"{self.path}: no frame {frame!r}; expected 000000 to {len(self._pairs) - 1:06d}")
         return int(frame)
 

@@ -67,6 +67,9 @@ def open_bag(path: str | Path) -> Iterator[OpenBag]:
         raise BagError(f"{path}: not a bag; expected a rosbag2 folder, or a .mcap, .db3 or .bag file")
     if path.is_dir() and not (path / "metadata.yaml").is_file():
         raise BagError(f"{path}: no metadata.yaml in it; expected a rosbag2 folder (or name its .mcap file itself)")
+    for file in path.iterdir() if path.is_dir() else (path,):
+        if not (file.is_file() or file.is_dir()):
+            raise BagError(f"{file}: a pipe or a device; expected the files of a bag")
     with _reading(path):
         reader = Reader1(path) if path.suffix == ".bag" else Reader2(path)
         reader.open()
@@ -128,5 +131,5 @@ def _reading(path: Path) -> Iterator[None]:
     except BagError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = " ".join(str(error).split())[:500] or type(error).__name__
         raise BagError(f"{path}: unreadable or truncated bag: {reason}") from error

@@ -86,6 +86,9 @@ def _write(writer: Writer, drive: Drive, frames: list[str], progress: bool) -> N
     K = calibration.P[:, :3]
     T_cam_lidar = calibration.T_cam_lidar.copy()
     T_cam_lidar[:3, 3] += np.linalg.solve(K, calibration.P[:, 3])  # from camera 0 to where camera 2 is
+    if not (drive.times.min() * 1e9 >= -EPOCH_NS and EPOCH_NS / 1e9 + drive.times.max() < 2**31):
+        latest = 2**31 - EPOCH_NS // 10**9
+        raise BagError(f"{drive.path}: times up to {drive.times.max():g} s; a ROS stamp holds at most {latest:,} s")
     stamps = EPOCH_NS + np.rint(drive.times * 1e9).astype(np.int64)
     for n, frame in enumerate(tqdm(frames, desc=f"{drive.name} -> bag", unit="frame", disable=not progress)):
         stamp = int(stamps[int(frame)])

@@ -6,15 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from occ_core.calibration import Calibration
+from occ_core.calibration import Calibration, CalibrationError
 from occ_core.calibration_file import KittiCalibration, read_kitti_calibration
 from occ_core.grid import Grid
 from occ_core.taxonomy import voxels_from_raw
+from occ_core.transforms import MAX_DISTANCE, are_poses
 
-from ..drive import DataError
+from ..drive import DataError, is_number
 from .content import file_size, read_file
 from .images import read_classes, read_rgb
 from .voxels import read_bits, read_grid, read_voxel_labels
+
+MAX_SECONDS = 1e10
+"""Of `times.txt`: three hundred years."""
 
 
 def sequences(root: str | Path, names: SequenceOf[str] | None = None) -> list["Sequence"]:
@@ -73,7 +77,11 @@ class Sequence:
     @cached_property
     def times(self) -> np.ndarray:
         """(N,) float64 seconds; frame id n has row int(n)."""
-        return self._rows(self.path / "times.txt", 1)[:, 0]
+        path = self.path / "times.txt"
+        times = self._rows(path, 1)[:, 0]
+        if len(bad := np.flatnonzero(~(np.abs(times) < MAX_SECONDS))):
+            raise DataError(f"{path}: row {bad[0] + 1}: {times[bad[0]]:g}; expected seconds below {MAX_SECONDS:g}")
+        return times
 
     @cached_property
     def poses(self) -> np.ndarray:
@@ -81,7 +89,11 @@ class Sequence:
 
         The file holds the poses of camera 0, so T_world_lidar = Tr^-1 T_cam Tr, the world being the first LiDAR frame.
         """
-        T_cam = _homogeneous(self._rows(self.path / "poses.txt", 12).reshape(-1, 3, 4))
+        path = self.path / "poses.txt"
+        T_cam = _homogeneous(self._rows(path, 12).reshape(-1, 3, 4))
+        if len(bad := np.flatnonzero(~are_poses(T_cam))):
+            expected = f"a rotation (3x3, orthonormal) and a translation of at most {MAX_DISTANCE:g} m"
+            raise DataError(f"{path}: row {bad[0] + 1}: expected {expected}")
         Tr = self._calibration_file.Tr
         return np.linalg.inv(Tr) @ T_cam @ Tr
 
@@ -160,10 +172,16 @@ class Sequence:
 
     @cached_property
     def _calibration_file(self) -> KittiCalibration:
-        return read_kitti_calibration(self.path / "calib.txt")
+        path = self.path / "calib.txt"
+        try:
+            found = read_kitti_calibration(path)
+            Calibration(found.P, found.Tr, (1, 1))
+        except CalibrationError as error:
+            raise DataError(str(error) if str(path) in str(error) else f"{path}: {error}") from None
+        return found
 
     def _ids(self, folder: str, suffix: str) -> list[str]:
-        return sorted(file.stem for file in (self.path / folder).glob(f"*.{suffix}") if file.stem.isdigit())
+        return sorted(file.stem for file in (self.path / folder).glob(f"*.{suffix}") if is_number(file.stem))
 
     def _expected_ids(self, folder: str, suffix: str) -> list[str]:
         ids = self._ids(folder, suffix)

@@ -30,10 +30,15 @@ class SequenceWriter:
 
     def write_poses(self, camera_poses: np.ndarray) -> None:
         """camera_poses : (N, 3, 4) or (N, 4, 4) camera 0 -> world, metres."""
+        poses = np.asarray(camera_poses, np.float64)
+        if not np.isfinite(poses).all():
+            raise DataError(f"{self.path / 'poses.txt'}: pose {_first_bad(poses)} is not finite; expected numbers")
         self._table("poses.txt", [np.asarray(pose, np.float64)[:3].reshape(12) for pose in camera_poses])
 
     def write_times(self, seconds: np.ndarray) -> None:
         """seconds : (N,)."""
+        if not np.isfinite(seconds).all():
+            raise DataError(f"{self.path / 'times.txt'}: time {_first_bad(np.asarray(seconds))} is not finite")
         self._table("times.txt", [[time] for time in seconds])
 
     def write_frame(
@@ -47,8 +52,8 @@ class SequenceWriter:
         if image is not None:
             write_png(self.path / "image_2" / f"{frame}.png", image)
         if scan is not None:
-            if np.ndim(scan) != 2 or np.shape(scan)[1] != 4:
-                raise DataError(f"scan of frame {frame}: expected shape (N, 4), got {np.shape(scan)}")
+            if np.ndim(scan) != 2 or np.shape(scan)[1] != 4 or not len(scan):
+                raise DataError(f"scan of frame {frame}: expected shape (N, 4) with N > 0, got {np.shape(scan)}")
             write_bytes(self.path / "velodyne" / f"{frame}.bin", np.asarray(scan, "<f4").tobytes())
         if point_labels is not None:
             write_bytes(self.path / "labels" / f"{frame}.label", np.asarray(point_labels, "<u4").tobytes())
@@ -80,6 +85,10 @@ class SequenceWriter:
     def _table(self, name: str, rows: list) -> None:
         # 17 digits are read back to the bit.
         write_text(self.path / name, "".join(" ".join(f"{value:.16e}" for value in row) + "\n" for row in rows))
+
+
+def _first_bad(values: np.ndarray) -> int:
+    return int(np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(1))[0])
 
 
 def link_inputs(source: Path, target: Path, without: SequenceOf[str]) -> None:

@@ -9,7 +9,7 @@ from occ_core.calibration import Calibration
 from occ_core.grid import KITTI_GRID, Grid
 from occ_core.taxonomy import points_from_raw, voxels_from_raw
 
-from ..drive import DataError
+from ..drive import DataError, is_number
 from .drive import Drive, Frame
 
 
@@ -109,6 +109,6 @@ class SyntheticDrive:
         return True
 
     def _frame(self, frame: str) -> Frame:
-        if not (frame.isdigit() and int(frame) < self.length):
+        if not (is_number(frame) and int(frame) < self.length):
             raise DataError(f"{self.path}: no frame {frame!r}; expected 000000 to {self.length - 1:06d}")
         return self._moment(int(frame))

@@ -60,7 +60,7 @@ def test_frames_come_back_to_the_bit(tmp_path):
 def test_calibration_and_times_come_back_exactly(tmp_path):
     random = np.random.default_rng(1)
     rows = {f"P{n}": random.normal(size=(3, 4)) for n in range(4)}
-    rows["P2"][0, 0] = rows["P2"][1, 1] = 700.123456789
+    rows["P2"][:, :3] = [(700.123456789, 1 / 3, 600 / 7), (0, 700.123456789, 170 / 3), (0, 0, 1)]
     Tr = np.hstack([np.eye(3), [[0.1], [1 / 3], [-0.3]]])
     writer = SequenceWriter(tmp_path, "00")
     writer.write_calibration(rows, Tr)

@@ -58,7 +58,7 @@ def test_the_same_object_until_something_changes():
 
 
 def test_the_intrinsics_of_the_file_are_used_until_camera_info_comes():
-    source = _source(RigCalibration(T, np.reshape(K, (3, 3)) * 2, None), intrinsics=None)
+    source = _source(RigCalibration(T, np.reshape(K, (3, 3)) * [[2], [2], [1]], None), intrinsics=None)
     assert source.calibration("", "", (640, 480)).image_size == (640, 480)
     source.intrinsics = Intrinsics(K, SIZE, False)
     assert source.calibration("", "", SIZE).P[0, 0] == 60
