@@ -10,7 +10,7 @@ from launch_ros.actions import Node
 
 ARGUMENTS = (
     ("bundle", "occle-nano-synthetic", "Engine bundle: a folder, or the name of one that comes with the package."),
-    ("backend", "auto", "Backend: auto, tensorrt, openvino, onnxruntime."),
+    ("backend", "auto", "What runs the network: auto, or a backend that `occ-node run --parameters` lists."),
     ("precision", "auto", "Precision of the network: auto, f32, bf16, f16, int8."),
     ("build_only", "false", "Build the bundle's TensorRT engine for this machine's GPU, then exit."),
     ("calibration_file", "", "KITTI calib.txt or YAML with the extrinsics; empty: from tf."),
