@@ -23,6 +23,14 @@ def _at_least(least: int, text: str) -> int:
     return value
 
 
+def add_backend(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """`--backend`. Its names stand in `occ_runtime` only, which `--help` does not import."""
+    parser.add_argument(
+        "--backend", default=default,
+        help="what runs the network: auto (default), or one that `occ-node run --parameters` lists",
+    )  # fmt: skip
+
+
 def add_traceback(parser: argparse.ArgumentParser) -> None:
     """`--traceback`, which may stand before and after the verb."""
     parser.add_argument(

@@ -4,7 +4,9 @@ import types
 import typing
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
 
+from occ_core import PreprocessConfig
 from occ_core.errors import InputError
 from occ_core.files import FileError, read_yaml, write_yaml
 from occ_core.yaml_text import shown
@@ -12,6 +14,28 @@ from occ_core.yaml_text import shown
 
 class ConfigError(InputError):
     """A configuration that cannot be used; names the key and what was expected."""
+
+
+@runtime_checkable
+class NetworkConfig(Protocol):
+    """What training, checkpoints and export read of a network's configuration, a frozen dataclass.
+
+    model : the network's name; inputs : the tensors of `FramePreprocessor` that it takes, in order
+    shipped : folder of the sizes that ship; "nano" is the default
+    name : of the size; preprocess : how its inputs are made, and its grid
+    views : how many scans before the current one each input frame was taken, 0 first; only (0,) can be exported
+    image_stride : pixels of the network's image for each cell of its image features, and of `labels_2d` in a batch
+    """
+
+    model: ClassVar[str]
+    inputs: ClassVar[tuple[str, ...]]
+    shipped: ClassVar[Path]
+    name: str
+    preprocess: PreprocessConfig
+    image_stride: int
+
+    @property
+    def views(self) -> tuple[int, ...]: ...
 
 
 @dataclass(frozen=True)

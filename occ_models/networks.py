@@ -11,27 +11,28 @@ from typing import Any
 
 from occ_core.files import read_yaml
 
-from .config import ConfigError, load_config
+from .config import ConfigError, NetworkConfig, load_config
 from .monoocc.config import MonoOccConfig
 from .monoocc.recipe import TRAINING_HELP as MONOOCC_HELP
 from .monoocc.recipe import MonoOccRecipe
 from .occle.config import OccLEConfig
 from .occle.recipe import TRAINING_HELP as OCCLE_HELP
 from .occle.recipe import OccLERecipe
+from .recipe import NetworkRecipe
 
 
 @dataclass(frozen=True)
 class Network:
     """What the command line, checkpoints, training and export know of a network.
 
-    config, recipe : dataclasses of its configuration and of how it is trained
+    config, recipe : dataclasses of its configuration and of how it is trained; their protocols say what they hold
     make_model : configuration -> the network with fresh weights (`layers.head.OccupancyNetwork`)
     make_phases : `phases.TrainingRun` -> its `phases.Phase`s; refuses data and settings that do not fit
     training_help : text of its verb of `occ-train`, one line and then examples
     """
 
-    config: type[Any]
-    recipe: type[Any]
+    config: type[NetworkConfig]
+    recipe: type[NetworkRecipe]
     make_model: Callable[[Any], Any]
     make_phases: Callable[[Any], list]
     training_help: str

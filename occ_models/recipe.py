@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
 
 from .config import ConfigError, load_config
 
@@ -38,6 +39,19 @@ class TrainingConfig:
     accelerator: str = setting("auto", "Lightning's: auto, cpu, gpu")
     devices: int = setting(1, "GPUs of this machine, or processes on a CPU")
     nodes: int = setting(1, "machines, under torchrun or Slurm")
+
+
+@runtime_checkable
+class NetworkRecipe(Protocol):
+    """What `occ-train` and the phases read of a network's recipe, a frozen dataclass. A `setting` becomes an option.
+
+    all_phases : names of the phases in order, each with a setting `<phase>_steps`
+    shipped : folder of the recipes that ship, which may be missing
+    """
+
+    all_phases: ClassVar[tuple[str, ...]]
+    shipped: ClassVar[Path]
+    training: TrainingConfig
 
 
 def load_recipe(name_or_path: str | Path | None, cls):

@@ -166,7 +166,8 @@ def parameter_table() -> str:
 
 def parameter_yaml() -> str:
     """All parameters with their defaults, as a file for `--params-file`."""
-    lines = ["/**:", "  ros__parameters:"]
+    lines = ["# Every parameter of the node with its default; made from occ_node/parameters.py."]
+    lines += ["/**:", "  ros__parameters:"]
     for row in fields(Settings):
         lines += [f"    # {row.metadata['description']}", f"    {row.name}: {_yaml(row.default)}"]
     return "\n".join(lines) + "\n"

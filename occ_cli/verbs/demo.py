@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..arguments import positive
+from ..arguments import add_backend, positive
 
 if TYPE_CHECKING:
     from occ_runtime import Bundle
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bag", type=Path, help="drive to play: rosbag2 folder, .mcap, .db3 or ROS 1 .bag")
     parser.add_argument("--truth", type=Path, metavar="SEQUENCE", help="sequence folder that the bag was made from")
     parser.add_argument("--bundle", help="engine bundle: a folder or a name (default occle-nano-synthetic)")
-    parser.add_argument("--backend", default="auto", help="auto, tensorrt, openvino, onnxruntime (default auto)")
+    add_backend(parser, default="auto")
     parser.add_argument("--output", type=Path, default=Path("out/demo"), metavar="DIR", help="default out/demo")
     parser.add_argument("--frames", type=int, default=220, help="length of the synthetic drive, at 10 Hz (default 220)")
     parser.add_argument("--seed", type=int, default=101, help="which synthetic street (default 101)")

@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..arguments import add_backend
 from ..sources import add_drive_arguments, chosen_drives
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--lidar-frame", metavar="FRAME", help="of a bag without clouds: the frame of the voxels")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the predictions go")
-    parser.add_argument("--backend", default="auto", help="auto, tensorrt, openvino, onnxruntime (default auto)")
+    add_backend(parser, default="auto")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
 
 

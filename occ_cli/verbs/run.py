@@ -6,17 +6,19 @@ examples:
   occ-node run --bundle monoocc-nano --image /camera/image_raw --camera-info /camera/camera_info --lidar-frame lidar
   occ-node run --param sync_tolerance:=0.03 --ros-args -r __ns:=/robot1
 
-Everything after --ros-args goes to rclpy unchanged. Outputs: /occ_node/markers, voxels, grid, semantic_grid,
-overlay, and /diagnostics."""
+Everything after --ros-args goes to rclpy unchanged. Outputs: topics below the node's name, such as /occ_node/voxels,
+and /diagnostics."""
 
 import argparse
 import sys
 from pathlib import Path
 
+from ..arguments import add_backend
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", help="engine bundle: a folder, or a name such as occle-nano")
-    parser.add_argument("--backend", help="auto, tensorrt, openvino, onnxruntime")
+    add_backend(parser)
     parser.add_argument("--calibration", type=Path, metavar="FILE", help="extrinsics: KITTI calib.txt or YAML; else tf")
     parser.add_argument("--image", metavar="TOPIC", help="camera image (default /image)")
     parser.add_argument("--camera-info", metavar="TOPIC", help="its intrinsics (default /camera_info)")

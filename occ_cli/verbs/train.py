@@ -17,9 +17,8 @@ class TrainingVerb:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """The folders, and an option for each setting of the network's recipe and of every training."""
-        sizes, recipes = (", ".join(shipped_names(cls)) for cls in (self.network.config, self.network.recipe))
-        parser.add_argument("--config", default="nano", help=f"{sizes} or a YAML file (default nano)")
-        parser.add_argument("--recipe", help=f"{recipes} or a YAML file; the options below override it")
+        parser.add_argument("--config", default="nano", help=f"{_files(self.network.config)} (default nano)")
+        parser.add_argument("--recipe", help=f"{_files(self.network.recipe)}; the options below override it")
         phases = ("all", *self.network.recipe.all_phases)
         parser.add_argument("--phase", choices=phases, default="all", help="run only this phase (default all)")
         drives = "sequence folders, bags, or synthetic:SEED:FRAMES"
@@ -46,6 +45,11 @@ class TrainingVerb:
         )
         train(run, self.network.make_phases(run), () if arguments.phase == "all" else (arguments.phase,))
         return 0
+
+
+def _files(cls: type) -> str:
+    """What an option for a configuration or a recipe takes: names of those that ship, if any, or a file."""
+    return " or ".join(filter(None, [", ".join(shipped_names(cls)), "a YAML file"]))
 
 
 def _add_settings(group: argparse._ArgumentGroup, cls: type) -> None:

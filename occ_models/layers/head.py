@@ -102,7 +102,11 @@ def decide(occupancy: Tensor, semantics: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class OccupancyNetwork(nn.Module):
-    """A network from the tensors named in `config.inputs` to voxel labels. A subclass has `config` and `logits`."""
+    """A network from the tensors named in `config.inputs` to voxel labels.
+
+    A subclass has `config`, `logits`, and `head`: the last layers, whose convolution `head.occupancy` gives the
+    occupancy logits. Export keeps `head` in float where it quantises the rest.
+    """
 
     def logits(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Occupancy and class logits as `FactorisedHead` returns them."""

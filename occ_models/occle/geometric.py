@@ -22,9 +22,10 @@ class AxialAttention(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         rows, length, channels = tokens.shape
-        q, k, v = self.qkv(tokens).reshape(rows, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
-        attended = F.scaled_dot_product_attention(q, k, v)  # (R, heads, T, C/heads)
-        return self.norm(tokens + self.out(attended.transpose(1, 2).reshape(rows, length, channels)))
+        # Heads first: with rows first, OpenVINO 2026.4 computes nonsense where a row has as many tokens as heads.
+        q, k, v = self.qkv(tokens).reshape(rows, length, 3, self.heads, -1).permute(2, 3, 0, 1, 4).unbind(0)
+        attended = F.scaled_dot_product_attention(q, k, v)  # (heads, R, T, C/heads)
+        return self.norm(tokens + self.out(attended.permute(1, 2, 0, 3).reshape(rows, length, channels)))
 
 
 class GeometricEncoders(nn.Module):

@@ -50,7 +50,7 @@ def test_a_grid(tmp_path):
     pico = load_config("pico", OccLEConfig)
     written = yaml.safe_load((pico.shipped / "pico.yaml").read_text()) | yaml.safe_load(block("name: coarse", "yaml"))
     (tmp_path / "coarse.yaml").write_text(yaml.safe_dump(written))
-    assert load_config(tmp_path / "coarse.yaml", OccLEConfig).preprocess.grid == Grid((128, 128, 16), 0.4)
+    assert load_config(tmp_path / "coarse.yaml", OccLEConfig).preprocess.grid == Grid((64, 64, 8), 0.8)
 
 
 def test_a_loss(tmp_path):

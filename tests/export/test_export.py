@@ -10,10 +10,11 @@ from export.bundle import ExportError, export_bundle
 from export.onnx import LOGITS, Engine, run_torch
 from export.operators import check_operators, operators
 from export.opset import LOWERED
-from export.parity import ParityError, check_parity, onnxruntime_runner, random_inputs
+from export.parity import ParityError, check_parity, onnxruntime_runner, openvino_runner, random_inputs
 from occ_cli.train import main
 from occ_models.checkpoint import load_checkpoint
 from occ_models.config import ConfigError
+from occ_models.occle.geometric import AxialAttention
 from occ_runtime import Bundle, Predictor, input_specs, load_backend
 
 from .conftest import CONFIG
@@ -35,6 +36,19 @@ def test_runtimes_agree_with_torch(model, shipped, whole, samples):
     assert {(r.runtime, r.sample) for r in results} == {(r, s) for r in ("onnxruntime", "openvino") for s in samples}
     assert min(r.labels_agree for r in results) == pytest.approx(1, abs=1e-3)
     assert max(r.logit_deviation for r in results) < 1e-3
+
+
+@pytest.mark.parametrize("tokens", [4, 8])
+def test_openvino_computes_attention_in_rows_of_any_length(tokens):
+    """Also in rows of as many tokens as heads, as a feature grid of 4 heights has them."""
+    torch.manual_seed(0)
+    attention, rows = AxialAttention(16, heads=4).eval(), torch.randn(32, tokens, 16)
+    with torch.no_grad():
+        attention.qkv.weight.mul_(4)  # far from uniform weights
+        expected = attention(rows).numpy()
+        program = torch.onnx.export(attention, (rows,), input_names=["rows"], output_names=["out"], dynamo=True)
+    found = openvino_runner(program.model_proto.SerializeToString())({"rows": rows.numpy()})["out"]
+    assert np.abs(found - expected).max() < 1e-4
 
 
 def test_the_sample_asks_for_many_decisions(model, samples):

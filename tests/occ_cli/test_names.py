@@ -35,6 +35,8 @@ def test_the_default_bundle_is_the_one_that_is_taken(capsys, verb, text):
 
 
 @pytest.mark.parametrize("verb", ["demo", "run", "infer"])
-def test_the_backends_are_those_that_there_are(capsys, verb):
-    listed = ", ".join(name for name in BACKENDS if name != "fake")
-    assert listed in help_of(capsys, verb)
+def test_every_backend_is_listed_where_the_help_says(capsys, verb):
+    """A new backend is then an entry in one table."""
+    assert "one that `occ-node run --parameters` lists" in help_of(capsys, verb)
+    assert node.main(["run", "--parameters"]) == 0
+    assert f"Backend: {', '.join(BACKENDS)}." in capsys.readouterr().out
