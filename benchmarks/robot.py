@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -240,12 +239,13 @@ NOT_A_FRAME = (
 """Drops of messages that are no frame: a frame begins with an image."""
 
 
+def frame_drops(values: dict[str, str]) -> dict[str, int]:
+    """Reason -> frames that were received and not answered, from diagnostics; "idle" is one of them."""
+    dropped = {key.removeprefix("dropped."): int(value) for key, value in values.items() if key.startswith("dropped.")}
+    reasons = {reason: number for reason, number in dropped.items() if reason not in NOT_A_FRAME}
+    return reasons | {"idle": int(values.get("idle", 0))}
+
+
 def unaccounted(values: dict[str, str]) -> int:
     """Images received less frames answered and dropped, from diagnostics: those still in the node, 0 when it rests."""
-    counts = defaultdict(int, {key: int(value) for key, value in values.items() if value.isdigit()})
-    dropped = sum(
-        number
-        for key, number in counts.items()
-        if key.startswith("dropped.") and key.removeprefix("dropped.") not in NOT_A_FRAME
-    )
-    return counts["received.image"] - counts["published"] - counts["idle"] - dropped
+    return int(values["received.image"]) - int(values["published"]) - sum(frame_drops(values).values())
