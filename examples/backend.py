@@ -34,7 +34,6 @@ class ProfilingBackend:
 
 parser = argparse.ArgumentParser()
 parser.add_argument("--bundle", default="occle-nano-synthetic")
-bundle = Bundle.load(find_bundle(parser.parse_args().bundle))
-backend = ProfilingBackend(bundle)
+backend = ProfilingBackend(bundle := Bundle.load(find_bundle(parser.parse_args().bundle)))
 print(Predictor(bundle, backend).self_test())
 backend.close()

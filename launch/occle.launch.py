@@ -132,6 +132,7 @@ def _node(context, value, given, topics, parameters, sim_time):
         output="screen",
         parameters=values,
         remappings=[(name, value[name]) for name in topics],
+        sigterm_timeout="15",  # after Ctrl-C it finishes its frame, or the network it is loading
         on_exit=partial(_ended, name="the node", needed=True),
     )
 

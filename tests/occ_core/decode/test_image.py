@@ -112,7 +112,7 @@ def test_progressive_jpeg():
 @pytest.mark.parametrize("extension", [".png", ".jpg"])
 def test_a_small_file_that_declares_a_huge_image_is_refused_before_memory_is_taken(extension):
     data = declared_size(extension, cv2.imencode(extension, COLOR)[1], 60_000, 50_000)
-    with pytest.raises(ImageError, match="60000x50000 is too large; expected 67108864 pixels at most"):
+    with pytest.raises(ImageError, match="60000x50000 pixels; expected at most 64,000,000"):
         decode_compressed_image(SimpleNamespace(format=extension[1:], data=data))
 
 
