@@ -32,6 +32,7 @@ help:
 	@echo "make demo    play a synthetic drive through the real node; pictures and report in out/demo"
 	@echo "make test    all tests"
 	@echo "make bench   print the figures of the README and keep them in benchmarks/results"
+	@echo "make docs    build the documentation into out/site"
 	@echo "make gpu-check   on a machine with an NVIDIA GPU: its tests, golden samples, latency, training step (10 minutes)"
 	@echo "make clean   remove .venv, out and caches"
 	@echo 'Options go through ARGS, e.g. make demo ARGS="--bag drive.mcap"; another Python: PYTHON=python3.12'
@@ -79,6 +80,14 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/pip
 
 $(VENV)/.bench: pyproject.toml | $(VENV)/bin/pip
 	@$(INSTALL) "the node, and OctoMap to compare with (about 150 MB to download, a minute)" -e '.[$(ROS)viz,synth,bench]'
+	@touch $@ $(VENV)/.base
+
+.PHONY: docs
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict $(ARGS)
+
+$(VENV)/.docs: pyproject.toml | $(VENV)/bin/pip
+	@$(INSTALL) "the node and mkdocs-material (about 150 MB to download, a minute)" -e '.[$(ROS)viz,synth,docs]'
 	@touch $@ $(VENV)/.base
 
 $(VENV)/bin/pip:

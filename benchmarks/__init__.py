@@ -1,1 +1,1 @@
-"""Every figure that the README quotes: `python -m benchmarks` measures, keeps and prints them."""
+"""Every figure that docs/results.md quotes: `python -m benchmarks` measures, keeps and prints them."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, print, keep, and fill the README's tables."""
+"""`python -m benchmarks`: measure, print, keep, and fill the tables of docs/results.md."""
 
 import argparse
 import os
@@ -56,7 +56,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 def run(name: str, options: Options) -> None:
-    """One benchmark, from measurement to README."""
+    """One benchmark, from measurement to table."""
     # Imported one by one: each needs other packages, and none should be asked for what it does not measure.
     if name == "end_to_end":
         from . import end_to_end as benchmark

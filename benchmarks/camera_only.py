@@ -30,7 +30,7 @@ def peak_memory(frames: int) -> int:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     (table,) = end_to_end.tables(result).values()
     memory = f"`occ-node infer` holds at most {result['peak_bytes'] / 1e9:.2f} GB."
     return {"camera_only": f"{table}\n\n{memory}"}

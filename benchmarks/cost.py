@@ -84,7 +84,7 @@ def cpu_latency(of: Bundle) -> dict[str, float]:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     limits = ["H200 f16", "RTX 4090 f16", "AGX Orin 64GB f16", "Orin NX 16GB f16", "this CPU f32"]
     runs = [" ".join(run) for run in CPU_RUNS]
     rows = [
@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     """Count, print; kept with the other figures on demand."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__.partition("\n")[0])
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=SIZES, help="default: all")
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
     arguments = parser.parse_args(argv)
     try:
         result = measure(arguments.sizes)

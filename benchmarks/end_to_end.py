@@ -93,7 +93,7 @@ def octomap_insertion(frame: Frame) -> Callable[[], object]:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     rows = []
     for run in result["runs"]:
         stages = run["stages"]

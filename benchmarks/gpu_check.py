@@ -99,9 +99,9 @@ class Check:
         print(f"[{time.monotonic() - self.begin:4.0f} s] {title}: {text}", flush=True)
 
     def keep(self) -> None:
-        from .report import write
+        from occ_core.files import write_json  # late: a Python without its packages is told what is missing
 
-        write(self.path, json.dumps(self.report, indent=2, ensure_ascii=False) + "\n")
+        write_json(self.path, self.report)
 
 
 def _summary(result: dict | list) -> str:
@@ -180,7 +180,7 @@ def run_all(check: Check) -> None:
 
 
 def tables(report: dict) -> dict[str, str]:
-    """For the README: one line per engine and size, beside the device's roofline."""
+    """For docs/results.md: one line per engine and size, beside the device's roofline."""
     from .graph_cost import Cost, device_named, roofline_ms
     from .measure import markdown, milliseconds
 

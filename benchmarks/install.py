@@ -38,6 +38,6 @@ def size(folder: Path) -> int:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     rows = [[name, f"{level['megabytes']:.0f}", f"{level['seconds']:.0f}"] for name, level in result["levels"].items()]
     return {"install": markdown(["pip install", "MB", "s"], rows)}

@@ -70,7 +70,7 @@ def _marker(header: Header, label: int, action: int, size: float) -> Marker:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     steps = result["steps"]
     rows = [
         [

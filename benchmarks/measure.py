@@ -18,7 +18,7 @@ PACKAGES = ("numpy", "numba", "opencv-python-headless", "openvino", "onnxruntime
 
 @dataclass(frozen=True)
 class Options:
-    """What all benchmarks are told.
+    """The options of all benchmarks.
 
     bundle : name or path of the engine bundle; data : SemanticKITTI data set with real frames, or None
     quick : a few repetitions, to see that everything runs
@@ -53,7 +53,7 @@ def machine_name() -> str:
 
 
 def cpu_model() -> str:
-    """As the kernel calls it."""
+    """The CPU model as the kernel names it."""
     try:
         found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
@@ -70,7 +70,7 @@ def version_of(package: str) -> str | None:
 
 
 def medians(steps: dict[str, Callable[[], object]], repeats: int, title: str) -> dict[str, dict[str, float]]:
-    """Time each step `repeats` times, taking turns so that a busy moment hits all alike; a warm-up is left out.
+    """Time each step `repeats` times, in turns, so that a busy moment affects all alike; a warm-up is not counted.
 
     Returns step -> {"median_ms", "count"}.
     """
@@ -90,7 +90,7 @@ def ratio(slow: dict, fast: dict) -> float:
 
 
 def milliseconds(value: float) -> str:
-    """Three digits are all a noisy machine gives."""
+    """Three digits: a noisy machine gives no more."""
     return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
 
 

@@ -133,7 +133,7 @@ def _process(command: list[str]) -> Iterator[subprocess.Popen]:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     row = [
         f"{result['frames_answered']} of {result['frames_in']} frames answered",
         f"{result['peak_mb']:.0f}",

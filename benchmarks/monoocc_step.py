@@ -45,7 +45,7 @@ def measure_size(size: str, sequence: Path | None, repeats: int) -> dict:
 
 
 def table(results: list[dict]) -> str:
-    """For the README."""
+    """For docs/results.md."""
     rows = []
     for result in results:
         for phase, measured in result["phases"].items():
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--sequence", type=Path, help="sequence folder with voxels/*.label (default: a synthetic frame)"
     )
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
     arguments = parser.parse_args(argv)
     results = []
     try:

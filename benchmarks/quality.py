@@ -50,7 +50,7 @@ def real_sequence(data: Path) -> Path:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     rows = []
     for run in result["runs"]:
         scan = run["scan_baseline"]["iou"]

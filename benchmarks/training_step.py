@@ -141,7 +141,7 @@ def hours(flop: float, steps: int, device: Device, devices: int) -> float:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README: the measured step, and an estimate of the paper's recipe."""
+    """For docs/results.md: the measured step, and an estimate of the paper's recipe."""
     steps, rows, estimates = paper_steps(), [], []
     for phase, measured in result["phases"].items():
         seconds = measured["seconds"]
@@ -187,7 +187,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--sequence", type=Path, help="sequence folder with voxels/*.label (default: a synthetic frame)"
     )
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
     arguments = parser.parse_args(argv)
     if arguments.batch < 1:
         parser.error(f"--batch: expected at least 1, got {arguments.batch}")

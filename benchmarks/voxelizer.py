@@ -35,7 +35,7 @@ def measure(options: Options) -> dict:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     rows = [
         [
             name,

@@ -140,7 +140,7 @@ def evaluate(model: BirdsEyeUNet, samples: list) -> dict[str, dict]:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     scan, baseline = result["scan"], result["baseline"]
     rows = [
         ["the scan itself", f"{scan['iou']:.1f}", "1", ""],
@@ -164,7 +164,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("out/baseline_bev"), help="where voxel truth is made")
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
     arguments = parser.parse_args(argv)
     try:
         training = load(with_truth(arguments.data, arguments.train, arguments.output))

@@ -19,7 +19,7 @@ from .monoocc_runs import measure
 
 
 def table(result: dict) -> str:
-    """For the README."""
+    """For docs/results.md."""
     rows = []
     for title, (labels, proposals, depth) in result["sets"].items():
         proposed = [f"{proposals[key]:.1f}" for key in ("iou", "precision", "recall")]
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, help="folder with model.safetensors and config.yaml")
     parser.add_argument("--synthetic", nargs="+", metavar="SEQ", help="sequences of the synthetic world")
     parser.add_argument("--real", nargs="+", metavar="SEQ", help="sequences of KITTI")
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
     arguments = parser.parse_args(argv)
     sets = {"synthetic streets": arguments.synthetic, "KITTI": arguments.real}
     result = {"sets": {}}

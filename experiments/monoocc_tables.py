@@ -56,7 +56,7 @@ def row_figures(folder: Path, sequences: list[Sequence]) -> dict[str, float]:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     rows = result["rows"]
 
     def cells(name: str, *keys: str) -> list[str]:

@@ -36,7 +36,7 @@ def measure(root: Path, seeds: list[int]) -> dict:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     rows = result["rows"]
 
     def of(phase: str, *keys: str):

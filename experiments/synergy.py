@@ -75,7 +75,7 @@ def measure(sizes: Sequence[str], repeats: int = REPEATS) -> dict:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For the README."""
+    """For docs/results.md."""
     rows = []
     for size, entry in result["sizes"].items():
         for name, of in entry.items():
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
     """Measure, print; kept with the other figures on demand."""
     parser = argparse.ArgumentParser(prog="python -m experiments.synergy", description=__doc__.partition("\n")[0])
     parser.add_argument("--size", nargs="+", default=SIZES, help="sizes or YAML files (default: base nano)")
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
     arguments = parser.parse_args(argv)
     torch.set_num_threads(THREADS)
     try:

@@ -28,7 +28,7 @@ def arguments_of(argv: list[str] | None, name: str, about: str, output: Path) ->
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--processes", type=int, default=2, help="trainings side by side, one thread each")
     parser.add_argument("--output", type=Path, default=output, help=f"data and trainings (default: {output})")
-    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill the README")
+    parser.add_argument("--keep", action="store_true", help="keep the figures with the others and fill docs/results.md")
     return parser.parse_args(argv)
 
 

@@ -1,3 +1,3 @@
 """Semantic occupancy for ROS 2: what runs on the robot, without torch."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

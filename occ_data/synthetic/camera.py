@@ -20,10 +20,10 @@ _GLASS = int(Material.GLASS)
 
 
 class Light(NamedTuple):
-    """A drive's weather and paint.
+    """Sun, sky and road markings of a drive.
 
     sun : unit vector towards it; colours linear, 0..1; haze : 1/metres; noise : tile of `_noise_tile`
-    half : half width of the road in metres; marking : which lines it carries
+    half : half width of the road in metres; marking : which lines are painted on it
     """
 
     sun: np.ndarray
@@ -67,9 +67,9 @@ def _noise_tile(rng) -> np.ndarray:
 
 
 class Camera:
-    """A calibrated camera under a drive's light.
+    """A calibrated camera under a drive's lighting.
 
-    center : (3,) and rays : (H * W, 3) unit, through the middles of the pixels; both in the LiDAR frame
+    center : (3,) and rays : (H * W, 3) unit, through the pixel centres; both in the LiDAR frame
     """
 
     def __init__(self, calibration: Calibration, light: Light):
@@ -114,7 +114,7 @@ class Camera:
 
 
 def _tone(linear):
-    """Display gamma with the hard shadows of KITTI's cameras."""
+    """Display gamma with the strong contrast of KITTI's cameras."""
     image = linear**0.4545
     return image - 0.08 * np.sin(2 * np.pi * np.clip(image, 0, 1))
 
@@ -150,7 +150,7 @@ def _sample(noise, x, y):
 
 @numba.njit(cache=True, nogil=True)
 def _marking(s, d, half, kind):
-    """Whether white paint lies at (s, d) of the road."""
+    """Whether the road has white paint at (s, d)."""
     out = abs(d)
     edge = kind != 1 and abs(out - (half - 0.2)) < 0.06
     dashed = kind != 2 and out < 0.06 and (s % 9.0 < 3.0 or kind == 3)
@@ -211,7 +211,7 @@ def _texture(material, u, v, x, y, z, upright, distance, noise, half, marking):
 
 @numba.njit(cache=True, nogil=True)
 def _sky(ray, sun, sky, horizon, noise, color):
-    """Gradient, clouds, and a glow about the sun."""
+    """Gradient, clouds, and a glow around the sun."""
     up = max(ray[2], 0.0)
     t = 1.0 - np.exp(-up * 5.0)
     cx, cy = ray[0] / (up + 0.12), ray[1] / (up + 0.12)
@@ -224,7 +224,7 @@ def _sky(ray, sun, sky, horizon, noise, color):
 @numba.njit(cache=True, nogil=True)
 def _shade(image, rays, hit, distance, normal, uv, material, color, shadow, center, sun, sun_color, ambient, sky,
            horizon, haze, noise, half, marking):  # fmt: skip
-    base, beyond, mirrored = np.empty(3), np.empty(3), np.empty(3)
+    base, beyond, reflected = np.empty(3), np.empty(3), np.empty(3)
     for n in range(len(rays)):
         ray = rays[n]
         if not hit[n]:
@@ -248,18 +248,19 @@ def _shade(image, rays, hit, distance, normal, uv, material, color, shadow, cent
             cosine = 0.35 + 0.5 * abs(cosine)
         direct = 0.0 if shadow[n] else max(cosine, 0.0)
         open_sky = 0.6 + 0.4 * normal[n, 2]
-        mist = 1.0 - np.exp(-haze * t)
+        fog = 1.0 - np.exp(-haze * t)
         along = ray[0] * normal[n, 0] + ray[1] * normal[n, 1] + ray[2] * normal[n, 2]
         for c in range(3):
-            mirrored[c] = ray[c] - 2 * along * normal[n, c]
+            reflected[c] = ray[c] - 2 * along * normal[n, c]
         if gloss > 0:
             fresnel = gloss * (0.25 + 0.75 * (1 + along) ** 3)
-            shine = max(mirrored[0] * sun[0] + mirrored[1] * sun[1] + mirrored[2] * sun[2], 0.0) ** 80
+            shine = max(reflected[0] * sun[0] + reflected[1] * sun[1] + reflected[2] * sun[2], 0.0) ** 80
             shine = 0.0 if shadow[n] else 1.5 * shine
-            # What a pane or bonnet mirrors is sky above and the dark street below.
-            seen = min(max(mirrored[2] * 3 + 0.3, 0.0), 1.0)
+            # Windows and bonnets reflect the sky above and the dark street below.
+            sky_share = min(max(reflected[2] * 3 + 0.3, 0.0), 1.0)
         for c in range(3):
             value = base[c] * (sun_color[c] * direct + ambient[c] * open_sky)
             if gloss > 0:
-                value = value * (1 - fresnel) + fresnel * (horizon[c] * seen * 0.8 + 0.06 * (1 - seen)) + gloss * shine
-            image[n, c] = value * (1 - mist) + horizon[c] * 0.85 * mist
+                surroundings = horizon[c] * sky_share * 0.8 + 0.06 * (1 - sky_share)
+                value = value * (1 - fresnel) + fresnel * surroundings + gloss * shine
+            image[n, c] = value * (1 - fog) + horizon[c] * 0.85 * fog

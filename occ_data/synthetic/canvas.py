@@ -1,4 +1,4 @@
-"""Where the makers of a street put its things: placing, rows along the street, plants, and the drive's character."""
+"""Collects a street's meshes: placing objects, rows along the street, plants; and the street's style."""
 
 from itertools import pairwise
 
@@ -69,7 +69,7 @@ class Canvas:
             detail *= 0.35
         kind = self.rng.choice(4, p=chances)
         make = (plants.tree, plants.conifer, plants.bush, plants.shrubs)[kind]
-        # Thickets lie along the street, so that none reaches across it.
+        # Thickets are turned along the street, so that none extends onto it.
         turn = self.rng.normal(0, 0.2) if make is plants.shrubs else self.rng.uniform(0, 6)
         self.put(make(self.rng, self.tone(), detail=detail), s, d, turn)
 

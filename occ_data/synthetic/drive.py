@@ -21,7 +21,7 @@ from .world import build_world
 
 
 class Frame(NamedTuple):
-    """One moment: what the sensors saw, and the raw label of every pixel and point."""
+    """One frame: image and points, and the raw label of every pixel and point."""
 
     image: np.ndarray
     pixel_labels: np.ndarray
@@ -30,16 +30,16 @@ class Frame(NamedTuple):
 
 
 class Drive:
-    """The drive of a seed: `frames` moments, `step` metres apart.
+    """The drive of a seed: `frames` frames, `step` metres apart.
 
-    The car goes at about 9 m/s; frames up to 1.5 m apart are stamped 0.1 s apart as KITTI's, wider ones as it drives.
+    The car drives at about 9 m/s. Frames up to 1.5 m apart are stamped 0.1 s apart as KITTI's, others at that speed.
     """
 
     def __init__(self, seed: int, frames: int, step: float = 0.8):
         self.seed, self.frames, self.step = seed, frames, step
         self.interval = 0.1 if step <= 1.5 else step / 9.0
         rng = np.random.default_rng([seed, 0])
-        # The odd seeds drive with the rig of sequences 04-12, the even ones with that of 00-02.
+        # Odd seeds have the rig of sequences 04-12, even ones that of 00-02.
         self.rig = RIGS[seed % 2]
         self.height, self.tilt = 1.73 + rng.normal(0, 0.025), np.deg2rad(rng.normal(0, (0.4, 0.3)))
         self._sway = rng.uniform(0, 2 * np.pi, 6)
@@ -51,23 +51,23 @@ class Drive:
         return build_world(self.seed, self.frames * self.step, self.step / self.interval, self.frames * self.interval)
 
     @cached_property
-    def still(self) -> Caster:
+    def static(self) -> Caster:
         """The street's mesh, ready for rays."""
         return Caster(self.world.static)
 
     @cached_property
     def camera(self) -> Camera:
-        """The left colour camera in the drive's weather."""
+        """The left colour camera in the drive's lighting."""
         return Camera(self.rig.calibration, make_light(self.seed, self.world.ground.sides[0].road))
 
     @cached_property
     def observer(self) -> Observer:
         """Scans along the drive for the voxel ground truth."""
-        return Observer(self.still, self.pose_at, self.seed)
+        return Observer(self.static, self.pose_at, self.seed)
 
     def prepare(self) -> None:
-        """Build street, camera and observer, so that threads find them."""
-        _ = self.still, self.camera, self.observer
+        """Build street, camera and observer, before threads share them."""
+        _ = self.static, self.camera, self.observer
 
     @property
     def times(self) -> np.ndarray:
@@ -75,7 +75,7 @@ class Drive:
         return np.arange(self.frames) * self.interval
 
     def pose_at(self, s: float) -> np.ndarray:
-        """T_world_lidar (4, 4) of the car at arc length s: in its lane, following the slope, swaying a little."""
+        """T_world_lidar (4, 4) of the car at arc length s: in its lane, on the slope, swaying a little."""
         path = self.world.path
         sway = np.sin(s * 2 * np.pi / self._sway_length + self._sway)
         drift = 0.15 * np.sin(s / 23 + self._sway[0])
@@ -92,9 +92,9 @@ class Drive:
         return pose
 
     def frame(self, index: int) -> Frame:
-        """What camera and LiDAR saw at frame `index`."""
+        """Image and scan of frame `index`."""
         pose = self.pose_at(index * self.step)
-        scene = Scene(self.still, self.world.moving(self.times[index]))
+        scene = Scene(self.static, self.world.moving(self.times[index]))
         points, labels = scan(scene, pose, np.random.default_rng([self.seed, 4, index]))
         image, pixels = self.camera.render(scene, pose, np.random.default_rng([self.seed, 5, index]))
         return Frame(image, pixels, points, labels)

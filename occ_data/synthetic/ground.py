@@ -1,4 +1,4 @@
-"""What the ground is at every place of the street, and its mesh."""
+"""Class and height of the ground everywhere in the street, and its mesh."""
 
 from dataclasses import dataclass, field
 
@@ -94,7 +94,7 @@ class Ground:
         return self.path.at(s, d, self.height(s, d))
 
     def mesh(self, start: float, end: float) -> Mesh:
-        """The ground as a grid of quads along the path, each cut where a strip of it ends."""
+        """The ground as a grid of quads along the path, split where a strip ends."""
         s = np.arange(start, end, 0.5)
         across = [np.arange(0, 14, 0.5), np.arange(14, self.reach + 1, 2.0)]
         ds = []
@@ -109,7 +109,7 @@ class Ground:
         vertices = self.at(grid_s, grid_d).reshape(-1, 3)
         n, m = grid_s.shape
         corner = (np.arange(n - 1)[:, None] * m + np.arange(m - 1)).reshape(-1)
-        # Alternating the diagonal would be prettier; LiDAR and camera do not notice on half-metre cells.
+        # Both diagonals the same way: on half-metre cells neither LiDAR nor camera shows it.
         faces = np.stack([corner, corner + m, corner + m + 1, corner, corner + m + 1, corner + 1], 1).reshape(-1, 3)
         middle_d = (grid_d[:-1, :-1] + grid_d[1:, 1:]) / 2
         label = np.repeat(self.label(grid_s[:-1, :-1] + 0.25, middle_d).reshape(-1), 2)

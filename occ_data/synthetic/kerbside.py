@@ -72,7 +72,7 @@ def _lamps_and_signs(canvas, sign, side):
 
 
 def _pavement(canvas: Canvas, sign: int, side: Side):
-    """Standing bicycles and motorcycles, people on foot."""
+    """Parked bicycles and motorcycles, pedestrians."""
     rng = canvas.rng
     rate = {"residential": 0.8, "urban": 1.5, "country": 0.25}[canvas.style] * (canvas.end - canvas.start)
     inner = side.road + side.strip_width + 0.5

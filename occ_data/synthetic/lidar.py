@@ -8,10 +8,10 @@ from .shapes import Material
 AZIMUTHS = 2165
 MIN_RANGE, MAX_RANGE = 1.5, 80.0
 RANGE_NOISE = 0.015
-# Upper block a third of a degree apart, lower block half a degree; angles as they come out of KITTI's scans.
+# Upper block a third of a degree apart, lower block half a degree; angles measured in KITTI's scans.
 ELEVATIONS = np.deg2rad(np.concatenate([np.linspace(2.2, -8.1, 32), np.linspace(-8.6, -23.7, 32)]))
 
-# Mean intensity, its spread, and how readily a material swallows a pulse at grazing incidence.
+# Mean intensity, its spread, and how much of its pulses a material loses at grazing incidence.
 _RESPONSE = {
     Material.ASPHALT: (0.26, 0.1, 0.05), Material.PAVING: (0.31, 0.09, 0.03), Material.COBBLES: (0.31, 0.09, 0.03),
     Material.GRASS: (0.36, 0.09, 0.03), Material.GRAVEL: (0.36, 0.09, 0.03), Material.PLASTER: (0.41, 0.14, 0.03),
@@ -23,7 +23,7 @@ _RESPONSE = {
 _TABLE = np.array([_RESPONSE[m] for m in Material], np.float32)
 
 
-# The recording car hides the ground close by: (from, to) in degrees of azimuth, and the lowest elevation that is free.
+# The recording car occludes the ground close by: from, to in degrees of azimuth, and the lowest elevation in view.
 _OWN_CAR = (
     (0, 10, -20.5), (10, 18, -21.7), (130, 140, -19.5), (140, 158, -21.5), (158, 182, -17.2), (182, 200, -19.0),
     (200, 210, -20.0), (230, 238, -20.7), (282, 298, -17.0), (318, 350, -22.5), (350, 360, -20.5),
@@ -39,7 +39,7 @@ def beams(azimuths: int = AZIMUTHS, phase: float = 0.0) -> np.ndarray:
 
 
 def hidden_by_own_car(rays: np.ndarray) -> np.ndarray:
-    """(N,) which of the rays (N, 3), LiDAR frame, end on the roof, the bonnet or the aerial of the car itself."""
+    """(N,) which of the rays (N, 3), LiDAR frame, hit the roof, the bonnet or the aerial of the car itself."""
     azimuth = np.degrees(np.arctan2(rays[:, 1], rays[:, 0])) % 360
     elevation = np.degrees(np.arcsin(rays[:, 2]))
     lowest = np.full(360, -90.0)
@@ -49,7 +49,7 @@ def hidden_by_own_car(rays: np.ndarray) -> np.ndarray:
 
 
 def scan(scene: Scene, T_world_lidar: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One turn: points (N, 4) float32 in the LiDAR frame, intensity 0..1; raw labels (N,) uint32 with instances.
+    """One scan: points (N, 4) float32 in the LiDAR frame, intensity 0..1; raw labels (N,) uint32 with instances.
 
     Noise: range, intensity, dropped returns (dark, glassy, grazing, far), and a few stray points labelled 0.
     """
@@ -57,19 +57,19 @@ def scan(scene: Scene, T_world_lidar: np.ndarray, rng: np.random.Generator) -> t
     directions = rotated(rays, T_world_lidar)
     found = scene.cast(T_world_lidar[:3, 3], directions)
     cosine = np.abs((found.normal * directions).sum(1))
-    mean, spread, swallow = _TABLE[found.material].T
+    mean, spread, absorption = _TABLE[found.material].T
     windows = window_mask(found)
-    swallow, mean = np.where(windows, 0.45, swallow), np.where(windows, 0.15, mean)
-    # Car paint throws the pulse away, but for what faces the sensor; dark paint swallows it.
+    absorption, mean = np.where(windows, 0.45, absorption), np.where(windows, 0.15, mean)
+    # Car paint reflects the pulse away unless it faces the sensor; dark paint absorbs it.
     paint = found.material == Material.PAINT
     brightness = found.color.mean(1)
     mean = np.where(paint, (0.06 + 0.35 * brightness) * rng.exponential(1.0, len(rays)), mean)
     spread = np.where(paint, 0.02, spread)
     mean = np.where(found.material == Material.SIGN, 0.3 + 0.6 * brightness.clip(0, 1), mean)
-    swallow = np.where(paint, 0.1 + 0.3 * (brightness < 0.1), swallow)
+    absorption = np.where(paint, 0.1 + 0.3 * (brightness < 0.1), absorption)
     grazing = (1 - cosine) ** 3
     far = (found.distance / MAX_RANGE).clip(0, 1)
-    lost = 0.012 + swallow * (0.25 + 0.75 * grazing) * (0.5 + far) + 0.35 * far**3 * grazing
+    lost = 0.012 + absorption * (0.25 + 0.75 * grazing) * (0.5 + far) + 0.35 * far**3 * grazing
     kept = (
         found.hit
         & ~hidden_by_own_car(rays)
@@ -79,7 +79,7 @@ def scan(scene: Scene, T_world_lidar: np.ndarray, rng: np.random.Generator) -> t
     )
 
     distance = found.distance + rng.normal(0, RANGE_NOISE, len(rays)).astype(np.float32)
-    # Through a pane the beam comes back from inside the room.
+    # Through a window the beam returns from inside the room.
     distance = np.where(windows & (rng.random(len(rays)) < 0.4), distance + rng.exponential(0.6, len(rays)), distance)
     stray = kept & (rng.random(len(rays)) < 0.002)
     distance = np.where(stray, np.maximum(distance * rng.uniform(0.3, 0.98, len(rays)), MIN_RANGE), distance)
@@ -91,7 +91,7 @@ def scan(scene: Scene, T_world_lidar: np.ndarray, rng: np.random.Generator) -> t
 
 
 def window_mask(found) -> np.ndarray:
-    """(N,) whether a hit lies in the window of a facade; the camera paints the same windows."""
+    """(N,) whether a hit lies in the window of a facade; the camera draws the same windows."""
     facade = (found.material == Material.PLASTER) | (found.material == Material.BRICK)
     upright = np.abs(found.normal[:, 2]) < 0.1
     along, up = found.uv[:, 0] % 3.0, found.uv[:, 1] % 2.9

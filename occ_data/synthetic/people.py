@@ -44,7 +44,7 @@ def motorcycle(rng, label=15) -> Mesh:
 
 
 def person(rng, label=30) -> Mesh:
-    """Somebody walking."""
+    """Pedestrian."""
     height, stride = rng.uniform(0.9, 1.08), rng.uniform(0.05, 0.28)
     coat, trousers, skin = _cloth(rng, 0.6), _cloth(rng, 0.2), np.array((0.55, 0.38, 0.3))
     parts = []

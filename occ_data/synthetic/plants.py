@@ -1,4 +1,4 @@
-"""Trees, bushes and hedges: clouds of small facets that rays scatter among, as in real leaves."""
+"""Trees, bushes and hedges: clouds of small triangles that rays enter, as they do real leaves."""
 
 import numpy as np
 
@@ -20,7 +20,7 @@ def _clump(rng, count):
 
 
 def foliage(rng, radii, tone, density=120, leaf=0.12, label=70) -> Mesh:
-    """A mass of leaves about the origin, `density` in a cubic metre: rays get in some decimetres before they hit."""
+    """A mass of leaves about the origin, `density` in a cubic metre: rays enter some decimetres before they hit."""
     radii = np.asarray(radii, float)
     points, depth = _clump(rng, max(int(4.19 * radii.prod() * density), 24))
     shape = facets(rng, points * radii, leaf * rng.uniform(0.6, 1.3, (len(points), 1, 1)))

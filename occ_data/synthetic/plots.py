@@ -35,7 +35,7 @@ def _building(canvas, sign, s0, s1, out, depth, height, pitched):
     mesh = structures.house(canvas.rng, s1 - s0, depth, height, pitched)
     middle = (s0 + s1) / 2
     yaw = canvas.path.yaw(middle)
-    # The house lies along +x and reaches back to its left: on the right side it is turned about and begins at s1.
+    # The house lies along +x and extends to its left: on the right side it is turned by 180 degrees and begins at s1.
     begin = (s0 if sign > 0 else s1) - middle
     position = canvas.path.at(middle, sign * out) + begin * np.array((np.cos(yaw), np.sin(yaw), 0))
     position[2] = canvas.ground.at(middle, sign * (out + depth / 2))[2] - 0.1

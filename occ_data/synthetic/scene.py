@@ -1,4 +1,4 @@
-"""Casts rays into meshes with Embree: the street that stands still, and what moves in it at one moment."""
+"""Casts rays into meshes with Embree: the static street, and what moves in it at one moment."""
 
 from typing import NamedTuple
 
@@ -15,13 +15,13 @@ def rotated(rays: np.ndarray, T_world_lidar: np.ndarray) -> np.ndarray:
     """Directions (N, 3) in the LiDAR frame, turned into the world frame, (N, 3) float32."""
     rotation = T_world_lidar[:3, :3].T.astype(np.float32)
     out = np.empty_like(rays)
-    for start in range(0, len(rays), _CHUNK):  # in pieces that BLAS multiplies on one thread; more would wait busily
+    for start in range(0, len(rays), _CHUNK):  # small enough for one BLAS thread; more would spin
         np.matmul(rays[start : start + _CHUNK], rotation, out=out[start : start + _CHUNK])
     return out
 
 
 class Hits(NamedTuple):
-    """Nearest surface of each ray (N,); where `hit` is false the other fields mean nothing.
+    """Nearest surface of each ray (N,); where `hit` is false the other fields are undefined.
 
     distance : metres; normal : (N, 3) unit, towards the ray's origin; uv : (N, 2); color : (N, 3); rest as in `Mesh`
     """
@@ -54,15 +54,15 @@ class Caster:
         return self._scene.run(origins, directions, output=1, query="INTERSECT")
 
     def blocked(self, origins, directions) -> np.ndarray:
-        """(N,) whether anything lies on the ray."""
+        """(N,) whether the ray hits anything."""
         return self._scene.run(origins, directions, query="OCCLUDED") == 0
 
 
 class Scene:
-    """The still street and, if given, the moving things, as one."""
+    """The static street and, if given, the moving objects, as one."""
 
-    def __init__(self, still: Caster, moving: Mesh | None = None):
-        self.casters = [still] if moving is None else [still, Caster(moving)]
+    def __init__(self, static: Caster, moving: Mesh | None = None):
+        self.casters = [static] if moving is None else [static, Caster(moving)]
 
     def cast(self, origins: np.ndarray, directions: np.ndarray) -> Hits:
         """Nearest hits of rays: origins (N, 3) or (3,), unit directions (N, 3), metres in the world frame."""
@@ -83,7 +83,7 @@ class Scene:
         return out
 
     def blocked(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
-        """(N,) whether anything lies on the ray: shadow rays."""
+        """(N,) whether each ray hits anything: shadow rays."""
         origins, directions = (np.ascontiguousarray(a, np.float32) for a in (origins, directions))
         blocked = self.casters[0].blocked(origins, directions)
         for caster in self.casters[1:]:
@@ -97,7 +97,7 @@ def _fill(
     face, t, u, v, cross, directions, faces, face_uv, face_label, face_instance, face_material, face_color,
     hit, distance, normal, uv, label, instance, material, color,
 ):  # fmt: skip
-    """Look up the surface at each hit that is nearer than what is there already."""
+    """Look up the surface at each hit that is nearer than the one found so far."""
     for n in range(len(face)):
         f = face[n]
         if f < 0 or t[n] >= distance[n]:

@@ -1,4 +1,4 @@
-"""Labelled triangle meshes and the primitives that everything in the street is made of."""
+"""Labelled triangle meshes and the primitives that the street is built from."""
 
 from dataclasses import dataclass
 from enum import IntEnum
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Material(IntEnum):
-    """What a surface is made of: how the camera shades it and the LiDAR sees it."""
+    """What a surface is made of: how it looks in the image and what the LiDAR returns from it."""
 
     ASPHALT = 0
     PAVING = 1
@@ -61,7 +61,7 @@ class Mesh:
 
 
 def surface(shape, label, material, color) -> Mesh:
-    """Give a bare shape (vertices, faces, uv) its meaning; `color` is (3,) or one a face (F, 3)."""
+    """A mesh of a shape (vertices, faces, uv) with label and material; `color` is (3,) or one a face (F, 3)."""
     vertices, faces, uv = shape
     count = len(faces)
     return Mesh(
@@ -178,7 +178,7 @@ _TRIANGLES = _random_triangles(4096)  # picking from these is far quicker than d
 
 
 def facets(rng, centers, radius):
-    """One small triangle of random orientation at every centre: the leaves that rays scatter among."""
+    """One small triangle of random orientation at every centre: leaves."""
     n = len(centers)
     spokes = _TRIANGLES[rng.integers(len(_TRIANGLES), size=n)] * np.float32(radius)
     vertices = (np.asarray(centers, np.float32)[:, None] + spokes).reshape(-1, 3)

@@ -16,7 +16,7 @@ _BICYCLIST = 4
 
 @dataclass(frozen=True, eq=False)
 class Mover:
-    """A thing that follows the street from arc length s at offset d; `speed` in m/s along +s, negative: oncoming."""
+    """An object that moves along the street from arc length s at offset d; `speed` in m/s, negative: oncoming."""
 
     mesh: Mesh
     s: float
@@ -25,7 +25,7 @@ class Mover:
 
 
 def make_traffic(canvas: Canvas, speed: float, duration: float) -> list[Mover]:
-    """Traffic for a drive at `speed` m/s lasting `duration` seconds; nobody in the own lane is ever caught up with."""
+    """Traffic for a drive at `speed` m/s lasting `duration` seconds; the car catches up with nothing in its lane."""
     rng, movers, half = canvas.rng, [], canvas.half
     chances = [chance for *_, chance in _KINDS]
 

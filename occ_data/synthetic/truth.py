@@ -1,4 +1,4 @@
-"""Voxel ground truth of the synthetic street, in SemanticKITTI's manner: the surface that a drive's scans see."""
+"""Voxel ground truth of the synthetic street, as SemanticKITTI's: the surfaces that the scans of a drive hit."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from .scene import Caster, Scene, rotated
 from .shapes import Mesh
 
 STRIDE = 1.5
-"""Metres between the poses that look at the street."""
+"""Metres between the poses that the street is scanned from."""
 _REGISTRATION = (0.035, 0.035, 0.015)
 _OPAQUE, _VISIBLE = 1, 2
 _AHEAD, _BEHIND, _SIGHT_EVERY = 60.0, 6.0, 6
@@ -32,13 +32,13 @@ class Truth(NamedTuple):
 
 
 class Observer:
-    """What noise-free scans of the still street hit, from poses every `STRIDE` metres of the drive; each cast once.
+    """Scans of the static street from poses every `STRIDE` metres of the drive; each cast once.
 
     Threads may share it.
     """
 
-    def __init__(self, still: Caster, pose_at, seed: int):
-        self.scene, self.pose_at, self.seed = Scene(still), pose_at, seed
+    def __init__(self, static: Caster, pose_at, seed: int):
+        self.scene, self.pose_at, self.seed = Scene(static), pose_at, seed
         self.view = lru_cache(_VIEWS)(self._view)
 
     def _view(self, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -58,8 +58,8 @@ class Observer:
     ) -> Truth:
         """Ground truth of the frame at arc length s, whose scan is `points` (N, 4) with labels `raw` (N,) uint32.
 
-        Occupied is what any view from 6 m behind to 60 m ahead hit, by majority of labels, and moving things where they
-        are now. Invalid is what none of these poses has in sight, and surfaces that none of them hit.
+        Occupied is what any view from 6 m behind to 60 m ahead hit, by majority of labels, and moving objects where
+        they are now. Invalid is what is visible from none of these poses, and surfaces that none of their scans hit.
         """
         grid = KITTI_GRID
         to_grid = np.linalg.inv(T_world_lidar)
@@ -76,8 +76,8 @@ class Observer:
         _vote(to_grid @ T_world_lidar, seen, (raw[real] & 0xFFFF).astype(np.uint16), labels, votes)
         hit = labels > 0
         surface = np.zeros(grid.shape, bool)
-        still = self.scene.casters[0].mesh
-        _rasterise(to_grid, still.vertices, still.faces, still.label, surface, labels, False)
+        static = self.scene.casters[0].mesh
+        _rasterise(to_grid, static.vertices, static.faces, static.label, surface, labels, False)
         opaque = hit | (surface & _grown(hit))
         if moving is not None:
             _rasterise(to_grid, moving.vertices, moving.faces, moving.label, opaque, labels, True)
@@ -88,13 +88,13 @@ class Observer:
         for index in indices[::_SIGHT_EVERY]:
             _mark_visible(state, to_grid @ self.pose_at(index * STRIDE)[:, 3])
         visible = (state & _VISIBLE) > 0
-        labels[~visible & ~hit] = 0  # the far sides of moving things
+        labels[~visible & ~hit] = 0  # the far sides of moving objects
         invalid = (~visible & ~hit) | (surface & (labels == 0))
         return Truth(labels, invalid, occupancy_grid(points, grid).astype(bool), ~now)
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:
-    """The mask and its neighbours along the axes, twice over."""
+    """The mask, dilated twice along the axes."""
     grown = mask.copy()
     for _ in range(2):
         before = grown.copy()
@@ -109,7 +109,7 @@ def _grown(mask: np.ndarray) -> np.ndarray:
 
 @numba.njit(cache=True, nogil=True)
 def _vote(T, places, raw, labels, votes):
-    """Majority vote by Boyer and Moore: a voxel keeps its candidate until as many others spoke against it."""
+    """Majority vote by Boyer and Moore: a voxel keeps its candidate until as many votes against it came in."""
     nx, ny, nz = labels.shape
     for n in range(len(places)):
         x, y, z = places[n]
@@ -143,7 +143,7 @@ def _rasterise(T, vertices, faces, face_label, solid, labels, write_labels):
             if outside:
                 break
         n = int(extent * 2) + 1
-        if outside or n > 2000:  # so large is only the far land, beyond the box
+        if outside or n > 2000:  # only the far land is so large, and it is outside the grid
             continue
         for i in range(n + 1):
             for j in range(n + 1 - i):
@@ -159,24 +159,24 @@ def _rasterise(T, vertices, faces, face_label, solid, labels, write_labels):
 
 @numba.njit(cache=True, nogil=True)
 def _mark_visible(state, eye):
-    """Mark what lies in sight of `eye` (voxel units): what lines to the box's skin pass until an opaque voxel."""
+    """Mark what is visible from `eye` (voxel units): the voxels on lines to the grid's faces, up to an opaque one."""
     nx, ny, nz = state.shape
     for i in range(nx):
         for j in range(ny):
-            _look(state, eye, i + 0.5, j + 0.5, 0.5)
-            _look(state, eye, i + 0.5, j + 0.5, nz - 0.5)
+            _walk(state, eye, i + 0.5, j + 0.5, 0.5)
+            _walk(state, eye, i + 0.5, j + 0.5, nz - 0.5)
     for k in range(nz):
         for i in range(nx):
-            _look(state, eye, i + 0.5, 0.5, k + 0.5)
-            _look(state, eye, i + 0.5, ny - 0.5, k + 0.5)
+            _walk(state, eye, i + 0.5, 0.5, k + 0.5)
+            _walk(state, eye, i + 0.5, ny - 0.5, k + 0.5)
         for j in range(ny):
-            _look(state, eye, 0.5, j + 0.5, k + 0.5)
-            _look(state, eye, nx - 0.5, j + 0.5, k + 0.5)
+            _walk(state, eye, 0.5, j + 0.5, k + 0.5)
+            _walk(state, eye, nx - 0.5, j + 0.5, k + 0.5)
 
 
 @numba.njit(cache=True, nogil=True)
-def _look(state, eye, x, y, z):
-    """Walk the grid from `eye` to (x, y, z) (Amanatides and Woo 1987); an eye outside enters at the box's face."""
+def _walk(state, eye, x, y, z):
+    """Walk the grid from `eye` to (x, y, z) (Amanatides and Woo 1987); from outside it starts at the grid's face."""
     nx, ny, nz = state.shape
     dx, dy, dz = x - eye[0], y - eye[1], z - eye[2]
     t0 = 0.0

@@ -1,4 +1,4 @@
-"""One street: what stands still and what moves."""
+"""One street: its static mesh and what moves."""
 
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ _BEFORE, _BEYOND, _REACH = 70.0, 150.0, 62.0
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """A street: everything that stands still in one mesh, and what moves; `lane` is the offset of the car's lane."""
+    """A street: everything static in one mesh, and what moves; `lane` is the offset of the car's lane."""
 
     style: str
     path: Path

@@ -13,7 +13,7 @@ examples:
   occ-train monoocc --train data/sequences/0[0-7] --validation data/sequences/08 --output out/mono
   occ-train monoocc --teacher nano-l --train data/sequences/0[0-7] --validation data/sequences/08 \\
       --output out/distilled
-  occ-train monoocc --recipe paper --config base --devices 4 --precision bf16-mixed \\
+  occ-train monoocc --recipe monoocc-paper --config base --devices 4 --precision bf16-mixed \\
       --teacher-backbone internimage_xl_22k_192to384.pth --output out/base \\
       --train kitti/sequences/{00,01,02,03,04,05,06,07,09,10} --validation kitti/sequences/08
 

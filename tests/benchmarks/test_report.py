@@ -3,7 +3,7 @@ import re
 import pytest
 
 from benchmarks.measure import machine_name, markdown, medians
-from benchmarks.report import README, fill
+from benchmarks.report import RESULTS_PAGE, fill
 
 PAGE = (
     "before\n<!-- bench:speed -->\nold\n<!-- /bench -->\nbetween\n<!-- bench:size -->\nkept\n<!-- /bench -->\nafter\n"
@@ -24,9 +24,16 @@ def test_a_table_without_a_place_is_refused():
         fill(PAGE, {"memory": "| 1 |"})
 
 
-def test_the_readme_has_a_place_for_every_table():
-    marks = re.findall(r"<!-- bench:(\w+) -->\n.*?<!-- /bench -->", README.read_text(), re.DOTALL)
-    occle = ["gate", "geometry", "modules", "pseudo", "share", "synergy", "variants"]
+def test_marks_of_another_kind_have_their_own_name():
+    page = "<!-- generated:drops -->\nold\n<!-- /generated -->\n"
+    assert fill(page, {"drops": "| new |"}, "generated") == page.replace("old", "| new |")
+    with pytest.raises(ValueError, match="expected <!-- generated:verbs --> and <!-- /generated -->"):
+        fill(page, {"verbs": "| 1 |"}, "generated")
+
+
+def test_the_page_of_results_has_a_place_for_every_table():
+    marks = re.findall(r"<!-- bench:(\w+) -->\n.*?<!-- /bench -->", RESULTS_PAGE.read_text(), re.DOTALL)
+    occle = ["geometry", "modules", "pseudo", "share", "synergy", "variants"]
     monoocc = ["ablation", "depth", "groups", "step", "variants"]
     measured = [
         "baseline_bev",

@@ -11,7 +11,7 @@ pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 import torch
 
 from benchmarks import monoocc_step
-from benchmarks.report import README, fill
+from benchmarks.report import RESULTS_PAGE, fill
 from experiments import monoocc_depth
 from experiments.monoocc_runs import RECIPE, ROWS, SHARED, SIZE, TEACHER, depth_errors
 from experiments.monoocc_tables import GROUPS, tables
@@ -32,7 +32,7 @@ def result():
 
 def test_every_table_has_its_place_and_no_hole(result):
     made = tables(result)
-    fill(README.read_text(), made)
+    fill(RESULTS_PAGE.read_text(), made)
     assert len(made) == 3 and not any("nan" in table for table in made.values())
 
 
@@ -77,7 +77,7 @@ def test_the_other_tables_have_their_places():
     phase = {"flop": 1e12, "peak_bytes": 2e9, "seconds": dict.fromkeys(("forward", "backward", "optimiser"), 1.0)}
     step = {"size": "base", "views": 1, "parameters": 3e6, "device": "CPU", "phases": {"depth": phase}}
     made["monoocc_step"] = monoocc_step.table([step])
-    fill(README.read_text(), made)
+    fill(RESULTS_PAGE.read_text(), made)
     assert "| `base`, depth | 1 | 3.0 | 1.00 | 1 | 1 | 1 | 2.0 |" in made["monoocc_step"]
 
 

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("torch", reason="needs torch (the train extra)")
 pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 
-from benchmarks.report import README, fill
+from benchmarks.report import RESULTS_PAGE, fill
 from experiments.occle_runs import ROWS
 from experiments.occle_tables import tables
 from experiments.table_runs import figures, folder_of, spread
@@ -28,7 +28,7 @@ def result():
 
 def test_every_table_has_its_place_and_no_hole(result):
     made = tables(result)
-    fill(README.read_text(), made)
+    fill(RESULTS_PAGE.read_text(), made)
     assert len(made) == 6 and not any("nan" in table for table in made.values())
 
 

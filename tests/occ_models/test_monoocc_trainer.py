@@ -239,7 +239,7 @@ def test_losses_of_the_depth_phase_look_at_the_current_image_alone(sequence, tmp
 
 
 def test_the_shipped_recipe_trains(sequence, tmp_path):
-    recipe = load_recipe("paper", MonoOccRecipe)
+    recipe = load_recipe("monoocc-paper", MonoOccRecipe)
     assert recipe.teacher
     training = replace(recipe.training, workers=0, accelerator="cpu", validate_every=2, precision="32-true")
     recipe = replace(recipe, teacher=str(MONO_L), training=training, **STEPS)
