@@ -255,7 +255,7 @@ def test_monoocc_trains_from_one_command(sequence, tmp_path, capsys):
         (["--teacher-features", "never"], "teacher_features: expected one of online, cached, got 'never'"),
         (["--temperature", "0"], "temperature: expected a positive number, got 0.0"),
         (["--share", "0"], "share: expected more than 0 and at most 1, got 0.0"),
-        (["--recipe", "supervised"], "supervised.yaml: no such configuration; shipped are paper"),
+        (["--recipe", "supervised"], "supervised.yaml: no such configuration; shipped are monoocc-paper"),
         (["--phase", "teacher"], "phase teacher: this recipe on these frames has depth, student alone"),
         (["--phase", "student"], "depth/model.safetensors: missing; run --phase depth first"),
         (["--initial", "nowhere"], "nowhere/model.safetensors: missing"),
