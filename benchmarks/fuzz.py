@@ -126,7 +126,7 @@ def camera_info(random: np.random.Generator) -> SimpleNamespace:
 
 def check_camera_info(message, result) -> None:
     """Nine finite numbers, positive focal lengths, a positive size; a Calibration can be made of it."""
-    K, (width, height), distorted = result
+    K, (width, height), distorted, _ = result
     expect(len(K) == 9 and np.isfinite(K).all() and K[0] > 0 and K[4] > 0, f"K {K}")
     expect(0 < width <= message.width and 0 < height <= message.height, f"size {width}x{height}")
     expect(isinstance(distorted, bool), f"distorted {distorted!r}")
