@@ -1,80 +1,48 @@
 """Random lifecycle transitions while frames arrive at 20 Hz: `python -m benchmarks.life_cycle --transitions 1000`.
 
-The node's change_state service gets transitions by id and by label, one in five not allowed in the current state. Those
-are to be refused, the others to succeed, and neither threads nor descriptors nor memory may grow.
+Possible transitions are to succeed, the others to be refused; see `transitions`. Neither threads nor descriptors nor
+memory may grow, and at the end a frame is answered.
 """
 
 import argparse
-import random
 import sys
 import tempfile
 import threading
-import time
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tqdm
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState, GetState
+from lifecycle_msgs.srv import ChangeState
 
 from occ_node.dds import free_domain, use_loopback_profile
 from occ_runtime.fake_backend import write_fake_bundle
 
 from .measure import markdown
 from .report import keep
-from .robot import NODE, PATIENCE, NodeProcess, Robot, running, wait_for
+from .robot import NODE, PATIENCE, NodeProcess, Robot, wait_for
+from .transitions import Usage, random_transitions
 
 FRAME_PERIOD = 0.05
 GROWTH_MB = 20.0
 """That memory may grow by, from the first quarter of the run to the last."""
 
 
-@dataclass(frozen=True)
-class Step:
-    """A transition: the state that it leads from, and to."""
-
-    label: str
-    number: int
-    start: str
-    end: str
-
-
-STEPS = (
-    Step("configure", Transition.TRANSITION_CONFIGURE, "unconfigured", "inactive"),
-    Step("cleanup", Transition.TRANSITION_CLEANUP, "inactive", "unconfigured"),
-    Step("activate", Transition.TRANSITION_ACTIVATE, "inactive", "active"),
-    Step("deactivate", Transition.TRANSITION_DEACTIVATE, "active", "inactive"),
-)
-
-
 class Manager:
-    """Calls the node's lifecycle services."""
+    """Calls the node's change_state service."""
 
     def __init__(self, robot: Robot, node: NodeProcess):
         self._node = node
-        self._change = robot.node.create_client(ChangeState, f"{NODE}/change_state")
-        self._get = robot.node.create_client(GetState, f"{NODE}/get_state")
-        wait_for(lambda: self._change.service_is_ready() and self._get.service_is_ready(), "the lifecycle services")
+        self._client = robot.node.create_client(ChangeState, f"{NODE}/change_state")
+        wait_for(lambda: self._client.service_is_ready() or not node.alive, "the lifecycle services")
 
-    def change(self, number: int = 0, label: str = "") -> bool:
-        """Whether the node did it."""
-        request = ChangeState.Request(transition=Transition(id=number, label=label))
-        return self._answer(self._change, request).success
-
-    def state(self) -> str:
-        """The label of the node's state."""
-        return self._answer(self._get, GetState.Request()).current_state.label
-
-    def _answer(self, client, request):
-        future = client.call_async(request)
-        wait_for(lambda: future.done() or not self._node.alive, f"an answer of {client.srv_name}")
+    def change(self, transition: Transition) -> bool:
+        """Whether the node did it. Raises RuntimeError where it ended."""
+        future = self._client.call_async(ChangeState.Request(transition=transition))
+        wait_for(lambda: future.done() or not self._node.alive, f"an answer to {transition}")
         if not self._node.alive:
-            raise RuntimeError(
-                f"the node ended with code {self._node.process.returncode}; log: {self._node.log()[-500:]}"
-            )
-        return future.result()
+            raise RuntimeError(f"the node ended at {transition}; log: {self._node.log()[-500:]}")
+        return future.result().success
 
 
 def measure(transitions: int, seed: int) -> dict:
@@ -82,21 +50,18 @@ def measure(transitions: int, seed: int) -> dict:
     with tempfile.TemporaryDirectory() as name:
         folder, domain = Path(name), free_domain()
         bundle = write_fake_bundle(folder / "fake").path
-        with running(folder, domain, bundle=bundle, backend="fake") as node:
-            robot, stopped = Robot(domain), threading.Event()
-            camera = threading.Thread(target=_send_frames, args=(robot, stopped))
-            camera.start()
-            try:
-                result = _disturb(node, robot, transitions, random.Random(seed))  # noqa: S311  not for secrets
-                wait_for(robot.connected, "subscriptions after the last activation")
-                count = len(robot.answered)
-                wait_for(lambda: len(robot.answered) > count, "a frame answered after the last transition")
-            finally:
-                stopped.set()
-                camera.join(PATIENCE)
-                robot.close()
+        node = NodeProcess(folder, domain, bundle=bundle, backend="fake", autostart="false")
+        robot, stopped = Robot(domain), threading.Event()
+        camera = threading.Thread(target=_send_frames, args=(robot, stopped))
+        camera.start()
+        try:
+            usages = _disturb(node, Manager(robot, node), robot, transitions, seed)
+        finally:
+            stopped.set()
+            camera.join(PATIENCE)
+            robot.close()
             code = node.stop()
-    return {"seed": seed, "exit_code": code, **result}
+    return {"transitions": transitions, "seed": seed, "exit_code": code, "usage": _quarters(usages)}
 
 
 def _send_frames(robot: Robot, stopped: threading.Event) -> None:
@@ -104,39 +69,34 @@ def _send_frames(robot: Robot, stopped: threading.Event) -> None:
         robot.send(robot.good_frame()[1])
 
 
-def _disturb(node: NodeProcess, robot: Robot, transitions: int, chosen: random.Random) -> dict:
-    """Ends in the state active. Raises RuntimeError where the node does not do what a transition asks for."""
-    manager, state, usage, done = Manager(robot, node), "active", [], Counter()
-    for _ in tqdm.trange(transitions, desc="transitions", leave=False, disable=None):
-        allowed = [step for step in STEPS if step.start == state]
-        refused = [step for step in STEPS if step.start != state]
-        step = chosen.choice(refused if chosen.random() < 0.2 else allowed)
-        by = chosen.choice(["id", "label"])
-        success = manager.change(**({"number": step.number} if by == "id" else {"label": step.label}))
-        if success != (step in allowed):
-            raise RuntimeError(f"{step.label} by {by} in {state}: success {success}; log: {node.log()[-500:]}")
-        state = step.end if success else state
-        if (found := manager.state()) != state:
-            raise RuntimeError(f"{step.label} by {by}: the node is {found}; expected {state}")
-        done["done" if success else "refused"] += 1
-        if state == "unconfigured" and success:
-            usage.append(node.usage())
-        time.sleep(chosen.uniform(0, 2 * FRAME_PERIOD))  # so that frames come at any moment of it
-    for step in (step for label in ("configure", "activate") for step in STEPS if step.label == label):
-        if state == step.start and not manager.change(step.number):
-            raise RuntimeError(f"{step.label} at the end failed; log: {node.log()[-500:]}")
-        state = step.end if state == step.start else state
-    return {"transitions": dict(done), "usage": _quarters(usage)}
+def _disturb(node: NodeProcess, manager: Manager, robot: Robot, transitions: int, seed: int) -> list[Usage]:
+    """Ends with a frame that is answered in the state active. Raises RuntimeError."""
+    with tqdm.tqdm(total=transitions, desc="transitions", leave=False, disable=None) as bar:
+
+        def change(transition: Transition) -> bool:
+            bar.update()
+            return manager.change(transition)
+
+        usages = random_transitions(change, node.process.pid, transitions, seed)
+    for number in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        manager.change(Transition(id=number))  # refused where the node is beyond it already
+    count = len(robot.answered)
+    wait_for(lambda: len(robot.answered) > count, "a frame answered after the last transition")
+    return usages
 
 
-def _quarters(usage: list[dict[str, float]]) -> dict[str, tuple[float, float]]:
-    """Medians of the first and the last quarter of what was used in the state unconfigured."""
-    if not usage:
-        raise RuntimeError("the node was never unconfigured; ask for more transitions")
-    part = -(-len(usage) // 4)
+def _quarters(usages: list[Usage]) -> dict[str, tuple[float, float]]:
+    """Medians of the first and the last quarter of what was used in the state unconfigured, without the first fifth,
+    in which everything that is loaded once is loaded.
+    """
+    usages = usages[len(usages) // 5 :]
+    if not usages:
+        raise RuntimeError("the node was never unconfigured again; ask for more transitions")
+    part = -(-len(usages) // 4)
     return {
-        name: tuple(float(np.median([entry[name] for entry in entries])) for entries in (usage[:part], usage[-part:]))
-        for name in usage[0]
+        name: (float(np.median(first)), float(np.median(last)))
+        for name in ("resident_mb", "threads", "descriptors")
+        for first, last in [[[getattr(usage, name) for usage in some] for some in (usages[:part], usages[-part:])]]
     }
 
 
@@ -145,7 +105,7 @@ def failures(result: dict) -> list[str]:
     found = [
         f"{name} grew from {first:g} to {last:g}"
         for name, (first, last) in result["usage"].items()
-        if last > first + (GROWTH_MB if name == "memory_mb" else 0)
+        if last > first + (GROWTH_MB if name == "resident_mb" else 0)
     ]
     return found + ([f"exit code {result['exit_code']}"] if result["exit_code"] else [])
 
@@ -164,8 +124,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"benchmarks.life_cycle: {error}", file=sys.stderr)
         return 1
     rows = [[name, *(f"{value:g}" for value in quarters)] for name, quarters in result["usage"].items()]
-    print(", ".join(f"{number} transitions {what}" for what, number in result["transitions"].items()))
-    print(markdown(["in the state unconfigured", "first quarter", "last quarter"], rows))
+    print(markdown([f"unconfigured again, of {result['transitions']}", "first quarter", "last quarter"], rows))
     if arguments.keep:
         print(f"kept in {keep('life_cycle', result)}")
     for text in (found := failures(result)):

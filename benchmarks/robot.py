@@ -199,15 +199,6 @@ class NodeProcess:
             self.process.kill()
             return self.process.wait()
 
-    def usage(self) -> dict[str, float]:
-        """threads, descriptors, memory_mb, from /proc."""
-        proc = Path(f"/proc/{self.process.pid}")
-        return {
-            "threads": len(list((proc / "task").iterdir())),
-            "descriptors": len(list((proc / "fd").iterdir())),
-            "memory_mb": resident_megabytes(self.process.pid),
-        }
-
 
 @contextmanager
 def running(folder: Path, domain: int, **parameters) -> Iterator[NodeProcess]:

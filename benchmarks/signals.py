@@ -22,14 +22,15 @@ from .measure import markdown
 from .report import keep
 from .robot import NodeProcess, Robot, running, wait_for
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
+EXPECTED = {signal.SIGTERM: 0, signal.SIGINT: 0, signal.SIGKILL: -signal.SIGKILL}
+"""Exit codes."""
 EARLIEST, AFTER_READY = 0.2, 2.0
 """Seconds: Python itself starts before the first; the last moment, counted from ready."""
 
 
 def measure(times: int, seed: int) -> dict:
     """`times` starts, each ended by one of the signals at a random moment."""
-    chosen, codes, left = random.Random(seed), {number.name: Counter() for number in SIGNALS}, Counter()  # noqa: S311
+    chosen, codes, left = random.Random(seed), {number.name: Counter() for number in EXPECTED}, Counter()  # noqa: S311
     with tempfile.TemporaryDirectory() as name:
         folder, domain = Path(name), free_domain()
         parameters = {"bundle": write_fake_bundle(folder / "fake").path, "backend": "fake"}
@@ -39,11 +40,16 @@ def measure(times: int, seed: int) -> dict:
         robot = Robot(domain)
         try:
             for turn in tqdm.trange(times, desc="signals", leave=False, disable=None):
-                number = SIGNALS[turn % len(SIGNALS)]
+                number = list(EXPECTED)[turn % len(EXPECTED)]
                 node = NodeProcess(folder, domain, **parameters)
                 _send_frames_until(time.monotonic() + chosen.uniform(EARLIEST, latest), robot)
                 segments = _segments(node.process.pid)
-                codes[number.name][node.stop(number)] += 1
+                code = node.stop(number)
+                codes[number.name][code] += 1
+                if code != EXPECTED[number]:
+                    print(
+                        f"turn {turn}: {number.name} ended it with code {code}:\n{node.log()[-2000:]}", file=sys.stderr
+                    )
                 left["processes"] += len(_processes_of_group(node.process.pid))
                 if number != signal.SIGKILL:
                     left["segments"] += sum(segment.exists() for segment in segments)
@@ -95,12 +101,11 @@ def _processes_of_group(group: int) -> list[int]:
 
 def failures(result: dict) -> list[str]:
     """What was not as it should be."""
-    expected = {"SIGTERM": {0}, "SIGINT": {0}, "SIGKILL": {-signal.SIGKILL}}
     found = [
         f"{name}: exit code {code}, {number} times"
         for name, codes in result["codes"].items()
         for code, number in codes.items()
-        if code not in expected[name]
+        if code != EXPECTED[signal.Signals[name]]
     ]
     found += [f"{number} {what} were left" for what, number in result["left"].items() if number]
     return found + ([f"the last node ended with code {result['last_code']}"] if result["last_code"] else [])
