@@ -277,18 +277,21 @@ def main(args: list[str] | None = None, outputs: Iterable[Output] = OUTPUTS) -> 
 
 def _run(args: list[str] | None, outputs: Iterable[Output]) -> int:
     """As `main`; raises KeyboardInterrupt for a signal."""
-    node = None
+    node, initialised = None, False
     try:
         interrupt_on_signals()
         if others := remove_ros_args(args)[1:]:
             return _answer(others)
         rclpy.init(args=args)
+        initialised = True
         node = OccupancyNode(outputs)
         if node.autostart and not node.start():
             return 1 if rclpy.ok() else 0
         spin(node, lambda: node.finalised, node.survived)
         return 0
     except (ParameterError, RuntimeError) as error:  # of the command line
+        if initialised and not rclpy.ok():  # a signal ended the context before the node was made
+            return 0
         print(f"occ_node: {reason_of(error)}", file=sys.stderr)
         return 1
     finally:
