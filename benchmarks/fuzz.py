@@ -128,7 +128,11 @@ def check_camera_info(message, result) -> None:
     """Nine finite numbers, positive focal lengths, a positive size; a Calibration can be made of it."""
     K, (width, height), distorted, _ = result
     expect(len(K) == 9 and np.isfinite(K).all() and K[0] > 0 and K[4] > 0, f"K {K}")
-    expect(0 < width <= message.width and 0 < height <= message.height, f"size {width}x{height}")
+    roi = message.roi
+    whole = not (roi.x_offset or roi.y_offset or roi.width or roi.height)
+    columns, rows = (message.width, message.height) if whole else (roi.width, roi.height)
+    expected = columns // max(message.binning_x, 1), rows // max(message.binning_y, 1)
+    expect((width, height) == expected and min(expected) > 0, f"size {width}x{height}")
     expect(isinstance(distorted, bool), f"distorted {distorted!r}")
     result.calibration(np.eye(4))
 

@@ -31,6 +31,8 @@ def decode_picture(data: bytes | memoryview, flags: int = cv2.IMREAD_COLOR, max_
         raise ImageError(f"{width}x{height} pixels; expected at most {max_pixels:,}")
     if not width * height:
         raise ImageError(f"empty ({width}x{height})")
+    if bytes(data[: len(_PNG)]) == _PNG and not _whole_chunks(memoryview(data)):
+        raise ImageError("cannot be decoded; a damaged JPEG or PNG")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
@@ -41,10 +43,10 @@ def decode_picture(data: bytes | memoryview, flags: int = cv2.IMREAD_COLOR, max_
 
 
 def picture_size(data: bytes | memoryview) -> tuple[int, int] | None:
-    """(width, height) from the header of a JPEG or PNG file; None without one, or where a PNG's chunks are cut off."""
+    """(width, height) from the header of a JPEG or PNG file; None where there is no such header."""
     head = bytes(data[:24])
     if head.startswith(_PNG) and len(head) == 24 and head[12:16] == b"IHDR":
-        return struct.unpack(">II", head[16:24]) if _whole_chunks(memoryview(data)) else None
+        return struct.unpack(">II", head[16:24])
     return _jpeg_size(bytes(data)) if head.startswith(_JPEG) else None
 
 

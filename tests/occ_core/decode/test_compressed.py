@@ -68,5 +68,5 @@ def test_what_is_neither_jpeg_nor_png_is_refused(data):
 
 
 def test_a_header_alone_is_no_picture():
-    with pytest.raises(ImageError, match="cannot be decoded"):
+    with pytest.raises(ImageError, match="a damaged JPEG or PNG"):
         decode_picture(PNG[:100])

@@ -119,7 +119,7 @@ def test_a_small_file_that_declares_a_huge_image_is_refused_before_memory_is_tak
 def test_a_png_chunk_that_declares_more_than_the_file_holds_is_refused():
     data = bytearray(cv2.imencode(".png", COLOR)[1].tobytes())
     data[33:37] = b"\xe1\x00\x00\x00"
-    with pytest.raises(ImageError, match="cannot be decoded; expected JPEG or PNG"):
+    with pytest.raises(ImageError, match="cannot be decoded; a damaged JPEG or PNG"):
         decode_compressed_image(SimpleNamespace(format="png", data=bytes(data)))
 
 
