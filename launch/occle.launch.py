@@ -28,7 +28,7 @@ ARGUMENTS = (
     ("bag", "", "A ROS 2 or ROS 1 bag to play; empty: live topics."),
     ("rate", "1.0", "Speed of playing the bag."),
     ("loop", "false", "Repeat the bag."),
-    ("rviz", "false", "Open RViz; lidar_frame is its fixed frame."),
+    ("rviz", "false", "Open RViz; its fixed frame is `frame`, or velo_link."),
     ("use_sim_time", "auto", "Take the time from /clock; auto: with a bag."),
     (
         "loopback",
@@ -45,20 +45,27 @@ def generate_launch_description():
     return describe(__file__, "occle.rviz", TOPICS)
 
 
-def describe(file, view, topics, bundle=None):
+def describe(file, view, topics, **other):
     """The launch description.
 
     file : the launch file; view : file in the folder rviz; topics : (name, default, description) of the node's inputs
-    bundle : its default, where it is not the node's
+    other : defaults of parameters that differ from the node's
     """
     parameters = {name: (default, text) for name, default, text in node_parameters()}
-    if bundle is not None:
-        parameters["bundle"] = (bundle, parameters["bundle"][1])
+    parameters |= {name: (default, parameters[name][1]) for name, default in other.items()}
     arguments = [*((name, *rest) for name, rest in parameters.items()), *topics, *ARGUMENTS]
     defaults = {name: default for name, default, _ in arguments}
     declared = [DeclareLaunchArgument(name, default_value=value, description=text) for name, value, text in arguments]
     names = [name for name, _, _ in topics]
-    action = partial(start, file=file, view=view, topics=names, parameters=list(parameters), defaults=defaults)
+    action = partial(
+        start,
+        file=file,
+        view=view,
+        topics=names,
+        parameters=list(parameters),
+        own=["bundle", *other],
+        defaults=defaults,
+    )
     # First: afterwards an argument that was given cannot be told from one that has its default.
     return LaunchDescription([OpaqueFunction(function=action), *declared])
 
@@ -70,7 +77,7 @@ def node_parameters():
     return [(name, default.strip('"'), description) for description, name, default in rows]
 
 
-def start(context, file, view, topics, parameters, defaults):
+def start(context, file, view, topics, parameters, own, defaults):
     """The processes, for the arguments that were given."""
     given = {name: value for name, value in context.launch_configurations.items() if name in defaults}
     value = defaults | given
@@ -81,7 +88,7 @@ def start(context, file, view, topics, parameters, defaults):
     bag, rviz = value["bag"], _switch("rviz", value["rviz"])
     sim_time = _switch("use_sim_time", value["use_sim_time"], auto=bool(bag))
     actions = _loopback() if _switch("loopback", value["loopback"], auto=bool(bag)) else []
-    actions.append(_node(context, value, given, topics, parameters, sim_time))
+    actions.append(_node(context, value, given, topics, parameters, own, sim_time))
     if rviz:
         actions.append(_rviz(context, value, view, sim_time))
     if bag:
@@ -110,12 +117,12 @@ def _loopback():
     return [SetEnvironmentVariable(name, profile) for name in names]
 
 
-def _node(context, value, given, topics, parameters, sim_time):
+def _node(context, value, given, topics, parameters, own, sim_time):
     """The node; a parameter has the value given, else that of params_file, else its default."""
     types = {name: yaml.safe_load(default) for name, default, _ in node_parameters()}
     # As `-p`, for any node: a file's `/**:` follows it. A dictionary is for this node's name, which goes before `/**:`.
     values = [
-        Parameter("bundle", value["bundle"], value_type=str),
+        *(Parameter(name, value[name], value_type=str) for name in own),
         Parameter("use_sim_time", sim_time, value_type=bool),
     ]
     if value["params_file"]:
@@ -147,7 +154,7 @@ def _rviz(context, value, view, sim_time):
         executable=_executable(context, "rviz2", "rviz2"),
         name="rviz2",
         namespace=value["namespace"],
-        arguments=["-d", str(file), "-f", value["lidar_frame"]],
+        arguments=["-d", str(file), "-f", value["frame"] or "velo_link"],
         parameters=[{"use_sim_time": sim_time}],
         remappings=renamed,
         on_exit=partial(_ended, name="RViz"),

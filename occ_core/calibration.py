@@ -1,12 +1,13 @@
 """Camera-LiDAR calibration: from LiDAR metres to pixels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .errors import InputError
+from .transforms import IDENTITY, are_poses, move_points
 
 CANONICAL_FOCAL = 0.577
 """Focal length of KITTI's cameras as a share of the image's width."""
@@ -22,21 +23,24 @@ class CalibrationError(InputError):
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """One camera seen from one LiDAR.
+    """One camera seen from one LiDAR, and where the LiDAR is on the robot.
 
     Parameters
     ----------
     P : (3, 4) projection of rectified camera coordinates (x right, y down, z forward, metres) to pixels
     T_cam_lidar : (4, 4) LiDAR frame -> camera frame
     image_size : (width, height) in pixels of the images that P is for
+    T_grid_lidar : (4, 4) LiDAR frame -> grid frame, in which the networks see the ground where KITTI's LiDAR sees it
+        (rig.py); the identity for KITTI's own
     """
 
     P: np.ndarray
     T_cam_lidar: np.ndarray
     image_size: tuple[int, int]
+    T_grid_lidar: np.ndarray = field(default_factory=lambda: IDENTITY)
 
     def __post_init__(self):
-        for name, shape in (("P", (3, 4)), ("T_cam_lidar", (4, 4))):
+        for name, shape in (("P", (3, 4)), ("T_cam_lidar", (4, 4)), ("T_grid_lidar", (4, 4))):
             value = np.asarray(getattr(self, name), np.float64)
             if value.shape != shape or not np.isfinite(value).all():
                 raise CalibrationError(f"{name}: expected {shape} finite numbers, got shape {value.shape}")
@@ -55,6 +59,8 @@ class Calibration:
         rotation = self.T_cam_lidar[:3, :3]
         if np.abs(rotation @ rotation.T - np.eye(3)).max() > 1e-2 or np.linalg.det(rotation) < 0:
             raise CalibrationError("T_cam_lidar: expected a rotation in its left 3x3 (orthonormal, right-handed)")
+        if not are_poses(self.T_grid_lidar):
+            raise CalibrationError("T_grid_lidar: expected a rotation in its left 3x3 (orthonormal, right-handed)")
         if len(self.image_size) != 2 or min(self.image_size) < 1:
             raise CalibrationError(f"image_size: expected positive (width, height), got {tuple(self.image_size)}")
         if max(self.image_size) > MAX_PIXEL:
@@ -66,9 +72,23 @@ class Calibration:
         return self.P @ self.T_cam_lidar
 
     @cached_property
+    def P_grid(self) -> np.ndarray:
+        """(3, 4): homogeneous coordinates in the grid frame -> homogeneous pixels."""
+        return self.P_lidar @ np.linalg.inv(self.T_grid_lidar)
+
+    @cached_property
+    def in_grid(self) -> "Calibration":
+        """The same for points that are in the grid frame already."""
+        return replace(self, T_cam_lidar=self.T_cam_lidar @ np.linalg.inv(self.T_grid_lidar), T_grid_lidar=IDENTITY)
+
+    def to_grid(self, points: np.ndarray) -> np.ndarray:
+        """Points (N, >=3) from the LiDAR frame to the grid frame; further columns stay."""
+        return move_points(points, self.T_grid_lidar)
+
+    @cached_property
     def key(self) -> bytes:
         """Equal for equal calibrations: the key under which a table made from one is cached."""
-        return self.P_lidar.tobytes() + np.asarray(self.image_size, np.int64).tobytes()
+        return self.P_grid.tobytes() + np.asarray(self.image_size, np.int64).tobytes()
 
     @property
     def canonical(self) -> float:
@@ -79,10 +99,11 @@ class Calibration:
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """LiDAR points (..., >=3) -> pixels (..., 2) and depth (...) in metres; pixels are NaN where depth <= 0."""
-        q = np.asarray(points, np.float64)[..., :3] @ self.P_lidar[:, :3].T + self.P_lidar[:, 3]
-        depth = q[..., 2]
-        in_front = np.where(depth > 1e-5, depth, np.nan)
-        return q[..., :2] / in_front[..., None], depth
+        return _project(points, self.P_lidar)
+
+    def project_grid(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `project`, from the grid frame, such as voxel centres."""
+        return _project(points, self.P_grid)
 
     def in_view(self, uv: np.ndarray) -> np.ndarray:
         """Which pixels (..., 2) are in the image: 0 <= u < W and 0 <= v < H; NaN does not."""
@@ -102,3 +123,10 @@ class Calibration:
         if intrinsics[0, 0] == 0:
             intrinsics = np.asarray(K, np.float64).reshape(3, 3)
         return cls(np.hstack([intrinsics, np.zeros((3, 1))]), T_cam_lidar, (int(width), int(height)))
+
+
+def _project(points: np.ndarray, P: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    q = np.asarray(points, np.float64)[..., :3] @ P[:, :3].T + P[:, 3]
+    depth = q[..., 2]
+    in_front = np.where(depth > 1e-5, depth, np.nan)
+    return q[..., :2] / in_front[..., None], depth

@@ -86,7 +86,7 @@ class FramePreprocessor:
         table = self.lifting(calibration)
         return {
             "image": self.image_tensor(image, calibration),
-            **({} if points is None else self.cloud_tensors(points)),
+            **({} if points is None else self.cloud_tensors(calibration.to_grid(points))),
             "lifting": table.coordinates[None],
             "voxel_depth": table.depth[None],
             "depth": self.depth_tensor(depth, calibration),
@@ -110,7 +110,7 @@ class FramePreprocessor:
         return _nearest(metres, *self.config.depth_shape)[None]
 
     def cloud_tensors(self, points: np.ndarray) -> dict[str, np.ndarray]:
-        """The tensors that come from the cloud only."""
+        """The tensors that come from the cloud only; points : in the grid frame."""
         grid = self.config.grid
         voxels = voxelize(points, grid, self.config.voxelizer)
         return {

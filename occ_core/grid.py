@@ -9,7 +9,7 @@ from .errors import InputError
 
 @dataclass(frozen=True)
 class Grid:
-    """An axis-aligned voxel grid in the LiDAR frame (x forward, y left, z up, metres).
+    """An axis-aligned voxel grid in the grid frame (x forward, y left, z up, metres; rig.py).
 
     Arrays over the grid have shape (X, Y, Z) in C order: x slowest, z fastest.
     """
@@ -41,8 +41,15 @@ class Grid:
             factor if same_box and all(n == factor * m for n, m in zip(self.shape, coarse.shape, strict=True)) else None
         )
 
+    @property
+    def T_grid_index(self) -> np.ndarray:
+        """(4, 4) voxel indices -> their centres, metres in the grid frame."""
+        T = np.diag([self.voxel_size] * 3 + [1.0])
+        T[:3, 3] = np.array(self.origin) + self.voxel_size / 2
+        return T
+
     def centers(self) -> np.ndarray:
-        """Voxel centres, (X, Y, Z, 3) float32, metres in the LiDAR frame."""
+        """Voxel centres, (X, Y, Z, 3) float32, metres in the grid frame."""
         axes = [o + self.voxel_size * (np.arange(n) + 0.5) for o, n in zip(self.origin, self.shape, strict=True)]
         return np.stack(np.meshgrid(*axes, indexing="ij"), -1).astype(np.float32)
 
@@ -51,7 +58,7 @@ class Grid:
 
         Parameters
         ----------
-        points : (N, >=3) metres in the LiDAR frame; NaN and infinity count as outside.
+        points : (N, >=3) metres in the grid frame; NaN and infinity count as outside.
 
         Returns
         -------

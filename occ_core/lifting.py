@@ -25,7 +25,7 @@ class LiftingTable(NamedTuple):
 
 def lifting_table(grid: Grid, calibration: Calibration) -> LiftingTable:
     """Project every voxel centre. Normalised coordinates hold for any resized copy of the image and any stride."""
-    uv, depth = calibration.project(grid.centers())
+    uv, depth = calibration.project_grid(grid.centers())
     in_view = calibration.in_view(uv)
     normalised = 2 * (uv + 0.5) / np.asarray(calibration.image_size) - 1
     coordinates = np.where(in_view[..., None], normalised, OUT_OF_VIEW).astype(np.float32)

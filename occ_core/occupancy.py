@@ -14,11 +14,14 @@ DRIVABLE = tuple(CLASS_NAMES.index(name) for name in ("road", "parking"))
 @dataclass(frozen=True, eq=False)
 class Occupancy:
     """labels, confidence : (X, Y, Z) uint8; labels 0 empty, 1..19; confidence 0..255: probability that the
-    voxel is empty, or occupied, as labelled."""
+    voxel is empty, or occupied, as labelled
+    hits : (X, Y, Z) uint8, 1 where a LiDAR point is; None where the network needs no cloud
+    """
 
     labels: np.ndarray
     confidence: np.ndarray
     grid: Grid
+    hits: np.ndarray | None = None
 
 
 def visible_voxels(labels: np.ndarray) -> np.ndarray:
@@ -68,7 +71,7 @@ def occupied_voxels(labels: np.ndarray) -> np.ndarray:
 
 
 def voxel_positions(flat: np.ndarray, grid: Grid) -> np.ndarray:
-    """Centres (M, 3) float32, metres in the LiDAR frame, of flat voxel indices (M,)."""
+    """Centres (M, 3) float32, metres in the grid frame, of flat voxel indices (M,)."""
     return _positions(np.ascontiguousarray(flat), grid.shape, np.array(grid.origin, float), grid.voxel_size)
 
 

@@ -23,7 +23,7 @@ def draw_overlay(image: np.ndarray, occupancy: Occupancy, calibration: Calibrati
 def _squares(occupancy: Occupancy, calibration: Calibration) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The squares to draw: centre (M, 2) and half width (M,) in pixels, labels (M,); from near to far."""
     flat = visible_voxels(occupancy.labels)
-    uv, depth = calibration.project(voxel_positions(flat, occupancy.grid))
+    uv, depth = calibration.project_grid(voxel_positions(flat, occupancy.grid))
     half = 0.5 * occupancy.grid.voxel_size * calibration.P[0, 0] / np.maximum(depth, NEAREST)
     reach = half[:, None] * (1, 1)
     with np.errstate(invalid="ignore"):

@@ -7,6 +7,10 @@ MAX_DISTANCE = 1e7
 """Metres of a translation: beyond the Earth's radius, and small enough for products of many."""
 
 
+IDENTITY = np.eye(4)
+IDENTITY.flags.writeable = False
+
+
 def are_poses(matrices: np.ndarray) -> np.ndarray:
     """(..., 4, 4) -> (...) bool: a rotation, up to 1 %, and a finite translation of at most MAX_DISTANCE."""
     rotation, translation = matrices[..., :3, :3], matrices[..., :3, 3]
@@ -14,6 +18,15 @@ def are_poses(matrices: np.ndarray) -> np.ndarray:
     rotation = np.where((sane & (np.abs(rotation).max((-2, -1)) <= 2))[..., None, None], rotation, 0)
     near = np.abs(rotation @ np.swapaxes(rotation, -1, -2) - np.eye(3)).max((-2, -1)) <= 1e-2
     return sane & near & (np.linalg.det(rotation) > 0) & (np.abs(translation).max(-1) <= MAX_DISTANCE)
+
+
+def move_points(points: np.ndarray, T: np.ndarray) -> np.ndarray:
+    """Points (N, >=3) moved by T (4, 4); further columns stay. The same array where T is the identity."""
+    if np.array_equal(T, IDENTITY):
+        return points
+    moved = points.copy()
+    moved[:, :3] = points[:, :3] @ T[:3, :3].T.astype(points.dtype) + T[:3, 3].astype(points.dtype)
+    return moved
 
 
 def quaternion_of(rotation: np.ndarray) -> np.ndarray:

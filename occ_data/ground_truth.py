@@ -61,7 +61,7 @@ def aggregate(sequence: Sequence, frame: str, ahead: int = 70, behind: int = 10,
     seen = np.zeros(grid.shape, np.bool_)  # free according to other scans
     seen_by_own = np.zeros(grid.shape, np.bool_)
     surface = np.zeros(grid.shape, np.bool_)
-    votes = []
+    T_grid_lidar, votes = _voxels(grid) @ sequence.calibration.T_grid_lidar, []
     for other in _window(sequence, frame, ahead, behind):
         scan, raw = sequence.scan(other), sequence.point_labels(other) & 0xFFFF
         use = _in_range(scan) & (raw != OUTLIER)
@@ -69,7 +69,7 @@ def aggregate(sequence: Sequence, frame: str, ahead: int = 70, behind: int = 10,
         T_target_other = np.eye(4)
         if other != frame:
             T_target_other = np.linalg.inv(sequence.poses[int(frame)]) @ sequence.poses[int(other)]
-        T_grid_other = _T_grid_lidar(grid) @ T_target_other
+        T_grid_other = T_grid_lidar @ T_target_other
         ends = _transform(T_grid_other, points)
         free = seen_by_own if other == frame else seen
         carve(T_grid_other[:3, 3], ends, free)
@@ -79,7 +79,7 @@ def aggregate(sequence: Sequence, frame: str, ahead: int = 70, behind: int = 10,
         mark_segments(*(_transform(T_grid_other, side) for side in gaps), surface)
         votes.append(_votes(ends[hits], points_from_raw(raw[hits]), grid))
     labels = _majority(np.concatenate(votes), grid)
-    occupied = occupancy_grid(sequence.scan(frame), grid).astype(bool)
+    occupied = occupancy_grid(sequence.calibration.to_grid(sequence.scan(frame)), grid).astype(bool)
     known = ((seen | seen_by_own) & ~surface) | (labels > 0)
     return Truth(labels, ~known, occupied, ~seen_by_own | occupied)
 
@@ -122,8 +122,8 @@ def _in_range(scan: np.ndarray) -> np.ndarray:
     return (distance >= NEAR) & (distance <= FAR)  # NaN fails both
 
 
-def _T_grid_lidar(grid: Grid) -> np.ndarray:
-    """(4, 4) metres in the LiDAR frame -> voxel units."""
+def _voxels(grid: Grid) -> np.ndarray:
+    """(4, 4) metres in the grid frame -> voxel units."""
     T = np.diag([1 / grid.voxel_size] * 3 + [1])
     T[:3, 3] = -np.asarray(grid.origin) / grid.voxel_size
     return T

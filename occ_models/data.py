@@ -189,7 +189,9 @@ class FrameDataset(Dataset):
             return self._sensors(drive, frame.id, self.image_labels), np.eye(4)
         then = drive.frames[max(drive.frames.index(frame.id) - back, 0)]
         poses = drive.poses
-        T_now_then = np.linalg.inv(poses[int(frame.id)]) @ poses[int(then)]
+        T_grid_lidar = drive.calibration.T_grid_lidar
+        T_world_now, T_world_then = (poses[int(n)] @ np.linalg.inv(T_grid_lidar) for n in (frame.id, then))
+        T_now_then = np.linalg.inv(T_world_now) @ T_world_then
         return self._sensors(drive, then, None), T_now_then
 
     def _sensors(self, drive: Drive, frame: str, image_labels: str | None) -> Sensors:
@@ -199,7 +201,8 @@ class FrameDataset(Dataset):
         return self._cache.get(key, read)
 
     def _read_sensors(self, drive: Drive, frame: str, image_labels: str | None) -> Sensors:
-        points, calibration, image = drive.scan(frame), drive.calibration, drive.image(frame)
+        calibration, image = drive.calibration.in_grid, drive.image(frame)
+        points = drive.calibration.to_grid(drive.scan(frame))
         uv, distance = calibration.project(points)
         metres = (distance * calibration.canonical).astype(np.float32)
         depth = nearest_wins(uv, distance, metres, 0, calibration.image_size, self.preprocess.depth_shape)
@@ -273,7 +276,7 @@ def resized(calibration: Calibration, size: tuple[int, int]) -> Calibration:
     """The calibration of the same image resized to `size` (width, height); pixel centres lie at whole numbers."""
     sx, sy = (new / old for new, old in zip(size, calibration.image_size, strict=True))
     scale = np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
-    return Calibration(scale @ calibration.P, calibration.T_cam_lidar, size)
+    return replace(calibration, P=scale @ calibration.P, image_size=size)
 
 
 def collate(samples: list[dict]) -> dict:

@@ -1,5 +1,7 @@
 """Where the node's calibration comes from: CameraInfo for the intrinsics, a file or tf for the extrinsics."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from occ_core import Calibration
@@ -8,7 +10,7 @@ from occ_core.decode import TransformError
 from occ_core.decode.camera_info import Intrinsics
 from occ_core.decode.transforms import matrix_from_transform
 from occ_core.errors import quoted
-from occ_core.transforms import TransformTree
+from occ_core.transforms import IDENTITY, TransformTree
 
 
 class NoCalibration(LookupError):
@@ -38,17 +40,32 @@ class CalibrationSource:
             raise TransformError(f"{error} ({quoted(parent)} to {quoted(child)})") from None
         self._transforms.add(parent, child, T_parent_child)
 
-    def calibration(self, camera_frame: str, lidar_frame: str, image_size: tuple[int, int]) -> Calibration:
-        """For one pair of frames. image_size (width, height) is used where neither CameraInfo nor the file has one.
+    def calibration(
+        self, camera_frame: str, lidar_frame: str, image_size: tuple[int, int], frame: str, T_grid_frame: np.ndarray
+    ) -> Calibration:
+        """For one pair of frames, from `frame`, in which the points are, to the camera and to the grid.
 
-        Raises NoCalibration.
+        lidar_frame : from which the extrinsics of a file lead; image_size (width, height) is used where neither
+        CameraInfo nor the file has one. Raises NoCalibration.
         """
-        T_cam_lidar = self._extrinsics(camera_frame, lidar_frame)
+        T_cam_frame = self._extrinsics(camera_frame, lidar_frame) @ self.transform(lidar_frame, frame)
         intrinsics = self.intrinsics or self._file_intrinsics(image_size)
-        key = (intrinsics, T_cam_lidar.tobytes())
+        key = (intrinsics, T_cam_frame.tobytes() + T_grid_frame.tobytes())
         if self._calibration is None or key != self._key:
-            self._calibration, self._key = intrinsics.calibration(T_cam_lidar), key
+            self._calibration = replace(intrinsics.calibration(T_cam_frame), T_grid_lidar=T_grid_frame)
+            self._key = key
         return self._calibration
+
+    def transform(self, target: str, source: str) -> np.ndarray:
+        """T_target_source, (4, 4), from tf. Raises NoCalibration where tf does not connect the two."""
+        if target == source:
+            return IDENTITY
+        if not self._tf_available:
+            raise NoCalibration(f"no transform from {quoted(source)} to {quoted(target)}: tf2_msgs is not installed")
+        T_target_source = self._transforms.between(target, source)
+        if T_target_source is None:
+            raise NoCalibration(f"tf does not connect {quoted(source)} and {quoted(target)}; publish the transform")
+        return T_target_source
 
     @property
     def has_intrinsics(self) -> bool:

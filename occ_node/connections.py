@@ -25,15 +25,15 @@ class Connections:
         node,
         subscriptions: Mapping,
         calibration: CalibrationSource,
-        lidar_frame: str,
+        frame: str,
         log: Log,
         clock: Callable[[], float] = time.monotonic,
     ):
-        """subscriptions : of rclpy, by the names of the inputs; lidar_frame : where there are no clouds"""
+        """subscriptions : of rclpy, by the names of the inputs; frame : that of the robot, where there are no clouds"""
         self._node, self._subscriptions, self._calibration = node, subscriptions, calibration
         self._log, self._clock = log, clock
         self._heard = dict.fromkeys(subscriptions, clock())
-        self._frames: dict[str, str] = {} if POINTS in subscriptions else {POINTS: lidar_frame}
+        self._frames: dict[str, str] = {} if POINTS in subscriptions else {POINTS: frame}
         self._extrinsics_missed: float | None = None
         self._logged: set[str] = set()
 

@@ -54,7 +54,7 @@ class Inputs:
                 TF_STATIC: node.create_subscription(TFMessage, TF_STATIC, self._on_transforms, _STATIC_TF),
                 "/tf": node.create_subscription(TFMessage, "/tf", self._on_transforms, 100),
             }
-        self.connections = Connections(node, self._subscriptions, calibration, settings.lidar_frame, log)
+        self.connections = Connections(node, self._subscriptions, calibration, settings.frame, log)
 
     def destroy(self) -> None:
         """Destroy the subscriptions."""

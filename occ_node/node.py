@@ -165,6 +165,10 @@ class OccupancyNode(LifecycleNode):
             report=self._on_engine, standby=True,
         )  # fmt: skip
         undo.callback(backend.close)
+        if not (bundle.needs_cloud or settings.frame):
+            raise ParameterError(
+                f"frame: empty; bundle {bundle.name} needs no cloud: expected the frame of its outputs"
+            )
         predictor = Predictor(bundle, backend)
         result = predictor.self_test()
         self.get_logger().info(f"{settings}")

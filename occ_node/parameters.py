@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from occ_core import CLASS_NAMES
 from occ_core.errors import InputError
+from occ_core.rig import GRID_HEIGHT
 from occ_runtime import BACKENDS, DEFAULT_BUNDLE
 from occ_runtime.backend import PRECISIONS
 
@@ -55,8 +56,11 @@ class Settings:
         "", "Extrinsics: a KITTI calib.txt, or YAML with T_cam_lidar (and K, image_size). Empty: from tf."
     )
     camera: int = _parameter(2, "Camera of a KITTI calib.txt: n for its row Pn.", 0, 3)
-    lidar_frame: str = _parameter(
-        "velo_link", "Frame of the outputs with a camera-only bundle; otherwise it is that of the clouds."
+    frame: str = _parameter(
+        "", "Frame of the robot, on tf, that points are moved to and outputs are in. Empty: that of the clouds."
+    )
+    height: float = _parameter(
+        GRID_HEIGHT, "Metres of the origin of `frame` above the ground; 0 for a base_link on the ground.", -10.0, 10.0
     )
     compressed: bool = _parameter(False, "Topic `image` carries CompressedImage (JPEG, PNG) instead of Image.")
     sync_tolerance: float = _parameter(

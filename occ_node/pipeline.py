@@ -1,12 +1,17 @@
 """From a pair of messages to a processed frame: decode, calibrate, predict."""
 
+from typing import NamedTuple
+
 import numpy as np
+from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
 from occ_core import Calibration, image_warnings
 from occ_core.decode import ImageError
 from occ_core.decode.cloud import decode_cloud
 from occ_core.decode.image import decode_compressed_image, decode_image
+from occ_core.rig import Rig
+from occ_core.transforms import move_points
 from occ_runtime import Predictor
 
 from .calibration_source import CalibrationSource
@@ -16,6 +21,14 @@ from .log import Log
 from .outputs import Frame
 from .parameters import Settings
 from .synchroniser import Pair
+
+
+class _Cloud(NamedTuple):
+    """points : (N, 4) in `frame`, None where the bundle is camera-only; stamp : of the outputs"""
+
+    points: np.ndarray | None
+    frame: str
+    stamp: Time
 
 
 class Pipeline:
@@ -31,18 +44,24 @@ class Pipeline:
     def process(self, pair: Pair) -> Frame:
         """Raises MessageError for a message that cannot be used, NoCalibration."""
         with self._predictor.profiler.stage("decode"):
-            points, header = self._cloud(pair)
+            cloud = self._cloud(pair)
             image = self._decode_image(pair.image)
         camera_frame = pair.image.header.frame_id
         height, width = image.shape[:2]
-        calibration = self._calibration.calibration(camera_frame, header.frame_id, (width, height))
+        frame = self._settings.frame or cloud.frame
+        T_frame_cloud = self._calibration.transform(frame, cloud.frame)
+        T_grid_frame = Rig.at_height(self._settings.height).T_grid_lidar
+        calibration = self._calibration.calibration(camera_frame, cloud.frame, (width, height), frame, T_grid_frame)
         if (width, height) != calibration.image_size:
             expected = "{}x{}".format(*calibration.image_size)
             raise ImageError(f"image: {width}x{height}, but its camera_info is for {expected}")
         for warning in image_warnings(image, self._predictor.bundle.preprocess):
             self._log.warn_once(f"image: {warning}")
+        points = None if cloud.points is None else move_points(cloud.points, T_frame_cloud)
         occupancy = self._predictor.predict(image, points, calibration)
-        return Frame(header, camera_frame, image, calibration, occupancy)
+        sensors = (T_grid_frame @ T_frame_cloud)[None, :3, 3]
+        header = Header(stamp=cloud.stamp, frame_id=frame)
+        return Frame(header, camera_frame, image, calibration, occupancy, sensors=sensors)
 
     def warm_up(self) -> Frame:
         """A made-up frame, so that compilation happens before the first real one."""
@@ -53,10 +72,9 @@ class Pipeline:
         points = np.array([(10, 0, -1.7, 0.5), (11, 0, -1.7, 0.5)], np.float32)
         return Frame(Header(), "", image, calibration, self._predictor.predict(image, points, calibration))
 
-    def _cloud(self, pair: Pair) -> tuple[np.ndarray | None, Header]:
-        """The points, None where the bundle is camera-only, and the header of the outputs."""
+    def _cloud(self, pair: Pair) -> "_Cloud":
         if pair.points is None:
-            return None, Header(stamp=pair.image.header.stamp, frame_id=self._settings.lidar_frame)
+            return _Cloud(None, self._settings.frame, pair.image.header.stamp)
         cloud = decode_cloud(pair.points)
         self._counters.count("points_dropped", cloud.dropped)
-        return cloud.points, pair.points.header
+        return _Cloud(cloud.points, pair.points.header.frame_id, pair.points.header.stamp)

@@ -71,7 +71,8 @@ class Predictor:
             inputs = self._preprocess(image, points if self.bundle.needs_cloud else None, calibration, depth)
         with self.profiler.stage("inference"):
             outputs = self.backend.infer(inputs)
-        return Occupancy(outputs["labels"][0], outputs["confidence"][0], self.bundle.grid)
+        hits = inputs["occupancy"][0] if "occupancy" in inputs else None
+        return Occupancy(outputs["labels"][0], outputs["confidence"][0], self.bundle.grid, hits)
 
     def self_test(self) -> SelfTest:
         """Run the golden sample on this engine. Raises BundleError where fewer than 99.5 % of the labels agree."""

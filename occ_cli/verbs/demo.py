@@ -67,7 +67,7 @@ def command(arguments: argparse.Namespace) -> int:
     parameters = {
         "bundle": str(bundle.path.resolve()), "backend": arguments.backend,
         "calibration_file": str(drive.calibration_file.resolve()), "compressed": drive.compressed,
-        "lidar_frame": arguments.lidar_frame,
+        "frame": "" if bundle.needs_cloud else arguments.lidar_frame,
     }  # fmt: skip
     run = LiveRun(drive, parameters, output, arguments.rate, arguments.loop)
     recorded = live_run(run)

@@ -63,7 +63,7 @@ def evaluate(drives: "list[Drive]", predictions: Path, progress: bool = False) -
         truth = labels_on(grid, drive.voxel_labels(frame), drive.grid)
         metrics.add(labels, truth)
         if scans is not None:
-            scans.add(occupancy_grid(drive.scan(frame), grid), truth)
+            scans.add(occupancy_grid(drive.calibration.to_grid(drive.scan(frame)), grid), truth)
     counts = metrics.confusion.sum(0)[1:]
     baseline = {key: scans.summary()[key] for key in ("iou", "precision", "recall")} if scans else None
     return {

@@ -3,7 +3,7 @@
 examples:
   occ-node run --image /camera/image_raw --camera-info /camera/camera_info --points /velodyne_points
   occ-node run --bundle occle-nano --calibration calib.txt --points /velodyne_points ...
-  occ-node run --bundle monoocc-nano --image /camera/image_raw --camera-info /camera/camera_info --lidar-frame lidar
+  occ-node run --bundle monoocc-nano --image /camera/image_raw --camera-info /camera/camera_info --frame lidar
   occ-node run --param sync_tolerance:=0.03 --ros-args -r __ns:=/robot1
 
 Everything after --ros-args goes to rclpy unchanged. Outputs: topics below the node's name, such as /occ_node/voxels,
@@ -23,9 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="TOPIC", help="camera image (default /image)")
     parser.add_argument("--camera-info", metavar="TOPIC", help="its intrinsics (default /camera_info)")
     parser.add_argument("--points", metavar="TOPIC", help="LiDAR cloud (default /points)")
-    parser.add_argument(
-        "--lidar-frame", metavar="FRAME", help="of the voxels of camera-only bundles (default velo_link)"
-    )
+    parser.add_argument("--frame", help="frame of the robot, on tf, that the outputs are in (default: the clouds')")
+    parser.add_argument("--height", type=float, metavar="METRES", help="of its origin above the ground (default 1.73)")
     parser.add_argument("--compressed", action="store_true", help="the image topic carries CompressedImage")
     parser.add_argument("--param", nargs="+", default=[], metavar="NAME:=VALUE", help="further parameters of the node")
     parser.add_argument("--loopback", action="store_true", help="this machine only, for messages of any size")
@@ -68,8 +67,10 @@ def node_arguments(arguments: argparse.Namespace) -> list[str]:
         if not arguments.calibration.is_file():
             raise CommandError(f"--calibration {arguments.calibration}: no such file")
         given.append(("calibration_file", f'"{arguments.calibration.resolve()}"'))
-    if arguments.lidar_frame is not None:
-        given.append(("lidar_frame", f'"{arguments.lidar_frame}"'))
+    if arguments.frame is not None:
+        given.append(("frame", f'"{arguments.frame}"'))
+    if arguments.height is not None:
+        given.append(("height", str(arguments.height)))
     if arguments.compressed:
         given.append(("compressed", "true"))
     rules = [item for name, value in given for item in ("-p", f"{name}:={value}")]

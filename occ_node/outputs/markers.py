@@ -10,6 +10,7 @@ from visualization_msgs.msg import MarkerArray
 from occ_core import CLASS_NAMES, COLORS
 from occ_core.compiled import compiled
 from occ_core.occupancy import occupied_voxels, visible_voxels, voxel_positions
+from occ_core.transforms import IDENTITY, quaternion_of
 
 from .. import topics
 from ..cdr import CDR_HEADER, CdrWriter
@@ -20,26 +21,33 @@ _CUBE_LIST, _ADD, _DELETEALL = 6, 0, 3
 
 
 def marker_array_cdr(
-    header, positions: np.ndarray, labels: np.ndarray, voxel_size: float, lifetime: float = 0.0
+    header,
+    positions: np.ndarray,
+    labels: np.ndarray,
+    voxel_size: float,
+    lifetime: float = 0.0,
+    T_frame_grid: np.ndarray = IDENTITY,
 ) -> bytes:
     """A DELETEALL, which clears the previous frame, then one CUBE_LIST for each class present.
 
     Parameters
     ----------
     header : std_msgs/Header
-    positions : (M, 3) voxel centres, metres in the header's frame; labels : (M,) uint8, classes 1..19
+    positions : (M, 3) voxel centres, metres in the grid frame; labels : (M,) uint8, classes 1..19
     lifetime : seconds after which a display removes them; 0 for never
+    T_frame_grid : (4, 4) grid frame -> the header's frame
     """
     counts = np.bincount(labels, minlength=len(CLASS_NAMES))
     ends = np.cumsum(counts)
     grouped = _group(positions, labels, ends - counts)
+    pose = (*T_frame_grid[:3, 3].tolist(), *quaternion_of(T_frame_grid[:3, :3]).tolist())
     present = [label for label in range(1, len(CLASS_NAMES)) if counts[label]]
     writer = CdrWriter()
     writer.pack("I", len(present) + 1)
-    _marker(writer, header, 0, _DELETEALL, voxel_size, grouped[:0], lifetime)
+    _marker(writer, header, 0, _DELETEALL, pose, voxel_size, grouped[:0], lifetime)
     for label in present:
         points = grouped[ends[label] - counts[label] : ends[label]]
-        _marker(writer, header, label, _ADD, voxel_size, points, lifetime)
+        _marker(writer, header, label, _ADD, pose, voxel_size, points, lifetime)
     return writer.getvalue()
 
 
@@ -56,13 +64,13 @@ def _group(positions, labels, starts):
 
 
 def _marker(
-    writer: CdrWriter, header, label: int, action: int, size: float, points: np.ndarray, lifetime: float
+    writer: CdrWriter, header, label: int, action: int, pose: tuple, size: float, points: np.ndarray, lifetime: float
 ) -> None:
     """The fields of visualization_msgs/Marker in their order (Humble and later)."""
     writer.header(header)
     writer.string(CLASS_NAMES[label])  # namespace: RViz lists each with a tick box
     writer.pack("i", label, _CUBE_LIST, action)
-    writer.pack("d", 0, 0, 0, 0, 0, 0, 1, size, size, size)  # position, orientation, scale
+    writer.pack("d", *pose, size, size, size)  # position, orientation, scale
     writer.pack("f", *(COLORS[label] / 255).tolist(), 1)
     seconds, nanoseconds = divmod(round(lifetime * 1e9), 1_000_000_000)
     writer.pack("i", seconds)
@@ -101,7 +109,8 @@ def make_markers(frame: Frame, settings: Settings) -> bytes:
     labels, grid = frame.occupancy.labels, frame.occupancy.grid
     flat = (occupied_voxels if settings.markers_all else visible_voxels)(labels)
     flat_labels = labels.reshape(-1)[flat]
-    return marker_array_cdr(frame.header, voxel_positions(flat, grid), flat_labels, grid.voxel_size, frame.lifetime)
+    positions = voxel_positions(flat, grid)
+    return marker_array_cdr(frame.header, positions, flat_labels, grid.voxel_size, frame.lifetime, frame.T_frame_grid)
 
 
 CLEAR = marker_array_cdr(Header(), np.empty((0, 3), np.float32), np.empty(0, np.uint8), 0.0)

@@ -1,7 +1,7 @@
 """What an output topic consists of."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,9 @@ LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 class Frame:
     """One processed frame, from which each output makes its message.
 
-    header : stamp of the cloud (camera only: of the image), LiDAR frame
+    header : stamp of the cloud (camera only: of the image); the frame that the parameter `frame` names
+    calibration : of the camera, and of the grid, from the header's frame
+    sensors : (S, 3) where the LiDARs are, metres in the grid frame
     camera_frame : of the image; image : (H, W, 3) uint8 RGB of the calibration's size
     lifetime : seconds after which a display drops what it shows of this frame; a few frame periods
     """
@@ -33,6 +35,12 @@ class Frame:
     calibration: Calibration
     occupancy: Occupancy
     lifetime: float = 1.0
+    sensors: np.ndarray = field(default_factory=lambda: np.zeros((1, 3)))
+
+    @property
+    def T_frame_grid(self) -> np.ndarray:
+        """(4, 4) grid frame, in which the voxels are, -> the header's frame."""
+        return np.linalg.inv(self.calibration.T_grid_lidar)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from std_msgs.msg import Header
 
 from occ_core import COLORS, IGNORE, Occupancy
 from occ_core.compiled import compiled
+from occ_core.transforms import IDENTITY
 
 from .. import topics
 from ..cdr import CdrWriter
@@ -25,14 +26,15 @@ _FIELDS = tuple(zip(_NAMES, _OFFSETS, _DATATYPES, strict=True))
 _PACKED_COLORS = (COLORS.astype(np.uint32) << (16, 8, 0)).sum(1, dtype=np.uint32)
 
 
-def voxel_cloud_cdr(header: Header, occupancy: Occupancy) -> bytes:
-    """All occupied voxels as a serialised sensor_msgs/PointCloud2 of VOXEL_POINT.
+def voxel_cloud_cdr(header: Header, occupancy: Occupancy, T_frame_grid: np.ndarray = IDENTITY) -> bytes:
+    """All occupied voxels as a serialised sensor_msgs/PointCloud2 of VOXEL_POINT, in the header's frame.
 
     Bytes, because as an object its four megabytes would be copied twice more.
     """
     labels, grid = np.ascontiguousarray(occupancy.labels), occupancy.grid
     points = np.zeros(_count_occupied(labels), VOXEL_POINT)
-    _fill_points(points, labels, occupancy.confidence, np.array(grid.origin), grid.voxel_size, _PACKED_COLORS)
+    T_frame_index = T_frame_grid @ grid.T_grid_index
+    _fill_points(points, labels, occupancy.confidence, T_frame_index, _PACKED_COLORS)
     writer = CdrWriter()
     writer.header(header)
     writer.pack("I", 1, len(points), len(_FIELDS))  # height, width, fields
@@ -57,7 +59,7 @@ def _count_occupied(labels):
 
 
 @compiled
-def _fill_points(points, labels, confidence, origin, size, colors):
+def _fill_points(points, labels, confidence, T, colors):
     nx, ny, nz = labels.shape
     n = 0
     for i in range(nx):
@@ -67,9 +69,9 @@ def _fill_points(points, labels, confidence, origin, size, colors):
                 if label == 0 or label == IGNORE:
                     continue
                 point = points[n]
-                point.x = origin[0] + size * (i + 0.5)
-                point.y = origin[1] + size * (j + 0.5)
-                point.z = origin[2] + size * (k + 0.5)
+                point.x = T[0, 0] * i + T[0, 1] * j + T[0, 2] * k + T[0, 3]
+                point.y = T[1, 0] * i + T[1, 1] * j + T[1, 2] * k + T[1, 3]
+                point.z = T[2, 0] * i + T[2, 1] * j + T[2, 2] * k + T[2, 3]
                 point.rgb = colors[label]
                 point.label = label
                 point.confidence = confidence[i, j, k]
@@ -78,7 +80,7 @@ def _fill_points(points, labels, confidence, origin, size, colors):
 
 def make_voxels(frame: Frame, settings: Settings) -> bytes:
     """All occupied voxels."""
-    return voxel_cloud_cdr(frame.header, frame.occupancy)
+    return voxel_cloud_cdr(frame.header, frame.occupancy, frame.T_frame_grid)
 
 
 OUTPUT = Output(topics.VOXELS.name, PointCloud2, NEWEST, make_voxels)

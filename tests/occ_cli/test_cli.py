@@ -87,14 +87,14 @@ def test_run_turns_its_options_into_ros_arguments(fake_bundle, tmp_path):
     calibration = tmp_path / "calib.txt"
     calibration.write_text("")
     given = cli.COMMAND_LINE.parser().parse_args(
-        f"run --bundle {fake_bundle.path} --calibration {calibration} --points /lidar --lidar-frame os "
+        f"run --bundle {fake_bundle.path} --calibration {calibration} --points /lidar --frame os --height 0.6 "
         "--param threads:=2 --ros-args -r __ns:=/robot".split()
     )
     from occ_cli.verbs.run import node_arguments
 
     assert node_arguments(given) == [
         "--ros-args", "-p", f'bundle:="{fake_bundle.path}"', "-p", f'calibration_file:="{calibration}"',
-        "-p", 'lidar_frame:="os"', "-p", "threads:=2", "-r", "points:=/lidar", "-r", "__ns:=/robot",
+        "-p", 'frame:="os"', "-p", "height:=0.6", "-p", "threads:=2", "-r", "points:=/lidar", "-r", "__ns:=/robot",
     ]  # fmt: skip
 
 

@@ -40,28 +40,30 @@ def test_extrinsics_from_tf():
     source = _source()
     source.add_transform(stamped("base", "lidar", np.eye(4)))
     source.add_transform(stamped("base", "camera", np.linalg.inv(T)))
-    np.testing.assert_allclose(source.calibration("camera", "lidar", SIZE).T_cam_lidar, T, atol=1e-12)
+    np.testing.assert_allclose(
+        source.calibration("camera", "lidar", SIZE, "lidar", np.eye(4)).T_cam_lidar, T, atol=1e-12
+    )
 
 
 def test_a_file_is_used_rather_than_tf():
     source = _source(RigCalibration(T, None, None))
     source.add_transform(stamped("camera", "lidar", np.eye(4)))
-    np.testing.assert_array_equal(source.calibration("camera", "lidar", SIZE).T_cam_lidar, T)
+    np.testing.assert_array_equal(source.calibration("camera", "lidar", SIZE, "lidar", np.eye(4)).T_cam_lidar, T)
 
 
 def test_the_same_object_until_something_changes():
     source = _source(RigCalibration(T, None, None))
-    first = source.calibration("", "", SIZE)
-    assert source.calibration("", "", SIZE) is first
+    first = source.calibration("", "", SIZE, "", np.eye(4))
+    assert source.calibration("", "", SIZE, "", np.eye(4)) is first
     source.intrinsics = Intrinsics(K, (192, 32), False)
-    assert source.calibration("", "", SIZE).image_size == (192, 32)
+    assert source.calibration("", "", SIZE, "", np.eye(4)).image_size == (192, 32)
 
 
 def test_the_intrinsics_of_the_file_are_used_until_camera_info_comes():
     source = _source(RigCalibration(T, np.reshape(K, (3, 3)) * [[2], [2], [1]], None), intrinsics=None)
-    assert source.calibration("", "", (640, 480)).image_size == (640, 480)
+    assert source.calibration("", "", (640, 480), "", np.eye(4)).image_size == (640, 480)
     source.intrinsics = Intrinsics(K, SIZE, False)
-    assert source.calibration("", "", SIZE).P[0, 0] == 60
+    assert source.calibration("", "", SIZE, "", np.eye(4)).P[0, 0] == 60
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_the_intrinsics_of_the_file_are_used_until_camera_info_comes():
 )
 def test_the_error_names_what_is_missing(source, text):
     with pytest.raises(NoCalibration, match=text):
-        source.calibration("camera", "lidar", SIZE)
+        source.calibration("camera", "lidar", SIZE, "lidar", np.eye(4))
 
 
 def test_messages_of_ros_are_understood():
@@ -87,7 +89,9 @@ def test_messages_of_ros_are_understood():
     source.add_transform(
         TransformStamped(header=Header(frame_id="camera"), child_frame_id="lidar", transform=transform)
     )
-    np.testing.assert_allclose(source.calibration("camera", "lidar", SIZE).T_cam_lidar, T, atol=1e-12)
+    np.testing.assert_allclose(
+        source.calibration("camera", "lidar", SIZE, "lidar", np.eye(4)).T_cam_lidar, T, atol=1e-12
+    )
 
 
 def test_a_transform_that_is_no_rotation_is_refused_with_its_frames():

@@ -14,7 +14,7 @@ from .live import Client, NodeProcess, wait_for
 @pytest.fixture(scope="module")
 def node(tmp_path_factory, camera_bundle, calibration_file):
     parameters = {"bundle": camera_bundle, "backend": "fake", "calibration_file": calibration_file}
-    process = NodeProcess(tmp_path_factory.mktemp("node"), **parameters, lidar_frame="lidar")
+    process = NodeProcess(tmp_path_factory.mktemp("node"), **parameters, frame="lidar")
     yield process.wait_until_ready()
     process.stop()
 

@@ -160,7 +160,7 @@ def test_a_bag_is_played_with_its_own_time(launched):
 
 
 def test_rviz_follows_the_topics_and_the_frame(launched, share):
-    arguments = {"points": "/lidar", "lidar_frame": "velodyne", "namespace": "robot1", "use_sim_time": "true"}
+    arguments = {"points": "/lidar", "frame": "velodyne", "namespace": "robot1", "use_sim_time": "true"}
     nodes = [action.kwargs for name, action in launched(rviz="true", **arguments) if name == "Node"]
     assert nodes[1]["executable"] == "/opt/rviz2/lib/rviz2/rviz2"
     assert nodes[1]["arguments"] == ["-d", str(share / "rviz/occle.rviz"), "-f", "velodyne"]
@@ -173,8 +173,8 @@ def test_rviz_follows_the_topics_and_the_frame(launched, share):
 
 
 def test_camera_only_has_no_clouds_and_another_bundle(launched, launch_file, share):
-    nodes = [a.kwargs for _, a in launched("monoocc.launch.py", image="/cam", lidar_frame="lidar", rviz="true")]
-    assert values(nodes[0]) == ({"bundle": MONOOCC, "use_sim_time": False}, {"lidar_frame": "lidar"})
+    nodes = [a.kwargs for _, a in launched("monoocc.launch.py", image="/cam", frame="lidar", rviz="true")]
+    assert values(nodes[0]) == ({"bundle": MONOOCC, "frame": "lidar", "use_sim_time": False}, {"frame": "lidar"})
     topics = dict(nodes[0]["remappings"])
     assert (topics.keys(), topics["image"]) == ({IMAGE, CAMERA_INFO}, "/cam")
     assert nodes[1]["arguments"] == ["-d", str(share / "rviz/monoocc.rviz"), "-f", "lidar"]

@@ -35,7 +35,7 @@ def test_the_cloud_lists_the_occupied_voxels(occupancy):
     ]  # fmt: skip
     points = np.frombuffer(message.data, VOXEL_POINT)
     flat = np.ravel_multi_index(([3, 100], [4, 200], [5, 31]), KITTI_GRID.shape)
-    np.testing.assert_array_equal(decode_cloud(message).points[:, :3], voxel_positions(flat, KITTI_GRID))
+    np.testing.assert_allclose(decode_cloud(message).points[:, :3], voxel_positions(flat, KITTI_GRID))
     assert (points["label"].tolist(), points["confidence"].tolist()) == ([9, 1], [200, 17])
     colors = [(rgb >> 16 & 255, rgb >> 8 & 255, rgb & 255) for rgb in points["rgb"].tolist()]
     assert colors == [tuple(COLORS[9].tolist()), tuple(COLORS[1].tolist())]
