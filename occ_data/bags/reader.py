@@ -11,6 +11,9 @@ from rosbags.rosbag2 import Reader as Reader2
 from rosbags.typesys import Stores, get_typestore
 
 from ..drive import DataError
+from .expansion import check_files, expand_message, limit_expansion
+
+limit_expansion()
 
 Message = tuple[str, str, int, bytes | memoryview]
 
@@ -30,6 +33,9 @@ class OpenBag:
 
     def __init__(self, path: Path, reader: Reader1 | Reader2):
         self._path, self._reader = path, reader
+        self._each_compressed = isinstance(reader, Reader2) and reader.compression_mode == "message"
+        if self._each_compressed:  # expanded here
+            reader.storage.metadata = reader.storage.metadata._replace(compression_mode=None)
 
     @property
     def topics(self) -> dict[str, tuple[str, int]]:
@@ -52,6 +58,8 @@ class OpenBag:
             if not connections:
                 return
             for connection, stamp, data in self._reader.messages(connections, start):
+                if self._each_compressed:
+                    data = expand_message(data)
                 if is_ros1:
                     data = jazzy().ros1_to_cdr(data, connection.msgtype)
                 yield connection.topic, connection.msgtype, stamp, data
@@ -71,6 +79,7 @@ def open_bag(path: str | Path) -> Iterator[OpenBag]:
         if not (file.is_file() or file.is_dir()):
             raise BagError(f"{file}: a pipe or a device; expected the files of a bag")
     with _reading(path):
+        check_files(path.glob("*.zstd") if path.is_dir() else ())
         reader = Reader1(path) if path.suffix == ".bag" else Reader2(path)
         reader.open()
     try:

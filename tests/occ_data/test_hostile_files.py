@@ -1,12 +1,15 @@
 """Files that nobody writes in good faith, or a broken program: refused with one line that names them."""
 
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from occ_data import open_drive
-from occ_data.bags import BagError, read_bag, write_bag
+from occ_data.bags import BagError, expansion, read_bag, write_bag
+from occ_data.bags.reader import jazzy
 from occ_data.drive import is_number
 from occ_data.kitti import DataError, Sequence, SequenceWriter
 
@@ -121,3 +124,35 @@ def test_times_beyond_a_ros_stamp_make_no_bag(tiny_sequence, tmp_path):
     with pytest.raises(BagError, match=r"times up to 1\.7e\+09 s; a ROS stamp holds at most 830,483,648 s"):
         write_bag(sequence, tmp_path / "bag")
     assert not (tmp_path / "bag").exists()
+
+
+@pytest.fixture(params=[mode for mode in CompressionMode if mode != CompressionMode.NONE])
+def compressed_bag(request, tmp_path):
+    """A bag of one message that compresses well, in each of the ways that rosbag2 knows."""
+    path = tmp_path / "bag"
+    writer = Writer(path, version=9, storage_plugin=StoragePlugin.MCAP)
+    writer.set_compression(request.param, CompressionFormat.ZSTD)
+    with writer:
+        kind = "std_msgs/msg/String"
+        topic = writer.add_connection("/text", kind, typestore=jazzy())
+        writer.write(topic, 1, jazzy().serialize_cdr(jazzy().types[kind]("0" * 100_000), kind))
+    return path
+
+
+def test_a_compressed_bag_is_read(compressed_bag):
+    ((topic, _, _, data),) = read_bag(compressed_bag)
+    assert (topic, len(data)) == ("/text", 100_009)
+
+
+def test_a_compressed_bag_expands_to_no_more_than_it_may(compressed_bag, monkeypatch):
+    monkeypatch.setattr(expansion, "CHUNK_LIMIT", 1000)
+    monkeypatch.setattr(expansion, "MESSAGE_LIMIT", 1000)
+    monkeypatch.setattr(expansion.shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(BagError, match="expands to more than"):
+        list(read_bag(compressed_bag))
+
+
+def test_compressed_data_that_is_cut_off_is_refused():
+    whole = expansion.zstd.compress(b"0" * 1000)
+    with pytest.raises(expansion.ExpansionError, match="cut off"):
+        expansion.expand_message(whole[:-4])
