@@ -177,7 +177,7 @@ def _sensor(content: Any) -> Sensor:
             raise RigError(f"sensor: beams: expected a whole number from 2 to {MAX_BEAMS}, got {shown(beams)}")
         if len(ends) != 2:
             raise RigError("sensor: vertical_fov: expected the lowest and the highest beam's angle, degrees")
-        elevations = np.linspace(*ends, beams)
+        elevations = np.linspace(ends[0], ends[1], beams)
     step, reach = (
         _positive(f"sensor: {key}", content.get(key, "nothing")) for key in ("horizontal_resolution", "range")
     )
