@@ -27,6 +27,7 @@ setup(
     # Named here: the workspace's link to this folder must not be walked into.
     packages=find_packages(include=["occ_*", "export*"]),
     package_data={
+        "occ_core": ["rigs/*.yaml"],
         "occ_node": ["config/*"],
         "occ_data": ["pseudo_labels/*.yaml", "pseudo_labels/tables/*.yaml"],
         "occ_models": ["*/configs/*.yaml", "*/recipes/*.yaml"],

@@ -98,7 +98,10 @@ def with_truth(root: Path, names: list[str], folder: Path) -> list[Sequence]:
 def load(found: list[Sequence]) -> list[tuple[np.ndarray, np.ndarray]]:
     """(scan occupancy, truth) of every frame with truth, both (32, 256, 256) uint8."""
     samples = [
-        (occupancy_grid(s.scan(frame), KITTI_GRID).transpose(2, 0, 1), s.voxel_labels(frame).transpose(2, 0, 1))
+        (
+            occupancy_grid(s.calibration.to_grid(s.scan(frame)), KITTI_GRID).transpose(2, 0, 1),
+            s.voxel_labels(frame).transpose(2, 0, 1),
+        )
         for s in found
         for frame in s.frames
         if s.has_voxels(frame)

@@ -1,6 +1,10 @@
-"""Types of command-line arguments that argparse does not have."""
+"""Types of command-line arguments that argparse does not have, and arguments that several verbs have."""
 
 import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from occ_core.rig import Rig
 
 
 def positive(text: str) -> int:
@@ -29,6 +33,20 @@ def add_backend(parser: argparse.ArgumentParser, default: str | None = None) -> 
         "--backend", default=default,
         help="what runs the network: auto (default), or one that `occ-node run --parameters` lists",
     )  # fmt: skip
+
+
+def add_rig(parser: argparse.ArgumentParser | argparse._ArgumentGroup, default: str) -> None:
+    """`--rig`; see `chosen_rig`. default : what is used without it, for the help"""
+    parser.add_argument(
+        "--rig", metavar="RIG", help=f"where the LiDAR is: a rig.yaml, or a preset such as vlp16 (default: {default})"
+    )
+
+
+def chosen_rig(arguments: argparse.Namespace) -> "Rig | None":
+    """What `add_rig` was given, if anything. Raises RigError."""
+    from occ_core.rig import read_rig
+
+    return None if arguments.rig is None else read_rig(arguments.rig)
 
 
 def add_traceback(parser: argparse.ArgumentParser) -> None:

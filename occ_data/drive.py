@@ -48,7 +48,9 @@ class Drive(Protocol):
 
     @property
     def calibration(self) -> Calibration:
-        """The camera's from the LiDAR; the same for all frames."""
+        """The camera's from the LiDAR, and where the LiDAR is above the ground (`T_grid_lidar`, from the drive's rig;
+        the identity for KITTI's); the same for all frames.
+        """
 
     @property
     def times(self) -> np.ndarray:
@@ -88,7 +90,7 @@ class Drive(Protocol):
         """Whether the image has a class map."""
 
     def voxel_labels(self, frame: str) -> np.ndarray:
-        """(X, Y, Z) uint8 on `grid`: classes 0..19, 255 where ignored or never observed."""
+        """(X, Y, Z) uint8 on `grid`, in the grid frame: classes 0..19, 255 where ignored or never observed."""
 
     def has_voxels(self, frame: str) -> bool:
         """Whether the frame has voxel ground truth."""

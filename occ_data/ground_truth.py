@@ -22,6 +22,7 @@ import numpy as np
 
 from occ_core.grid import KITTI_GRID, Grid
 from occ_core.taxonomy import IGNORE, MOVING_RAW_IDS, points_from_raw, raw_from_classes
+from occ_core.transforms import move_points
 from occ_core.voxelizer import occupancy_grid
 
 from .kitti import DataError, Sequence, SequenceWriter, link_inputs
@@ -61,7 +62,7 @@ def aggregate(sequence: Sequence, frame: str, ahead: int = 70, behind: int = 10,
     seen = np.zeros(grid.shape, np.bool_)  # free according to other scans
     seen_by_own = np.zeros(grid.shape, np.bool_)
     surface = np.zeros(grid.shape, np.bool_)
-    T_grid_lidar, votes = _voxels(grid) @ sequence.calibration.T_grid_lidar, []
+    T_grid_lidar, votes = _voxels(grid) @ sequence.rig.T_grid_lidar, []
     for other in _window(sequence, frame, ahead, behind):
         scan, raw = sequence.scan(other), sequence.point_labels(other) & 0xFFFF
         use = _in_range(scan) & (raw != OUTLIER)
@@ -79,7 +80,7 @@ def aggregate(sequence: Sequence, frame: str, ahead: int = 70, behind: int = 10,
         mark_segments(*(_transform(T_grid_other, side) for side in gaps), surface)
         votes.append(_votes(ends[hits], points_from_raw(raw[hits]), grid))
     labels = _majority(np.concatenate(votes), grid)
-    occupied = occupancy_grid(sequence.calibration.to_grid(sequence.scan(frame)), grid).astype(bool)
+    occupied = occupancy_grid(move_points(sequence.scan(frame), sequence.rig.T_grid_lidar), grid).astype(bool)
     known = ((seen | seen_by_own) & ~surface) | (labels > 0)
     return Truth(labels, ~known, occupied, ~seen_by_own | occupied)
 
@@ -89,7 +90,8 @@ def write_ground_truth(
 ) -> Iterator[tuple[str, bool]]:
     """Write the voxel files of a sequence's frames (those whose id is a multiple of `every`), one frame a step.
 
-    output : data set to write to, with links to the scans, images and labels; None writes beside them.
+    output : data set to write to, with links to the scans, images and labels; None writes beside them. The rig that
+    was given to the sequence, if any, is written there too.
     A frame that has any voxel file already is skipped unless `force`, so that truths made differently do not mix.
 
     Yields
@@ -99,6 +101,8 @@ def write_ground_truth(
     root = Path(output) if output is not None else sequence.path.parents[1]
     writer = SequenceWriter(root, sequence.name)
     if output is not None:
+        if sequence.given_rig is not None:
+            writer.write_rig(sequence.rig)
         link_inputs(sequence.path, writer.path, without=["voxels"])
     for frame in sequence.frames:
         if int(frame) % every:

@@ -1,7 +1,10 @@
 """One name for any drive."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from occ_core.rig import Rig
 
 from .drive import DataError, Drive, is_number
 from .kitti import Sequence
@@ -12,27 +15,32 @@ if TYPE_CHECKING:
 _SYNTHETIC = "synthetic:"
 
 
-def open_drive(source: str | Path, bag_options: "BagOptions | None" = None) -> Drive:
+def open_drive(source: str | Path, bag_options: "BagOptions | None" = None, rig: Rig | None = None) -> Drive:
     """A SemanticKITTI sequence folder, a bag (ROS 1 or ROS 2), or "synthetic:SEED" or "synthetic:SEED:FRAMES".
 
     bag_options : how to read a bag; sequences and synthetic drives do not need them
+    rig : of a recording, in the place of what it says itself (`rig.yaml`, `base_footprint`); a synthetic street has
+        KITTI's and takes none
 
     Raises DataError.
     """
     if str(source).startswith(_SYNTHETIC):
+        if rig is not None:
+            raise DataError(f"{source}: has KITTI's rig; expected no other one for a synthetic street")
         return _synthetic(str(source))
     path = Path(source)
     if any((path / folder).is_dir() for folder in ("velodyne", "image_2")):
-        return Sequence(path)
+        return Sequence(path, rig)
     is_bag = path.suffix in (".bag", ".mcap", ".db3") or (path / "metadata.yaml").is_file()
     if not is_bag:
         found = "found another folder or file" if path.exists() else "there is none"
         raise DataError(
             f"{source}: expected a sequence folder (with velodyne/ or image_2/), a bag, or synthetic:SEED; {found}"
         )
-    from .bags import BagDrive  # rosbags takes a while to import
+    from .bags import BagDrive, BagOptions  # rosbags takes a while to import
 
-    return BagDrive(path, bag_options)
+    options = bag_options or BagOptions()
+    return BagDrive(path, options if rig is None else replace(options, rig=rig))
 
 
 def _synthetic(source: str) -> Drive:

@@ -23,6 +23,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.utilities import remove_ros_args
 
 from occ_core.calibration_file import read_calibration_file
+from occ_core.rig import Rig, read_rig
 from occ_runtime import Bundle, Predictor, Profiler, find_bundle, load_backend
 
 from .calibration_source import CalibrationSource
@@ -54,6 +55,7 @@ class _Configured:
     settings: Settings
     predictor: Predictor
     calibration: CalibrationSource
+    rig: Rig
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class OccupancyNode(LifecycleNode):
             self._log.error(Drop.CALLBACK, text)
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Load the bundle, the backend and the calibration file; run the golden sample."""
+        """Load the bundle, the backend, the calibration file and the rig; run the golden sample."""
         self._engine = ""
         try:
             with ExitStack() as undo:
@@ -158,7 +160,8 @@ class OccupancyNode(LifecycleNode):
         """undo : gets what takes it apart again, as far as it comes"""
         settings = read_parameters(self)
         file = settings.calibration_file
-        rig = read_calibration_file(file, settings.camera) if file else None
+        extrinsics = read_calibration_file(file, settings.camera) if file else None
+        rig = (read_rig(settings.rig) if settings.rig else Rig()).completed(Rig.at_height(settings.height))
         bundle = Bundle.load(find_bundle(settings.bundle))
         backend = load_backend(
             bundle, settings.backend, settings.threads or None, settings.precision, settings.engine_cache,
@@ -173,7 +176,8 @@ class OccupancyNode(LifecycleNode):
         result = predictor.self_test()
         self.get_logger().info(f"{settings}")
         self.get_logger().info(f"bundle {bundle.name}, backend {backend.description}; {result}")
-        return _Configured(settings, predictor, CalibrationSource(rig, TFMessage is not None))
+        self.get_logger().info(f"rig: {rig}")
+        return _Configured(settings, predictor, CalibrationSource(extrinsics, TFMessage is not None), rig)
 
     def _activate(self, undo: ExitStack) -> _Active:
         """undo : as above"""
@@ -185,7 +189,7 @@ class OccupancyNode(LifecycleNode):
         counters = Counters(frame_inputs, self._log.error)
         publishers = Publishers(self, self._outputs, settings)
         undo.callback(publishers.destroy)
-        pipeline = Pipeline(predictor, calibration, settings, counters, self._log)
+        pipeline = Pipeline(predictor, calibration, settings, configured.rig, counters, self._log)
         publishers.warm_up(pipeline.warm_up())
         predictor.profiler = profiler = Profiler()
         synchroniser = Synchroniser(settings.sync_tolerance, counters, frame_inputs)
@@ -232,6 +236,8 @@ class OccupancyNode(LifecycleNode):
                 find_bundle(changes.later["bundle"])
             if file := changes.later.get("calibration_file"):
                 read_calibration_file(file, values.get("camera", self.get_parameter("camera").value))
+            if source := changes.later.get("rig"):
+                read_rig(source)
         except Exception as error:
             return SetParametersResult(successful=False, reason=reason_of(error))
         if self._configured is not None:
@@ -263,7 +269,7 @@ class OccupancyNode(LifecycleNode):
             "mode": "camera+lidar" if bundle.needs_cloud else "camera", "bundle": bundle.name,
             "model": f"{bundle.model} {bundle.size} {bundle.version}",
             "backend": configured.predictor.backend.description, "engine": self._engine,
-            "calibration": configured.calibration.describe(),
+            "calibration": configured.calibration.describe(), "rig": str(configured.rig),
         }  # fmt: skip
 
 

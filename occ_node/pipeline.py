@@ -35,9 +35,16 @@ class Pipeline:
     """One frame after the other, on one thread. Durations go to the predictor's profiler."""
 
     def __init__(
-        self, predictor: Predictor, calibration: CalibrationSource, settings: Settings, counters: Counters, log: Log
+        self,
+        predictor: Predictor,
+        calibration: CalibrationSource,
+        settings: Settings,
+        rig: Rig,
+        counters: Counters,
+        log: Log,
     ):
-        self._predictor, self._calibration = predictor, calibration
+        """rig : says where the points' frame, the parameter `frame`, is above the ground"""
+        self._predictor, self._calibration, self._rig = predictor, calibration, rig
         self._settings, self._counters, self._log = settings, counters, log
         self._decode_image = DecoderLines(decode_compressed_image, log) if settings.compressed else decode_image
 
@@ -50,7 +57,7 @@ class Pipeline:
         height, width = image.shape[:2]
         frame = self._settings.frame or cloud.frame
         T_frame_cloud = self._calibration.transform(frame, cloud.frame)
-        T_grid_frame = Rig.at_height(self._settings.height).T_grid_lidar
+        T_grid_frame = self._rig.T_grid_lidar
         calibration = self._calibration.calibration(camera_frame, cloud.frame, (width, height), frame, T_grid_frame)
         if (width, height) != calibration.image_size:
             expected = "{}x{}".format(*calibration.image_size)

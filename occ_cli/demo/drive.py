@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from occ_core import Calibration
 from occ_core.calibration_file import read_calibration_file, write_kitti_calibration
+from occ_core.rig import Rig, write_rig
 from occ_data.bags import BagOptions, Topics, bag_calibration, bag_topics, choose_topics, write_bag
 from occ_data.kitti import Sequence
 
@@ -27,7 +28,7 @@ class Drive:
 
     topics : of one camera and one LiDAR; compressed : whether the images are
     frames : number of clouds, or of images where no cloud is needed
-    calibration_file : for the node; truth : the sequence that the bag was made from, where its truth is known
+    calibration_file, rig_file : for the node; truth : the sequence that the bag was made from, where its truth is known
     """
 
     name: str
@@ -37,6 +38,7 @@ class Drive:
     frames: int
     calibration: Calibration
     calibration_file: Path
+    rig_file: Path
     truth: Sequence | None
 
     @property
@@ -49,7 +51,7 @@ def recorded_drive(bag: Path, options: BagOptions, truth: Path | None, output: P
     """The user's own recording.
 
     options : a lidar_frame means camera only; truth : sequence folder that the bag was made from
-    output : folder for the calibration found in the bag
+    output : folder for the calibration and the rig found in the bag
 
     Raises BagError, CalibrationError, CommandError.
     """
@@ -86,12 +88,13 @@ def _drive(name: str, bag: Path, options: BagOptions, truth: Sequence | None, ou
     topics = choose_topics(bag, options.image, options.camera_info, options.points, options.lidar_frame is None)
     in_bag = bag_topics(bag)
     file = options.calibration_file
-    rig = read_calibration_file(file) if file else None
-    calibration = bag_calibration(bag, topics, options.lidar_frame, rig)
+    extrinsics = read_calibration_file(file) if file else None
+    calibration = bag_calibration(bag, topics, options.lidar_frame, extrinsics, options.rig)
+    rig = (options.rig or Rig()).completed(Rig.from_grid(calibration.T_grid_lidar))
     if file is None:
         file = write_kitti_calibration(output / "calib.txt", {"P2": calibration.P}, calibration.T_cam_lidar)
     compressed, frames = "Compressed" in in_bag[topics.image][0], in_bag[topics.frames][1]
-    return Drive(name, bag, topics, compressed, frames, calibration, file, truth)
+    return Drive(name, bag, topics, compressed, frames, calibration, file, write_rig(output / "rig.yaml", rig), truth)
 
 
 def _generate(folder: Path, name: str, frames: int, seed: int) -> None:

@@ -7,14 +7,15 @@ examples:
   occ-node bag drive.bag -o MYDATA/sequences/31 --image /front/image --points /lidar/points
 
 The direction follows from the input. Of a bag each cloud is paired with the nearest image; extrinsics and poses come
-from /tf_static and /tf. The stamps of a new bag are those of times.txt from a fixed day on."""
+from /tf_static and /tf. Where the LiDAR is not mounted as KITTI's, a bag says so with the frame base_footprint, and a
+sequence with rig.yaml. The stamps of a new bag are those of times.txt from a fixed day on."""
 
 import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..arguments import positive
+from ..arguments import add_rig, chosen_rig, positive
 
 if TYPE_CHECKING:
     from occ_data.bags import BagDrive
@@ -26,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("input", metavar="INPUT", help="bag; or sequence folder, or synthetic:SEED[:FRAMES]")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="OUT", help="bag, or ROOT/sequences/NAME")
     parser.add_argument("--frames", type=positive, metavar="N", help="only the first N")
+    add_rig(parser, "the sequence's rig.yaml, the bag's base_footprint, or KITTI's")
     parser.add_argument("--force", action="store_true", help="replace a bag that exists")
     of_bags = parser.add_argument_group("from a bag")
     of_bags.add_argument("--image", metavar="TOPIC", help="camera topic (default: kitti2bag's or the only one)")
@@ -44,7 +46,7 @@ def command(arguments: argparse.Namespace) -> int:
 
     given = {name: value for name in _OF_BAGS if (value := getattr(arguments, name)) is not None}
     options = {"calibration_file" if name == "calibration" else name: value for name, value in given.items()}
-    drive = open_drive(arguments.input, BagOptions(**options))
+    drive = open_drive(arguments.input, BagOptions(**options), chosen_rig(arguments))
     if isinstance(drive, BagDrive):
         return _to_sequence(drive, arguments)
     if given:

@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..arguments import add_backend, positive
+from ..arguments import add_backend, add_rig, chosen_rig, positive
 
 if TYPE_CHECKING:
     from occ_runtime import Bundle
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image", metavar="TOPIC", help="camera topic of the bag (default: kitti2bag's or the only one)"
     )
     parser.add_argument("--camera-info", metavar="TOPIC", help="its intrinsics")
+    add_rig(parser, "the bag's base_footprint, or KITTI's")
     parser.add_argument("--points", metavar="TOPIC", help="LiDAR topic of the bag")
     parser.add_argument(
         "--lidar-frame", default="velo_link", metavar="FRAME",
@@ -67,7 +68,7 @@ def command(arguments: argparse.Namespace) -> int:
     parameters = {
         "bundle": str(bundle.path.resolve()), "backend": arguments.backend,
         "calibration_file": str(drive.calibration_file.resolve()), "compressed": drive.compressed,
-        "frame": "" if bundle.needs_cloud else arguments.lidar_frame,
+        "frame": "" if bundle.needs_cloud else arguments.lidar_frame, "rig": str(drive.rig_file.resolve()),
     }  # fmt: skip
     run = LiveRun(drive, parameters, output, arguments.rate, arguments.loop)
     recorded = live_run(run)
@@ -91,6 +92,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise CommandError(f"--rate: expected a positive number, got {arguments.rate:g}")
     if arguments.truth and not arguments.bag:
         raise CommandError("--truth goes with --bag; a synthetic drive has its own truth")
+    if arguments.rig and not arguments.bag:
+        raise CommandError("--rig goes with --bag; a synthetic drive has KITTI's rig")
 
 
 def _bundle(arguments: argparse.Namespace) -> "Bundle":
@@ -117,5 +120,6 @@ def _drive(arguments: argparse.Namespace, lidar_frame: str | None) -> "Drive":
     options = BagOptions(
         image=arguments.image, camera_info=arguments.camera_info, points=arguments.points,
         calibration_file=arguments.calibration, lidar_frame=lidar_frame,
+        rig=chosen_rig(arguments),
     )  # fmt: skip
     return recorded_drive(arguments.bag, options, arguments.truth, arguments.output)

@@ -4,18 +4,20 @@ examples:
   occ-data ground-truth ~/kitti/dataset --sequences 00 01 --every 5
   occ-data ground-truth ~/mini --output ~/mini_with_voxels
 
+Voxels are in the grid frame: a LiDAR that is not mounted as KITTI's needs a rig.yaml in its sequence, or --rig.
 Writes voxels/NNNNNN.label .invalid .bin .occluded. Frames that have voxel files already are skipped."""
 
 import argparse
 import sys
 from pathlib import Path
 
-from ..arguments import count, positive
+from ..arguments import add_rig, chosen_rig, count, positive
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", type=Path, help="data set, the folder that holds sequences/")
     parser.add_argument("--sequences", nargs="+", metavar="SS", help="default: all")
+    add_rig(parser, "the sequence's rig.yaml, or KITTI's")
     parser.add_argument(
         "--output", type=Path, help="write a data set of its own, linked to the inputs (default: beside)"
     )
@@ -32,7 +34,7 @@ def command(arguments: argparse.Namespace) -> int:
     from occ_data.kitti import sequences
 
     kept = 0
-    for sequence in sequences(arguments.root, arguments.sequences):
+    for sequence in sequences(arguments.root, arguments.sequences, chosen_rig(arguments)):
         frames = [frame for frame in sequence.frames if int(frame) % arguments.every == 0]
         steps = write_ground_truth(
             sequence, arguments.output, arguments.ahead, arguments.behind, arguments.every, arguments.force

@@ -6,6 +6,7 @@ examples:
   occ-node infer --bundle monoocc-nano --dataset KITTI --sequences 08 --output predictions     camera only
   occ-node infer --drive drive.bag --output predictions                                        ROS 1 and ROS 2 bags
   occ-node infer --drive drive/ --topics image:=/front/image points:=/lidar --calibration rig.yaml --output predictions
+  occ-node infer --drive drive/ --rig rig.yaml --output predictions                            another LiDAR or height
   occ-node infer --drive synthetic:7:20 --output predictions                                   20 frames of street 7
   occ-node infer --image street.jpg --calibration calib.txt --output out                       one picture
 

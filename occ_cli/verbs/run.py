@@ -4,6 +4,7 @@ examples:
   occ-node run --image /camera/image_raw --camera-info /camera/camera_info --points /velodyne_points
   occ-node run --bundle occle-nano --calibration calib.txt --points /velodyne_points ...
   occ-node run --bundle monoocc-nano --image /camera/image_raw --camera-info /camera/camera_info --frame lidar
+  occ-node run --points /velodyne_points --rig vlp16 --frame base_link --height 0 ...
   occ-node run --param sync_tolerance:=0.03 --ros-args -r __ns:=/robot1
 
 Everything after --ros-args goes to rclpy unchanged. Outputs: topics below the node's name, such as /occ_node/voxels,
@@ -13,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from ..arguments import add_backend
+from ..arguments import add_backend, add_rig, chosen_rig
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--points", metavar="TOPIC", help="LiDAR cloud (default /points)")
     parser.add_argument("--frame", help="frame of the robot, on tf, that the outputs are in (default: the clouds')")
     parser.add_argument("--height", type=float, metavar="METRES", help="of its origin above the ground (default 1.73)")
+    add_rig(parser, "--height, intensities as they come")
     parser.add_argument("--compressed", action="store_true", help="the image topic carries CompressedImage")
     parser.add_argument("--param", nargs="+", default=[], metavar="NAME:=VALUE", help="further parameters of the node")
     parser.add_argument("--loopback", action="store_true", help="this machine only, for messages of any size")
@@ -53,7 +55,7 @@ def command(arguments: argparse.Namespace) -> int:
 
 
 def node_arguments(arguments: argparse.Namespace) -> list[str]:
-    """The options of the command line as `--ros-args` of the node. Raises CommandError, BundleError."""
+    """The options of the command line as `--ros-args` of the node. Raises CommandError, BundleError, RigError."""
     from occ_runtime import find_bundle
 
     from ..errors import CommandError
@@ -71,6 +73,9 @@ def node_arguments(arguments: argparse.Namespace) -> list[str]:
         given.append(("frame", f'"{arguments.frame}"'))
     if arguments.height is not None:
         given.append(("height", str(arguments.height)))
+    if chosen_rig(arguments) is not None:
+        file = Path(arguments.rig)
+        given.append(("rig", f'"{file.resolve() if file.suffix else arguments.rig}"'))
     if arguments.compressed:
         given.append(("compressed", "true"))
     rules = [item for name, value in given for item in ("-p", f"{name}:={value}")]

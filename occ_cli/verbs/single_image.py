@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,9 +14,11 @@ from occ_core.calibration_file import image_calibration
 from occ_core.decode import ImageError
 from occ_core.decode.compressed import decode_picture
 from occ_core.files import read_bytes
+from occ_core.rig import KITTI_RIG
 from occ_data.kitti import DataError, read_gray
 from occ_runtime import Bundle, Predictor, known_bundles, load_backend
 
+from ..arguments import chosen_rig
 from ..drawing import frame_pictures, save_png
 from ..errors import CommandError
 from ..predictions import Prediction, write_prediction
@@ -33,6 +36,8 @@ def infer_image(arguments: argparse.Namespace, bundle: Bundle) -> int:
         )
     image = read_picture(arguments.image)
     calibration = image_calibration(arguments.calibration, image.shape[1::-1])
+    if (rig := chosen_rig(arguments)) is not None:
+        calibration = replace(calibration, T_grid_lidar=rig.completed(KITTI_RIG).T_grid_lidar)
     depth = read_depth(arguments.depth) if arguments.depth else None
     for warning in image_warnings(image, bundle.preprocess):
         print(f"occ-node infer: warning: {arguments.image}: {warning}", file=sys.stderr)

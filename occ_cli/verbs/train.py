@@ -8,6 +8,8 @@ from occ_models.config import load_config, shipped_names
 from occ_models.networks import Network
 from occ_models.recipe import TrainingConfig, load_recipe
 
+from ..arguments import add_rig, chosen_rig
+
 
 class TrainingVerb:
     """`occ-train NETWORK`; its text is the network's."""
@@ -24,6 +26,7 @@ class TrainingVerb:
         drives = "sequence folders, bags, or synthetic:SEED:FRAMES"
         parser.add_argument("--train", nargs="+", required=True, metavar="DRIVE", help=f"{drives} to train on")
         parser.add_argument("--validation", nargs="+", required=True, metavar="DRIVE", help=f"{drives} to measure on")
+        add_rig(parser, "each sequence's rig.yaml, each bag's base_footprint, or KITTI's")
         parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints, logs and weights")
         parser.add_argument("--initial", type=Path, help="folder with the weights to start from")
         for title, cls in (("the method", self.network.recipe), ("training", TrainingConfig)):
@@ -34,12 +37,12 @@ class TrainingVerb:
         from occ_data import open_drive
         from occ_models.phases import TrainingRun, train
 
-        recipe = load_recipe(arguments.recipe, self.network.recipe)
+        recipe, rig = load_recipe(arguments.recipe, self.network.recipe), chosen_rig(arguments)
         run = TrainingRun(
             config=load_config(arguments.config, self.network.config),
             recipe=replace(_override(recipe, arguments), training=_override(recipe.training, arguments)),
-            train=[open_drive(source) for source in arguments.train],
-            validation=[open_drive(source) for source in arguments.validation],
+            train=[open_drive(source, rig=rig) for source in arguments.train],
+            validation=[open_drive(source, rig=rig) for source in arguments.validation],
             output=arguments.output,
             initial=arguments.initial,
         )

@@ -1,22 +1,28 @@
 """The calibration that a bag holds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from occ_core.calibration import Calibration
 from occ_core.calibration_file import RigCalibration
+from occ_core.rig import KITTI_RIG, Rig
 from occ_core.transforms import TransformTree
 
 from .decode import TF_TYPE, add_transforms, decode
 from .reader import BagError, bag_topics, decode_cdr, header_of, read_bag
-from .topics import Topics
+from .topics import GROUND_FRAME, Topics
 
 
 def bag_calibration(
-    path: str | Path, topics: Topics, lidar_frame: str | None = None, rig: RigCalibration | None = None
+    path: str | Path,
+    topics: Topics,
+    lidar_frame: str | None = None,
+    extrinsics: RigCalibration | None = None,
+    rig: Rig | None = None,
 ) -> Calibration:
-    """From the first CameraInfo and the transforms up to it.
+    """From the first CameraInfo and the transforms up to it; where the LiDAR is above the ground from `bag_rig`.
 
     P keeps the fourth column of CameraInfo's P, as KITTI's P2 does, and T_cam_lidar leads to the camera from which
     that column counts: their product is the projection from the LiDAR's frame.
@@ -24,20 +30,49 @@ def bag_calibration(
     Parameters
     ----------
     lidar_frame : of bags without clouds; None takes the frame of the first cloud
-    rig : extrinsics from a calibration file, used instead of the bag's transforms
+    extrinsics : from a calibration file, used instead of the bag's transforms
+    rig : where it says where the LiDAR is, used instead of `bag_rig`
 
     Raises BagError where no chain of transforms joins the two frames.
     """
+    calibration = _camera(path, topics, lidar_frame, extrinsics)
+    if rig is None or rig.T_ground_lidar is None:
+        rig = bag_rig(path, topics, lidar_frame)
+    return replace(calibration, T_grid_lidar=rig.T_grid_lidar)
+
+
+def bag_rig(path: str | Path, topics: Topics, lidar_frame: str | None = None) -> Rig:
+    """Where the LiDAR is above `base_footprint`, which is on the ground, in /tf_static; KITTI's rig in a bag without.
+
+    lidar_frame : as above
+    """
+    tree, there = TransformTree(), bag_topics(path)
+    static = [topic for topic, (kind, _) in there.items() if kind == TF_TYPE and topic.endswith("tf_static")]
+    for topic, _, _, data in read_bag(path, static):
+        add_transforms(tree, topic, data)
+    if GROUND_FRAME not in tree.frames:
+        return KITTI_RIG
+    if lidar_frame is None:
+        topic, kind, _, data = next(read_bag(path, [topics.frames]))
+        lidar_frame = header_of(topic, kind, data)[1]
+    T_ground_lidar = tree.between(GROUND_FRAME, lidar_frame)
+    return KITTI_RIG if T_ground_lidar is None else Rig(T_ground_lidar)
+
+
+def _camera(
+    path: str | Path, topics: Topics, lidar_frame: str | None, extrinsics: RigCalibration | None
+) -> Calibration:
+    """See `bag_calibration`; its T_grid_lidar is the identity."""
     tree, camera, intrinsics, stamp = TransformTree(), None, None, 0
     wanted = {topics.camera_info}
-    if rig is None:
+    if extrinsics is None:
         wanted |= {topic for topic, (kind, _) in bag_topics(path).items() if kind == TF_TYPE}
         wanted |= {topics.points} if lidar_frame is None else set()
     for topic, kind, recorded, data in read_bag(path, wanted):
         if topic == topics.camera_info and camera is None:
             intrinsics, camera, stamp = decode(topic, kind, data), decode_cdr(topic, kind, data), recorded
-            if rig is not None:
-                return intrinsics.calibration(rig.T_cam_lidar)
+            if extrinsics is not None:
+                return intrinsics.calibration(extrinsics.T_cam_lidar)
         elif topic == topics.points and lidar_frame is None:
             lidar_frame, stamp = header_of(topic, kind, data)[1], recorded
         elif kind == TF_TYPE:

@@ -11,6 +11,7 @@ import numpy as np
 from occ_core.calibration import Calibration
 from occ_core.calibration_file import read_calibration_file
 from occ_core.grid import KITTI_GRID, Grid
+from occ_core.rig import Rig
 from occ_core.transforms import TransformTree
 
 from ..drive import is_number
@@ -29,6 +30,7 @@ class BagOptions:
     tolerance : largest difference, s, between the stamps of a cloud and its image
     calibration_file : extrinsics, where the bag's transforms have none
     lidar_frame : name of the LiDAR's frame, for a bag without clouds: its images are the frames
+    rig : where it says where the LiDAR is, `base_footprint` of the bag's transforms is not used
     """
 
     image: str | None = None
@@ -37,6 +39,7 @@ class BagOptions:
     tolerance: float = 0.05
     calibration_file: Path | None = None
     lidar_frame: str | None = None
+    rig: Rig | None = None
 
 
 class _Stamps(NamedTuple):
@@ -95,8 +98,9 @@ class BagDrive:
     @cached_property
     def calibration(self) -> Calibration:
         """See `bag_calibration`."""
-        rig = read_calibration_file(self.options.calibration_file) if self.options.calibration_file else None
-        return bag_calibration(self.path, self.topics, self.options.lidar_frame, rig)
+        o = self.options
+        extrinsics = read_calibration_file(o.calibration_file) if o.calibration_file else None
+        return bag_calibration(self.path, self.topics, o.lidar_frame, extrinsics, o.rig)
 
     @cached_property
     def times(self) -> np.ndarray:

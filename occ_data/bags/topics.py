@@ -10,6 +10,8 @@ from .reader import BagError, bag_topics
 IMAGE_TOPIC = "/kitti/camera_color_left/image_raw"
 INFO_TOPIC = "/kitti/camera_color_left/camera_info"
 POINTS_TOPIC = "/kitti/velo/pointcloud"
+GROUND_FRAME = "base_footprint"
+"""The robot's frame on the ground, by ROS's convention (REP 120)."""
 
 
 class Topics(NamedTuple):

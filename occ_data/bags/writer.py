@@ -10,11 +10,12 @@ from rosbags.interfaces import Qos, QosDurability, QosHistory, QosLiveliness, Qo
 from rosbags.rosbag2 import StoragePlugin, Writer
 from tqdm import tqdm
 
+from occ_core.rig import Rig
 from occ_core.transforms import nearest_rotation, quaternion_of
 
 from ..drive import Drive
 from .reader import BagError, jazzy
-from .topics import IMAGE_TOPIC, INFO_TOPIC, POINTS_TOPIC
+from .topics import GROUND_FRAME, IMAGE_TOPIC, INFO_TOPIC, POINTS_TOPIC
 
 EPOCH_NS = 1_317_000_000_000_000_000
 """Stamp of zero in `times.txt`, ns: 26 September 2011, when KITTI was recorded; fixed for reproducible bags."""
@@ -39,7 +40,9 @@ def write_bag(
     Topics: Image (rgb8), CameraInfo (K and P of camera 2), PointCloud2 (x y z intensity), /tf_static (the LiDAR's
     frame to the camera's, latched) and, where the drive has poses, /tf (world to LiDAR). The camera frame is where
     camera 2 really is, so that K @ T_cam_lidar equals KITTI's P2 @ Tr; P keeps KITTI's fourth column. A transform
-    message holds a proper rotation: KITTI's printed Tr differs from one by 5e-8, which is lost.
+    message holds a proper rotation: KITTI's printed Tr differs from one by 5e-8, which is lost. Where the LiDAR is not
+    mounted as KITTI's, /tf_static also has `base_footprint`, on the ground, below the LiDAR's frame, whose parent is
+    the world.
 
     Parameters
     ----------
@@ -93,10 +96,12 @@ def _write(writer: Writer, drive: Drive, frames: list[str], progress: bool) -> N
     for n, frame in enumerate(tqdm(frames, desc=f"{drive.name} -> bag", unit="frame", disable=not progress)):
         stamp = int(stamps[int(frame)])
         if n == 0:
-            static = _transforms(LIDAR_FRAME, CAMERA_FRAME, np.linalg.inv(T_cam_lidar), stamp)
-            write("/tf_static", stamp, static)
+            fixed = {CAMERA_FRAME: T_cam_lidar}
+            if not np.array_equal(calibration.T_grid_lidar, np.eye(4)):
+                fixed[GROUND_FRAME] = Rig.from_grid(calibration.T_grid_lidar).T_ground_lidar
+            write("/tf_static", stamp, _transforms(LIDAR_FRAME, {f: np.linalg.inv(T) for f, T in fixed.items()}, stamp))
         if has_poses:
-            write("/tf", stamp, _transforms(WORLD_FRAME, LIDAR_FRAME, drive.poses[int(frame)], stamp))
+            write("/tf", stamp, _transforms(WORLD_FRAME, {LIDAR_FRAME: drive.poses[int(frame)]}, stamp))
         write(INFO_TOPIC, stamp, _camera_info(calibration, stamp))
         write(IMAGE_TOPIC, stamp, _image(drive.image(frame), stamp))
         write(POINTS_TOPIC, stamp, _cloud(drive.scan(frame), stamp))
@@ -108,15 +113,20 @@ def _header(stamp: int, frame: str):
     return types["std_msgs/msg/Header"](time, frame)
 
 
-def _transforms(parent: str, child: str, T_parent_child: np.ndarray, stamp: int):
+def _transforms(parent: str, children: dict[str, np.ndarray], stamp: int):
+    """children : T_parent_child (4, 4) by name"""
+    stamped = [_transform(parent, child, T_parent_child, stamp) for child, T_parent_child in children.items()]
+    return jazzy().types["tf2_msgs/msg/TFMessage"](stamped)
+
+
+def _transform(parent: str, child: str, T_parent_child: np.ndarray, stamp: int):
     types = jazzy().types
     quaternion = quaternion_of(nearest_rotation(T_parent_child[:3, :3]))
     transform = types["geometry_msgs/msg/Transform"](
         types["geometry_msgs/msg/Vector3"](*map(float, T_parent_child[:3, 3])),
         types["geometry_msgs/msg/Quaternion"](*map(float, quaternion)),
     )
-    stamped = types["geometry_msgs/msg/TransformStamped"](_header(stamp, parent), child, transform)
-    return types["tf2_msgs/msg/TFMessage"]([stamped])
+    return types["geometry_msgs/msg/TransformStamped"](_header(stamp, parent), child, transform)
 
 
 def _camera_info(calibration, stamp: int):

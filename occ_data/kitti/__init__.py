@@ -7,6 +7,7 @@ ROOT/sequences/SS/  calib.txt  poses.txt  times.txt
                     voxels/NNNNNN.label      256*256*32 uint16 raw ids
                     voxels/NNNNNN.{bin,invalid,occluded}   one bit a voxel, first voxel in the highest bit
 and of our own:     pseudo_labels/NNNNNN.png  pixel_labels/NNNNNN.png   8-bit class maps, 255 unknown; the latter exact
+                    rig.yaml                 where the LiDAR is, for one that is not mounted as KITTI's
                     grid.yaml in a folder of voxel files, where their grid is not SemanticKITTI's
 """
 

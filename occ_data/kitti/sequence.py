@@ -9,6 +9,7 @@ import numpy as np
 from occ_core.calibration import Calibration, CalibrationError
 from occ_core.calibration_file import KittiCalibration, read_kitti_calibration
 from occ_core.grid import Grid
+from occ_core.rig import KITTI_RIG, Rig, RigError, read_rig
 from occ_core.taxonomy import voxels_from_raw
 from occ_core.transforms import MAX_DISTANCE, are_poses
 
@@ -21,8 +22,11 @@ MAX_SECONDS = 1e10
 """Of `times.txt`: three hundred years."""
 
 
-def sequences(root: str | Path, names: SequenceOf[str] | None = None) -> list["Sequence"]:
-    """The named sequences of the data set whose folder `root` holds `sequences/`; all of them, sorted, by default."""
+def sequences(root: str | Path, names: SequenceOf[str] | None = None, rig: Rig | None = None) -> list["Sequence"]:
+    """The named sequences of the data set whose folder `root` holds `sequences/`; all of them, sorted, by default.
+
+    rig : see `Sequence`
+    """
     folder = Path(root) / "sequences"
     if not folder.is_dir():
         raise DataError(f"{root}: no folder 'sequences' in it; expected ROOT/sequences/SS/velodyne")
@@ -30,21 +34,22 @@ def sequences(root: str | Path, names: SequenceOf[str] | None = None) -> list["S
         names = sorted(path.name for path in folder.iterdir() if (path / "velodyne").is_dir())
         if not names:
             raise DataError(f"{folder}: no sequence in it; expected folders such as 00/velodyne")
-    return [Sequence(folder / name) for name in names]
+    return [Sequence(folder / name, rig) for name in names]
 
 
 class Sequence:
     """A Drive from one `sequences/SS` folder. Files are read when asked for, and checked when read.
 
     path : the folder
+    given_rig : used in the place of the folder's `rig.yaml`; None for that one, or KITTI's where there is none
     name : its name, such as "08"
     frames : sorted ids ("000000") of the frames that have a scan
     image_frames : of those that have an image
     voxel_frames : of those that have voxel ground truth
     """
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
+    def __init__(self, path: str | Path, given_rig: Rig | None = None):
+        self.path, self.given_rig = Path(path), given_rig
         self.name = self.path.name
         if not any((self.path / folder).is_dir() for folder in ("velodyne", "image_2")):
             raise DataError(f"{self.path}: no folder 'velodyne' or 'image_2' in it; expected a SemanticKITTI sequence")
@@ -104,9 +109,21 @@ class Sequence:
 
     @cached_property
     def calibration(self) -> Calibration:
-        """Camera 2 (left colour) from the LiDAR; the image size is that of the first image."""
+        """Camera 2 (left colour) from the LiDAR, and the rig; the image size is that of the first image."""
         height, width = self.image(self.image_frames[0]).shape[:2]
-        return Calibration(self._calibration_file.P, self._calibration_file.Tr, (width, height))
+        P, Tr = self._calibration_file
+        return Calibration(P, Tr, (width, height), self.rig.T_grid_lidar)
+
+    @cached_property
+    def rig(self) -> Rig:
+        """Where the LiDAR is: what the given rig, then `rig.yaml`, then KITTI's rig says."""
+        given, path = self.given_rig or Rig(), self.path / "rig.yaml"
+        if given.T_ground_lidar is None and path.exists():
+            try:
+                given = given.completed(read_rig(path))
+            except RigError as error:
+                raise DataError(str(error)) from None
+        return given.completed(KITTI_RIG)
 
     @cached_property
     def grid(self) -> Grid:

@@ -10,6 +10,7 @@ import numpy as np
 from occ_core.calibration_file import write_kitti_calibration
 from occ_core.files import write_bytes, write_text
 from occ_core.grid import KITTI_GRID, Grid
+from occ_core.rig import Rig, write_rig
 
 from ..drive import DataError
 from .images import write_png
@@ -27,6 +28,10 @@ class SequenceWriter:
     def write_calibration(self, projections: Mapping[str, np.ndarray], Tr: np.ndarray) -> None:
         """projections : P0..P3, (3, 4) each; Tr : (3, 4) or (4, 4) velodyne -> rectified camera 0."""
         write_kitti_calibration(self.path / "calib.txt", projections, Tr)
+
+    def write_rig(self, rig: Rig) -> None:
+        """Where the LiDAR is, for one that is not mounted as KITTI's; without it the sequence has KITTI's rig."""
+        write_rig(self.path / "rig.yaml", rig)
 
     def write_poses(self, camera_poses: np.ndarray) -> None:
         """camera_poses : (N, 3, 4) or (N, 4, 4) camera 0 -> world, metres."""

@@ -13,8 +13,8 @@ from occ_core.taxonomy import points_from_raw
 
 from ..kitti import SequenceWriter, write_png
 from .camera import Camera, make_light
+from .camera_set import CAMERA_SETS
 from .lidar import scan
-from .rig import RIGS
 from .scene import Caster, Scene
 from .truth import Observer, Truth
 from .world import build_world
@@ -39,8 +39,8 @@ class Drive:
         self.seed, self.frames, self.step = seed, frames, step
         self.interval = 0.1 if step <= 1.5 else step / 9.0
         rng = np.random.default_rng([seed, 0])
-        # Odd seeds have the rig of sequences 04-12, even ones that of 00-02.
-        self.rig = RIGS[seed % 2]
+        # Odd seeds have the cameras of sequences 04-12, even ones that of 00-02.
+        self.camera_set = CAMERA_SETS[seed % 2]
         self.height, self.tilt = 1.73 + rng.normal(0, 0.025), np.deg2rad(rng.normal(0, (0.4, 0.3)))
         self._sway = rng.uniform(0, 2 * np.pi, 6)
         self._sway_length = rng.uniform(6, 30, 6)
@@ -58,7 +58,7 @@ class Drive:
     @cached_property
     def camera(self) -> Camera:
         """The left colour camera in the drive's lighting."""
-        return Camera(self.rig.calibration, make_light(self.seed, self.world.ground.sides[0].road))
+        return Camera(self.camera_set.calibration, make_light(self.seed, self.world.ground.sides[0].road))
 
     @cached_property
     def observer(self) -> Observer:
@@ -134,10 +134,10 @@ def generate(
         raise InputError(f"step: expected metres in (0, 20], got {step}")
     drive = Drive(seed, frames, step)
     writer = SequenceWriter(output, name)
-    writer.write_calibration(drive.rig.projections, drive.rig.Tr)
+    writer.write_calibration(drive.camera_set.projections, drive.camera_set.Tr)
     writer.write_times(drive.times)
     poses = np.array([drive.pose_at(i * step) for i in range(frames)])
-    Tr = drive.rig.Tr
+    Tr = drive.camera_set.Tr
     writer.write_poses(Tr @ np.linalg.inv(poses[0]) @ poses @ np.linalg.inv(Tr))
 
     def write(index: int) -> None:

@@ -47,8 +47,8 @@ class SyntheticDrive:
 
     @property
     def calibration(self) -> Calibration:
-        """The rig's."""
-        return self._drive.rig.calibration
+        """KITTI's."""
+        return self._drive.camera_set.calibration
 
     @property
     def times(self) -> np.ndarray:

@@ -31,6 +31,7 @@ from occ_models.occle.augmentation import STRONG  # noqa: E402
 from occ_models.occle.config import OccLEConfig  # noqa: E402
 from occ_models.targets import CERTAIN  # noqa: E402
 
+from ..moved import MOVES, off_the_edges, share_equal, write_moved  # noqa: E402
 from .conftest import P2, PICO, ROAD, TR, UNKNOWN, WALL  # noqa: E402
 
 CONFIG = load_config(PICO, OccLEConfig)
@@ -341,6 +342,19 @@ def test_earlier_lifting_says_where_the_earlier_camera_saw_the_current_voxels(se
         then = Calibration(calibration.P, calibration.T_cam_lidar @ forward, calibration.image_size)
         expected = lifting_table(COARSE, resized(then, CONFIG.preprocess.image_size)).coordinates
         np.testing.assert_allclose(sample["lifting"][n], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_another_mounting_with_its_rig_gives_the_same_sample(sequence, tmp_path, move):
+    base = off_the_edges(Sequence(sequence), tmp_path / "base")
+    moved = write_moved(base, tmp_path / "moved", MOVES[move])
+    one, other = (data_set(drive.path, frames=3)[3] for drive in (base, moved))
+    assert torch.equal(one["labels"], other["labels"]) and torch.equal(one["image"], other["image"])
+    for name in ("occupancy", "labels_2d", "labels_3d", "true_depth"):
+        same = np.isclose(one[name].numpy(), other[name].numpy(), atol=1e-3)
+        assert same.mean() > 0.995, name
+    assert share_equal(one["occupancy"].numpy(), other["occupancy"].numpy()) > 0.99
+    torch.testing.assert_close(one["lifting"], other["lifting"], atol=1e-4, rtol=0)
 
 
 def test_the_first_frame_repeats_itself(sequence):

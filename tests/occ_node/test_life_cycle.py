@@ -178,6 +178,7 @@ def test_what_needs_a_new_configuration_is_refused_while_active_and_used_by_the_
     assert manager.change("deactivate")
     assert "bundle 'nosuch': no such folder; bundles known by name: " in manager.set(bundle="nosuch")
     assert "/nope: cannot be read: " in manager.set(calibration_file="/nope")
+    assert "vlp99: no such rig; expected a YAML file, or one of hdl64-kitti, " in manager.set(rig="vlp99")
     long_name = manager.set(bundle="b" * 10_000_000)
     assert "bbb" in long_name and len(long_name) < 1000
     assert manager.set(threads=3) == ""

@@ -71,6 +71,10 @@ REFUSED = {
         lambda folder, bundle: {"bundle": bundle, "backend": "cuda"},
         "backend 'cuda' is unknown; expected one of auto, ",
     ),
+    "unknown rig": (
+        lambda folder, bundle: {"bundle": bundle, "rig": "vlp99"},
+        "vlp99: no such rig; expected a YAML file, or one of hdl64-kitti, ",
+    ),
     "long name": (lambda folder, bundle: {"bundle": "b" * 100_000}, "bbb"),
 }
 

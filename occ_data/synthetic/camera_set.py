@@ -8,7 +8,7 @@ from occ_core.calibration import Calibration
 
 
 @dataclass(frozen=True)
-class Rig:
+class CameraSet:
     """Focal length, principal point and image size in pixels; Tr takes the LiDAR frame to that of camera 0."""
 
     focal: float
@@ -39,14 +39,14 @@ class Rig:
         return Calibration(self.projections["P2"], self.Tr, self.image_size)
 
 
-RIGS = (
-    Rig(  # sequences 00-02
+CAMERA_SETS = (
+    CameraSet(  # sequences 00-02
         718.856, (607.1928, 185.2157), (45.38225, -0.1130887, 0.003779761), (-337.2877, 2.369057, 0.004915215),
         (1241, 376),
         (4.276802e-04, -9.999672e-01, -8.084491e-03, -1.198460e-02, -7.210627e-03, 8.081198e-03,
          -9.999413e-01, -5.403985e-02, 9.999739e-01, 4.859486e-04, -7.206934e-03, -2.921969e-01),
     ),
-    Rig(  # sequences 04-12
+    CameraSet(  # sequences 04-12
         707.0912, (601.8873, 183.1104), (46.88783, 0.1178601, 0.006203223), (-333.4597, 1.930130, 0.003318498),
         (1226, 370),
         (-1.857739e-03, -9.999660e-01, -8.039975e-03, -4.784030e-03, -6.481466e-03, 8.051860e-03,
