@@ -28,7 +28,7 @@ setup(
     packages=find_packages(include=["occ_*", "export*"]),
     package_data={
         "occ_core": ["rigs/*.yaml"],
-        "occ_node": ["config/*"],
+        "occ_node": ["config/*", "config/nav2/*"],
         "occ_data": ["pseudo_labels/*.yaml", "pseudo_labels/tables/*.yaml"],
         "occ_models": ["*/configs/*.yaml", "*/recipes/*.yaml"],
     },
@@ -46,6 +46,10 @@ setup(
         (f"{SHARE}/launch", ["launch/monoocc.launch.py", "launch/occle.launch.py"]),
         (f"{SHARE}/rviz", ["rviz/monoocc.rviz", "rviz/occle.rviz"]),
         (f"{SHARE}/config", ["occ_node/config/fastdds_loopback.xml", "occ_node/config/occ_node.yaml"]),
+        (
+            f"{SHARE}/config/nav2",
+            ["occ_node/config/nav2/local_costmap.yaml", "occ_node/config/nav2/collision_monitor.yaml"],
+        ),
         # pip leaves setup.cfg's install_scripts aside, and `ros2 run` looks here.
         ("lib/occ_node", ["resource/lib/occ_node", "resource/lib/play", "resource/lib/engine"]),
         *engines,

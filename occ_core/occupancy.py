@@ -1,4 +1,4 @@
-"""Labelled voxels and what is shown of them: visible voxels, bird's-eye view, point lists."""
+"""Labelled voxels and what is shown of them: occupied and visible voxels, their positions."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,7 @@ import numpy as np
 
 from .compiled import compiled
 from .grid import Grid
-from .taxonomy import CLASS_NAMES, IGNORE
-
-DRIVABLE = tuple(CLASS_NAMES.index(name) for name in ("road", "parking"))
+from .taxonomy import IGNORE
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +64,21 @@ def visible_voxels_ref(labels: np.ndarray) -> np.ndarray:
 
 def occupied_voxels(labels: np.ndarray) -> np.ndarray:
     """Flat indices (M,) int32, ascending, of all occupied voxels."""
-    flat = labels.reshape(-1)
-    return np.flatnonzero((flat > 0) & (flat != IGNORE)).astype(np.int32)
+    return _occupied(np.ascontiguousarray(labels).reshape(-1))
+
+
+@compiled
+def _occupied(flat_labels):
+    count = 0
+    for label in flat_labels:
+        count += label != 0 and label != IGNORE
+    found = np.empty(count, np.int32)
+    n = 0
+    for index in range(len(flat_labels)):
+        if flat_labels[index] != 0 and flat_labels[index] != IGNORE:
+            found[n] = index
+            n += 1
+    return found
 
 
 def voxel_positions(flat: np.ndarray, grid: Grid) -> np.ndarray:
@@ -85,37 +96,3 @@ def _positions(flat, shape, origin, size):
         positions[n, 1] = origin[1] + size * (column % ny + 0.5)
         positions[n, 2] = origin[2] + size * (flat[n] % nz + 0.5)
     return positions
-
-
-def birds_eye_view(
-    labels: np.ndarray, grid: Grid, drivable: tuple[int, ...] = DRIVABLE, clearance: float = 2.5
-) -> np.ndarray:
-    """Columns as nav2 reads them: 0 drivable, 100 obstacle, -1 unknown. (X, Y) int8.
-
-    A column whose lowest voxel is drivable is an obstacle only if something else is within `clearance` metres above
-    it (crowns and bridges do not block the road); any other column is an obstacle if anything is in it.
-    """
-    is_drivable = np.zeros(256, np.bool_)
-    is_drivable[list(drivable)] = True
-    return _birds_eye(np.ascontiguousarray(labels), is_drivable, round(clearance / grid.voxel_size))
-
-
-@compiled
-def _birds_eye(labels, is_drivable, clearance):
-    nx, ny, nz = labels.shape
-    view = np.full((nx, ny), -1, np.int8)
-    for i in range(nx):
-        for j in range(ny):
-            floor = -1
-            for k in range(nz):
-                label = labels[i, j, k]
-                if label == 0 or label == IGNORE:
-                    continue
-                if is_drivable[label]:
-                    if floor < 0 and view[i, j] < 0:
-                        floor = k
-                        view[i, j] = 0
-                elif floor < 0 or k - floor <= clearance:
-                    view[i, j] = 100
-                    break
-    return view

@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
-from occ_core import CLASS_NAMES
+import numpy as np
+
+from occ_core.class_costs import DEFAULT_COSTS, PRESETS, class_costs
 from occ_core.errors import InputError
+from occ_core.obstacles import Band
 from occ_core.rig import GRID_HEIGHT
 from occ_runtime import BACKENDS, DEFAULT_BUNDLE
 from occ_runtime.backend import PRECISIONS
@@ -82,13 +85,22 @@ class Settings:
         0.1,
         3600.0,
     )
-    drivable_classes: tuple[str, ...] = _parameter(
-        ("road", "parking"),
-        "Drivable classes (0 in the bird's-eye map); all others are obstacles (100).",
+    class_costs: tuple[str, ...] = _parameter(
+        DEFAULT_COSTS,
+        f"Costs of the classes in ~/grid: a preset ({', '.join(PRESETS)}), then entries class=cost, 0 (free) to 100. "
+        "~/obstacles has the classes of cost 100, without those of the ground.",
         applies=_AT_ONCE,
     )
-    clearance: float = _parameter(
-        2.5, "Metres above a drivable voxel from which occupied voxels are no obstacle.", 0.0, 10.0, applies=_AT_ONCE
+    clearance_low: float = _parameter(
+        0.25, "Metres above the local ground up to which the robot drives over things.", 0.0, 0.5, applies=_AT_ONCE
+    )
+    robot_height: float = _parameter(
+        2.0, "Metres above the local ground from which the robot passes below things.", 0.5, 10.0, applies=_AT_ONCE
+    )
+    obstacles_seen_only: bool = _parameter(
+        False,
+        "~/obstacles without the voxels that the network completed where the LiDAR saw nothing.",
+        applies=_AT_ONCE,
     )
     overlay_opacity: float = _parameter(0.5, "Opacity of the voxels in the overlay.", 0.0, 1.0, applies=_AT_ONCE)
     autostart: bool = _parameter(
@@ -103,15 +115,20 @@ class Settings:
         for name, known in (("backend", BACKENDS), ("precision", PRECISIONS)):
             if (value := getattr(self, name)) not in known:
                 raise ParameterError(f"{name} {value!r} is unknown; expected one of {', '.join(known)}")
-        unknown = [name for name in self.drivable_classes if name not in CLASS_NAMES[1:]]
-        if unknown:
-            expected = ", ".join(CLASS_NAMES[1:])
-            raise ParameterError(f"drivable_classes: {unknown[0]!r} is not a class; expected some of {expected}")
+        try:
+            class_costs(self.class_costs)
+        except InputError as error:
+            raise ParameterError(f"class_costs: {error}") from None
 
     @property
-    def drivable(self) -> tuple[int, ...]:
-        """`drivable_classes` as class ids."""
-        return tuple(CLASS_NAMES.index(name) for name in self.drivable_classes)
+    def costs(self) -> np.ndarray:
+        """`class_costs` by label, (256,) int8."""
+        return class_costs(self.class_costs)
+
+    @property
+    def band(self) -> Band:
+        """Heights at which the robot touches things."""
+        return Band(self.clearance_low, self.robot_height)
 
 
 def declare_parameters(node) -> None:

@@ -20,6 +20,7 @@ SEMANTIC_GRID = Topic("semantic_grid", "std_msgs/msg/UInt8MultiArray")
 VOXELS = Topic("voxels", "sensor_msgs/msg/PointCloud2")
 MARKERS = Topic("markers", "visualization_msgs/msg/MarkerArray")
 GRID = Topic("grid", "nav_msgs/msg/OccupancyGrid")
+OBSTACLES = Topic("obstacles", "sensor_msgs/msg/PointCloud2")
 OVERLAY = Topic("overlay", "sensor_msgs/msg/Image")
 
 RECORDED = (SEMANTIC_GRID, VOXELS, MARKERS, GRID)

@@ -1,9 +1,11 @@
 """What the node publishes: one file a topic. A new one is a file like its neighbours, and an entry in OUTPUTS."""
 
-from . import grid, markers, overlay, semantic_grid, voxels
+from . import grid, markers, obstacles, overlay, semantic_grid, voxels
 from .output import LATCHED, NEWEST, Frame, Output
 
-OUTPUTS = (semantic_grid.OUTPUT, voxels.OUTPUT, markers.OUTPUT, grid.OUTPUT, overlay.OUTPUT)
+OUTPUTS = (
+    semantic_grid.OUTPUT, voxels.OUTPUT, markers.OUTPUT, grid.OUTPUT, overlay.OUTPUT, obstacles.OUTPUT,
+)  # fmt: skip
 """The outputs of each frame, in the order of their publication.
 
 The order matters. A semantic_grid has no header, so whoever listens knows its frame only by the order: it is published

@@ -8,7 +8,8 @@ from nav_msgs.msg import MapMetaData, OccupancyGrid
 from std_msgs.msg import Header
 
 from occ_core import Grid
-from occ_core.occupancy import birds_eye_view
+from occ_core.local_ground import ground_heights
+from occ_core.obstacles import column_costs
 from occ_core.transforms import IDENTITY, quaternion_of
 
 from .. import topics
@@ -33,9 +34,10 @@ def occupancy_grid(header: Header, view: np.ndarray, grid: Grid, T_frame_grid: n
 
 
 def make_grid(frame: Frame, settings: Settings) -> OccupancyGrid:
-    """Drivable 0, obstacles 100, never observed -1."""
-    labels, grid = frame.occupancy.labels, frame.occupancy.grid
-    view = birds_eye_view(labels, grid, settings.drivable, settings.clearance)
+    """0 free to 100 lethal by `class_costs`, -1 unknown."""
+    grid = frame.occupancy.grid
+    ground = ground_heights(frame.occupancy.labels, grid)
+    view = column_costs(frame.occupancy, ground, settings.costs, settings.band)
     return occupancy_grid(frame.header, view, grid, frame.T_frame_grid)
 
 

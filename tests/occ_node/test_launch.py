@@ -126,9 +126,15 @@ def test_every_parameter_of_the_node_is_an_argument_with_its_default(launch_file
 
 
 def test_parameters_have_the_nodes_types(launched):
-    text = {"threads": "3", "sync_tolerance": "1", "autostart": "False", "drivable_classes": "[road]", "bundle": "12"}
+    text = {"threads": "3", "sync_tolerance": "1", "autostart": "False", "class_costs": "[car, road=5]", "bundle": "12"}
     _, given = values(only(launched(**text), "Node"))
-    expected = {"threads": 3, "sync_tolerance": 1.0, "autostart": False, "drivable_classes": ["road"], "bundle": "12"}
+    expected = {
+        "threads": 3,
+        "sync_tolerance": 1.0,
+        "autostart": False,
+        "class_costs": ["car", "road=5"],
+        "bundle": "12",
+    }
     assert given == expected and type(given["sync_tolerance"]) is float
 
 

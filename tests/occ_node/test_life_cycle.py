@@ -94,7 +94,7 @@ def test_a_parameter_value_of_an_unknown_type_is_answered_and_counted(node, mana
     client = manager.client
     client.answered()
     before = client.counter("dropped.callback")
-    unknown = Parameter(name="clearance", value=ParameterValue(type=11))
+    unknown = Parameter(name="robot_height", value=ParameterValue(type=11))
     assert manager.set_each([unknown]) == 0
     assert manager.set_messages([unknown]) == "no reason"
     wait_for(lambda: client.counter("dropped.callback") == before + 2, "both in the diagnostics")
@@ -104,9 +104,9 @@ def test_a_parameter_value_of_an_unknown_type_is_answered_and_counted(node, mana
 
 def test_a_parameter_cannot_be_deleted(manager):
     assert manager.set_messages(
-        [Parameter(name="clearance", value=ParameterValue(type=ParameterType.PARAMETER_NOT_SET))]
+        [Parameter(name="robot_height", value=ParameterValue(type=ParameterType.PARAMETER_NOT_SET))]
     )
-    assert manager.set(clearance=2.5) == ""
+    assert manager.set(robot_height=2.0) == ""
 
 
 def test_a_negative_clock_is_survived_and_does_not_fill_the_log(node, manager):
@@ -125,7 +125,9 @@ def test_a_negative_clock_is_survived_and_does_not_fill_the_log(node, manager):
 
 def test_parameters_that_apply_at_once(manager, node):
     client = manager.client
-    for name, value in {"overlay_opacity": 0.2, "markers_all": True, "clearance": 1.0, "sync_tolerance": 1.0}.items():
+    values = {"overlay_opacity": 0.2, "markers_all": True, "sync_tolerance": 1.0}
+    values |= {"clearance_low": 0.1, "robot_height": 1.0, "obstacles_seen_only": True}
+    for name, value in values.items():
         assert manager.set(**{name: value}) == ""
 
     clouds = []
@@ -143,22 +145,23 @@ def test_parameters_that_apply_at_once(manager, node):
     assert manager.set(sync_tolerance=0.05) == ""
 
 
-def test_drivable_classes_change_the_next_map(manager):
+def test_class_costs_change_the_next_map(manager):
     client = manager.client
     maps = []
     subscription = client.node.create_subscription(OccupancyGrid, "/occ_node/grid", maps.append, 1)
     client.answered()
     wait_for(lambda: maps, "a map")
     assert max(maps[-1].data) == 100
-    assert manager.set(drivable_classes=["building"]) == ""  # of which the fake network's street consists
+    assert manager.set(class_costs=["building=0"]) == ""  # of which the fake network's street consists
     client.send_until(client.answered, lambda: max(maps[-1].data) == 0, "a map without obstacles")
-    assert manager.set(drivable_classes=["road", "parking"]) == ""
+    assert manager.set(class_costs=["sidewalk-robot"]) == ""
     client.node.destroy_subscription(subscription)
 
 
 UNUSABLE = {
-    "drivable_classes": (["lava"], "drivable_classes: 'lava' is not a class; expected some of car"),
-    "clearance": (float("nan"), "clearance"),
+    "class_costs": (["lava=100"], "class_costs: 'lava' is not a class; expected some of car"),
+    "robot_height": (float("nan"), "robot_height"),
+    "clearance_low": (0.6, "clearance_low"),
     "overlay_opacity": (1.5, "overlay_opacity"),
     "backend": ("cuda", "backend 'cuda' is unknown; expected one of auto, "),
     "precision": ("int4", "precision 'int4' is unknown; expected one of auto, "),

@@ -33,6 +33,13 @@ def test_every_launch_file_and_view_is_installed():
     assert all(f'"{file.parent.name}/{file.name}"' in setup for file in files)
 
 
+def test_every_configuration_is_installed():
+    setup = (ROOT / "setup.py").read_text()
+    files = [path for path in (ROOT / "occ_node" / "config").rglob("*") if path.is_file()]
+    assert len(files) == 4
+    assert all(f'"{path.relative_to(ROOT)}"' in setup for path in files)
+
+
 def test_dds_profile_is_well_formed_and_stays_on_loopback():
     text = ElementTree.tostring(ElementTree.parse(LOOPBACK_PROFILE).getroot(), encoding="unicode")
     assert "127.0.0.1" in text and "67108864" in text

@@ -151,12 +151,12 @@ def test_ctrl_c_ends_node_and_player_in_silence(launch, node, tiny_sequence, tmp
 @pytest.mark.parametrize("name", ["/**", "occ_node", "/occ_node"])
 def test_a_file_of_parameters_between_defaults_and_arguments(launch, node, fake_bundle, tmp_path, name):
     file = tmp_path / "robot.yaml"
-    parameters = f"{{bundle: {fake_bundle}, camera: 3, clearance: 1.5}}"
+    parameters = f"{{bundle: {fake_bundle}, camera: 3, robot_height: 1.5}}"
     file.write_text(f"{name}:\n  ros__parameters: {parameters}\n")
     started = launch("monoocc.launch.py", *node[1:], f"params_file:={file}", "camera:=2", "compressed:=true")
     started.wait_for_line("Settings(")
     (settings,) = [line for line in started.log().splitlines() if "Settings(" in line]
-    expected = (f"bundle='{fake_bundle}'", "camera=2,", "clearance=1.5", "compressed=True")
+    expected = (f"bundle='{fake_bundle}'", "camera=2,", "robot_height=1.5", "compressed=True")
     assert all(text in settings for text in expected), settings
     started.ctrl_c()
     assert started.wait() == 0

@@ -60,12 +60,12 @@ REFUSED = {
     ),
     "parameter out of range": (lambda folder, bundle: {"threads": -1}, "threads: expected 0 to 1024, got -1"),
     "list without a type": (
-        lambda folder, bundle: {"bundle": bundle, "drivable_classes": "[]"},
-        "drivable_classes: expected list of strings, got nothing",
+        lambda folder, bundle: {"bundle": bundle, "class_costs": "[]"},
+        "class_costs: expected list of strings, got nothing",
     ),
     "unknown class": (
-        lambda folder, bundle: {"bundle": bundle, "drivable_classes": "[lava]"},
-        "drivable_classes: 'lava' is not a class; expected some of car, ",
+        lambda folder, bundle: {"bundle": bundle, "class_costs": "[car, lava=3]"},
+        "class_costs: 'lava' is not a class; expected some of car, ",
     ),
     "unknown backend": (
         lambda folder, bundle: {"bundle": bundle, "backend": "cuda"},
