@@ -62,6 +62,17 @@ class Settings:
     height: float = _parameter(
         GRID_HEIGHT, "Metres of the origin of `frame` above the ground; 0 for a base_link on the ground.", -10.0, 10.0
     )
+    map_frame: str = _parameter(
+        "", "Fixed frame on tf, such as odom, of a map that remembers what the last frames said. Empty: no map."
+    )
+    map_size: float = _parameter(80.0, "Metres, length of the map around the robot.", 4.0, 200.0)
+    map_decay: float = _parameter(
+        30.0,
+        "Seconds after which the map forgets what no frame confirms; movable classes 1.5 s, unless parked.",
+        0.5,
+        3600.0,
+        applies=_AT_ONCE,
+    )
     compressed: bool = _parameter(False, "Topic `image` carries CompressedImage (JPEG, PNG) instead of Image.")
     sync_tolerance: float = _parameter(
         0.05,
@@ -100,6 +111,8 @@ class Settings:
         for name, known in (("backend", BACKENDS), ("precision", PRECISIONS)):
             if (value := getattr(self, name)) not in known:
                 raise ParameterError(f"{name} {value!r} is unknown; expected one of {', '.join(known)}")
+        if self.map_frame and self.map_frame == self.frame:
+            raise ParameterError(f"map_frame: {self.map_frame!r} is `frame` too; expected one that stays, such as odom")
         unknown = [name for name in self.drivable_classes if name not in CLASS_NAMES[1:]]
         if unknown:
             expected = ", ".join(CLASS_NAMES[1:])

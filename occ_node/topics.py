@@ -21,6 +21,9 @@ VOXELS = Topic("voxels", "sensor_msgs/msg/PointCloud2")
 MARKERS = Topic("markers", "visualization_msgs/msg/MarkerArray")
 GRID = Topic("grid", "nav_msgs/msg/OccupancyGrid")
 OVERLAY = Topic("overlay", "sensor_msgs/msg/Image")
+MAP = Topic("map", "nav_msgs/msg/OccupancyGrid")
+MAP_VOXELS = Topic("map_voxels", "sensor_msgs/msg/PointCloud2")
+MAP_MARKERS = Topic("map_markers", "visualization_msgs/msg/MarkerArray")
 
 RECORDED = (SEMANTIC_GRID, VOXELS, MARKERS, GRID)
 """The outputs that the demo records and reports on."""
