@@ -33,10 +33,14 @@ class Diagnostics:
         connections: Connections,
         wanted: Callable[[], bool],
         timeout: float,
+        problems: Callable[[], list[str]] = list,
     ):
-        """facts : bundle, backend, calibration, ...; asked for each status; wanted : whether anybody subscribes"""
+        """facts : bundle, backend, calibration, ...; asked for each status; wanted : whether anybody subscribes
+        problems : what is wrong besides the connections
+        """
         self._node, self._facts, self._counters, self._profiler = node, facts, counters, profiler
         self._connections, self._wanted, self._timeout = connections, wanted, timeout
+        self._problems = problems
         self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
         self._before, self._before_at = counters.counts(), time.perf_counter()
         self._answered_at = self._before_at
@@ -68,7 +72,8 @@ class Diagnostics:
 
     def _judge(self, counts: Counts, now: float) -> tuple[bytes, str]:
         """Level and one line."""
-        before, wanted, problems = self._before, self._wanted(), "; ".join(self._connections.problems())
+        before, wanted = self._before, self._wanted()
+        problems = "; ".join([*self._connections.problems(), *self._problems()])
         new = {reason: number - before.dropped[reason] for reason, number in counts.dropped.items()}
         if counts.published > before.published or not wanted:
             self._answered_at = now

@@ -49,7 +49,7 @@ class Inputs:
             self._subscriptions[POINTS] = node.create_subscription(
                 PointCloud2, POINTS, lambda message: self._add(POINTS, message), sensor
             )
-        if TFMessage is not None and not settings.calibration_file:
+        if TFMessage is not None and (settings.map_frame or not settings.calibration_file):
             self._subscriptions |= {
                 TF_STATIC: node.create_subscription(TFMessage, TF_STATIC, self._on_transforms, _STATIC_TF),
                 "/tf": node.create_subscription(TFMessage, "/tf", self._on_transforms, 100),

@@ -31,6 +31,7 @@ from .counters import Counters, Drop
 from .diagnostics import Diagnostics
 from .inputs import Inputs, TFMessage
 from .log import Log, reason_of
+from .map_source import MapSource
 from .outputs import OUTPUTS, Output
 from .parameters import ParameterError, Settings, check_changes, declare_parameters, read_parameters
 from .pipeline import Pipeline
@@ -63,6 +64,7 @@ class _Active:
     """What exists from activation to deactivation. `end` stops the worker and leaves all topics."""
 
     publishers: Publishers
+    map_source: MapSource
     synchroniser: Synchroniser
     counters: Counters
     end: Callable[[], None]
@@ -190,18 +192,20 @@ class OccupancyNode(LifecycleNode):
         publishers = Publishers(self, self._outputs, settings)
         undo.callback(publishers.destroy)
         pipeline = Pipeline(predictor, calibration, settings, configured.rig, counters, self._log)
-        publishers.warm_up(pipeline.warm_up())
+        map_source = MapSource(settings, calibration, self._log)
+        publishers.warm_up(map_source.warm_up(pipeline.warm_up()))
         predictor.profiler = profiler = Profiler()
         synchroniser = Synchroniser(settings.sync_tolerance, counters, frame_inputs)
         inputs = Inputs(self, settings, synchroniser, calibration, counters, self._log)
         undo.callback(inputs.destroy)
-        facts = partial(self._facts, configured)
+        facts = partial(self._facts, configured, map_source)
         diagnostics = Diagnostics(
-            self, facts, counters, profiler, inputs.connections, publishers.wanted, settings.timeout
-        )
+            self, facts, counters, profiler, inputs.connections, publishers.wanted, settings.timeout,
+            map_source.problems,
+        )  # fmt: skip
         undo.callback(diagnostics.destroy)
-        undo.callback(Worker(self, synchroniser, pipeline, publishers, counters, profiler).stop)
-        return _Active(publishers, synchroniser, counters, undo.pop_all().close)
+        undo.callback(Worker(self, synchroniser, pipeline, map_source, publishers, counters, profiler).stop)
+        return _Active(publishers, map_source, synchroniser, counters, undo.pop_all().close)
 
     def _end(self) -> None:
         active, self._active = self._active, None
@@ -244,6 +248,7 @@ class OccupancyNode(LifecycleNode):
             self._configured = replace(self._configured, settings=replace(self._configured.settings, **changes.now))
             if self._active is not None:
                 self._active.publishers.settings = self._configured.settings
+                self._active.map_source.settings = self._configured.settings
                 self._active.synchroniser.tolerance = self._configured.settings.sync_tolerance
             if changes.later:
                 self.get_logger().info(f"{', '.join(changes.later)}: takes effect with the next configuration")
@@ -262,7 +267,7 @@ class OccupancyNode(LifecycleNode):
         self._engine = text
         self.get_logger().info(text)
 
-    def _facts(self, configured: _Configured) -> dict[str, str]:
+    def _facts(self, configured: _Configured, map_source: MapSource) -> dict[str, str]:
         """What the diagnostics say besides the counters."""
         bundle = configured.predictor.bundle
         return {
@@ -270,6 +275,7 @@ class OccupancyNode(LifecycleNode):
             "model": f"{bundle.model} {bundle.size} {bundle.version}",
             "backend": configured.predictor.backend.description, "engine": self._engine,
             "calibration": configured.calibration.describe(), "rig": str(configured.rig),
+            "map": map_source.describe(),
         }  # fmt: skip
 
 

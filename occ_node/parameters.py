@@ -68,6 +68,17 @@ class Settings:
     rig: str = _parameter(
         "", "Rig: a YAML file, or a preset such as vlp16. Its T_ground_lidar, if any, is used instead of `height`."
     )
+    map_frame: str = _parameter(
+        "", "Fixed frame on tf, such as odom, of a map that remembers what the last frames said. Empty: no map."
+    )
+    map_size: float = _parameter(80.0, "Metres, length of the map around the robot.", 4.0, 200.0)
+    map_decay: float = _parameter(
+        30.0,
+        "Seconds after which the map forgets what no frame confirms; movable classes 1.5 s, unless parked.",
+        0.5,
+        3600.0,
+        applies=_AT_ONCE,
+    )
     compressed: bool = _parameter(False, "Topic `image` carries CompressedImage (JPEG, PNG) instead of Image.")
     sync_tolerance: float = _parameter(
         0.05,
@@ -119,6 +130,8 @@ class Settings:
             class_costs(self.class_costs)
         except InputError as error:
             raise ParameterError(f"class_costs: {error}") from None
+        if self.map_frame and self.map_frame == self.frame:
+            raise ParameterError(f"map_frame: {self.map_frame!r} is `frame` too; expected one that stays, such as odom")
 
     @property
     def costs(self) -> np.ndarray:

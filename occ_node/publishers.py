@@ -35,7 +35,7 @@ class Publishers:
         self.settings = settings
         """For the frames from now on; may be replaced at any time."""
         self._lock = threading.Lock()
-        self._latched = False
+        self._latched: set[str] = set()
         self._published: deque[float] = deque(maxlen=_PERIODS + 1)
         self._publishers: dict[str, Any] = {}
         try:
@@ -56,23 +56,24 @@ class Publishers:
         with self._lock:
             self._published.append(self._clock())
             frame = replace(frame, lifetime=self._lifetime())
-            self._latched = True
             for output in self._outputs:
                 publisher = self._publishers[output.name]
                 if output.latched or publisher.get_subscription_count():
-                    publisher.publish(output.make(frame, self.settings))
+                    message = output.make(frame, self.settings)
+                    if message is not None:
+                        publisher.publish(message)
+                        if output.latched:
+                            self._latched.add(output.name)
+                    elif output.latched:
+                        self._forget(output)
 
     def idle(self) -> None:
         """A frame was left out because nobody listens: late subscribers wait for the next one, rather than get an old
         one. The middleware drops a latched message only together with its publisher.
         """
         with self._lock:
-            if self._latched:
-                self._latched = False
-                for output in self._outputs:
-                    if output.latched:
-                        self._node.destroy_publisher(self._publishers[output.name])
-                        self._publishers[output.name] = self._create(output)
+            for output in self._outputs:
+                self._forget(output)
 
     def warm_up(self, frame: Frame) -> None:
         """Make one message of each, so that everything is compiled; nothing is published."""
@@ -88,6 +89,13 @@ class Publishers:
                     publisher.publish(output.clear)
                     publisher.wait_for_all_acked(_CLEARED)
                 self._node.destroy_publisher(publisher)
+
+    def _forget(self, output: Output) -> None:
+        """What a late subscriber would get."""
+        if output.name in self._latched:
+            self._latched.remove(output.name)
+            self._node.destroy_publisher(self._publishers[output.name])
+            self._publishers[output.name] = self._create(output)
 
     def _create(self, output: Output):
         return self._node.create_publisher(output.message, f"~/{output.name}", output.qos)

@@ -22,6 +22,12 @@ MARKERS = Topic("markers", "visualization_msgs/msg/MarkerArray")
 GRID = Topic("grid", "nav_msgs/msg/OccupancyGrid")
 OBSTACLES = Topic("obstacles", "sensor_msgs/msg/PointCloud2")
 OVERLAY = Topic("overlay", "sensor_msgs/msg/Image")
+MAP = Topic("map", "nav_msgs/msg/OccupancyGrid")
+MAP_VOXELS = Topic("map_voxels", "sensor_msgs/msg/PointCloud2")
+MAP_MARKERS = Topic("map_markers", "visualization_msgs/msg/MarkerArray")
+
+OF_MAP = (MAP, MAP_VOXELS, MAP_MARKERS)
+"""The outputs that need `map_frame`."""
 
 RECORDED = (SEMANTIC_GRID, VOXELS, MARKERS, GRID)
 """The outputs that the demo records and reports on."""

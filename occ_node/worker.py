@@ -10,6 +10,7 @@ from occ_runtime import Profiler
 from .calibration_source import NoCalibration
 from .counters import Counters, Drop
 from .log import reason_of
+from .map_source import MapSource
 from .outputs import Frame
 from .pipeline import Pipeline
 from .publishers import Publishers
@@ -30,12 +31,14 @@ class Worker:
         node,
         synchroniser: Synchroniser,
         pipeline: Pipeline,
+        map_source: MapSource,
         publishers: Publishers,
         counters: Counters,
         profiler: Profiler,
     ):
         self._clock, self._context = node.get_clock(), node.context
         self._synchroniser, self._pipeline, self._publishers = synchroniser, pipeline, publishers
+        self._map_source = map_source
         self._counters, self._profiler = counters, profiler
         self._publisher = ThreadPoolExecutor(1, "occ_node publisher")
         self._publishing: Future[None] | None = None
@@ -79,6 +82,8 @@ class Worker:
     def _publish(self, frame: Frame, arrival: float) -> None:
         """On the publisher's thread."""
         try:
+            with self._profiler.stage("map"):
+                frame = self._map_source.add(frame)
             with self._profiler.stage("publish"):
                 self._publishers.publish(frame)
         except Exception as error:

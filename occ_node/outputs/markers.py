@@ -7,7 +7,7 @@ import numpy as np
 from std_msgs.msg import Header
 from visualization_msgs.msg import MarkerArray
 
-from occ_core import CLASS_NAMES, COLORS
+from occ_core import CLASS_NAMES, COLORS, Occupancy
 from occ_core.compiled import compiled
 from occ_core.occupancy import occupied_voxels, visible_voxels, voxel_positions
 from occ_core.transforms import IDENTITY, quaternion_of
@@ -106,11 +106,17 @@ _EMPTY_FIELDS = _empty_fields()
 
 def make_markers(frame: Frame, settings: Settings) -> bytes:
     """Voxels with a visible face, or all occupied ones where `markers_all` is set."""
-    labels, grid = frame.occupancy.labels, frame.occupancy.grid
-    flat = (occupied_voxels if settings.markers_all else visible_voxels)(labels)
-    flat_labels = labels.reshape(-1)[flat]
-    positions = voxel_positions(flat, grid)
-    return marker_array_cdr(frame.header, positions, flat_labels, grid.voxel_size, frame.lifetime, frame.T_frame_grid)
+    return voxel_markers(frame.header, frame.occupancy, settings.markers_all, frame.lifetime, frame.T_frame_grid)
+
+
+def voxel_markers(
+    header: Header, occupancy: Occupancy, with_hidden: bool, lifetime: float, T_frame_grid: np.ndarray = IDENTITY
+) -> bytes:
+    """`marker_array_cdr` of occupied voxels: all of them, or those with a visible face."""
+    labels, grid = occupancy.labels, occupancy.grid
+    flat = (occupied_voxels if with_hidden else visible_voxels)(labels)
+    flat_labels, positions = labels.reshape(-1)[flat], voxel_positions(flat, grid)
+    return marker_array_cdr(header, positions, flat_labels, grid.voxel_size, lifetime, T_frame_grid)
 
 
 CLEAR = marker_array_cdr(Header(), np.empty((0, 3), np.float32), np.empty(0, np.uint8), 0.0)

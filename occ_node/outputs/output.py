@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
 
 from occ_core import Calibration, Occupancy
+from occ_core.rolling_map import RollingMap
 
 from ..parameters import Settings
 
@@ -16,6 +18,20 @@ NEWEST = QoSProfile(depth=1)
 """Reliable: reaches subscribers that ask for reliable messages and those that do not."""
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 """As NEWEST, and late subscribers get the last message; nav2 expects this of a map."""
+
+
+class MapView:
+    """The rolling map with one frame added, until the next one is: read once for all outputs that are made of it."""
+
+    def __init__(self, header: Header, rolling_map: RollingMap):
+        """header : stamp of the frame; `map_frame`"""
+        self.header = header
+        self._rolling_map = rolling_map
+
+    @cached_property
+    def occupancy(self) -> Occupancy:
+        """In the frame of the header."""
+        return self._rolling_map.occupancy()
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +43,7 @@ class Frame:
     sensors : (S, 3) where the LiDARs are, metres in the grid frame
     camera_frame : of the image; image : (H, W, 3) uint8 RGB of the calibration's size
     lifetime : seconds after which a display drops what it shows of this frame; a few frame periods
+    map : with this frame; None where no `map_frame` is set, or tf does not lead to it
     """
 
     header: Header
@@ -36,6 +53,7 @@ class Frame:
     occupancy: Occupancy
     lifetime: float = 1.0
     sensors: np.ndarray = field(default_factory=lambda: np.zeros((1, 3)))
+    map: MapView | None = None
 
     @property
     def T_frame_grid(self) -> np.ndarray:
@@ -48,8 +66,8 @@ class Output:
     """One topic that the node publishes.
 
     name : below the node's own name, `~/<name>`; message : the message class
-    make : (frame, settings) -> a message, or the message serialised as CDR bytes; called only while the topic has
-        subscribers or where it is latched, on the publisher's thread
+    make : (frame, settings) -> a message, the message serialised as CDR bytes, or None where this frame has nothing to
+        publish; called only while the topic has subscribers or where it is latched, on the publisher's thread
     clear : published when the node is deactivated, for displays that keep what they got; None to publish nothing
     """
 

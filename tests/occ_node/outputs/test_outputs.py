@@ -15,7 +15,9 @@ def test_the_semantic_grid_is_published_first_and_the_voxels_next():
     assert NAMES[:2] == [topics.SEMANTIC_GRID.name, topics.VOXELS.name]
 
 
-@pytest.mark.parametrize("topic", [*topics.RECORDED, topics.OBSTACLES, topics.OVERLAY], ids=lambda topic: topic.name)
+@pytest.mark.parametrize(
+    "topic", [*topics.RECORDED, topics.OBSTACLES, topics.OVERLAY, *topics.OF_MAP], ids=lambda topic: topic.name
+)
 def test_each_topic_has_the_type_that_other_processes_expect(topic):
     (output,) = [output for output in OUTPUTS if output.name == topic.name]
     assert output.message is topics.message_class(topic.type)
