@@ -1,9 +1,11 @@
 """The node's subscriptions."""
 
+from functools import partial
+
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
-from occ_core.decode import CameraInfoError, TransformError
+from occ_core.decode import CameraInfoError, TransformError, nanoseconds
 from occ_core.decode.camera_info import decode_camera_info
 
 from .calibration_source import CalibrationSource
@@ -49,10 +51,11 @@ class Inputs:
             self._subscriptions[POINTS] = node.create_subscription(
                 PointCloud2, POINTS, lambda message: self._add(POINTS, message), sensor
             )
-        if TFMessage is not None and not settings.calibration_file:
+        if TFMessage is not None:
+            fixed, moving = partial(self._on_transforms, static=True), partial(self._on_transforms, static=False)
             self._subscriptions |= {
-                TF_STATIC: node.create_subscription(TFMessage, TF_STATIC, self._on_transforms, _STATIC_TF),
-                "/tf": node.create_subscription(TFMessage, "/tf", self._on_transforms, 100),
+                TF_STATIC: node.create_subscription(TFMessage, TF_STATIC, fixed, _STATIC_TF),
+                "/tf": node.create_subscription(TFMessage, "/tf", moving, 100),
             }
         self.connections = Connections(node, self._subscriptions, calibration, settings.frame, log)
 
@@ -64,7 +67,7 @@ class Inputs:
     def _add(self, source: str, message) -> None:
         self._counters.count(f"received.{source}")
         self.connections.heard(source, message.header.frame_id)
-        stamp = message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+        stamp = nanoseconds(message.header.stamp)
         if stamp == 0:
             # Only the time of arrival is left to order and pair the message by. The outputs keep the stamp of zero.
             stamp = self._node.get_clock().now().nanoseconds
@@ -85,9 +88,9 @@ class Inputs:
             self._log.warn_once("camera_info describes a distorted lens; `image` must be the rectified one")
         self._calibration.intrinsics = intrinsics
 
-    def _on_transforms(self, message) -> None:
+    def _on_transforms(self, message, static: bool) -> None:
         for transform in message.transforms:
             try:
-                self._calibration.add_transform(transform)
+                self._calibration.add_transform(transform, static)
             except TransformError as error:
                 self._counters.error(Drop.MALFORMED_TF, str(error))

@@ -7,7 +7,7 @@ from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 
 from occ_core import Calibration, image_warnings
-from occ_core.decode import ImageError
+from occ_core.decode import ImageError, nanoseconds
 from occ_core.decode.cloud import decode_cloud
 from occ_core.decode.image import decode_compressed_image, decode_image
 from occ_core.rig import Rig
@@ -49,9 +49,11 @@ class Pipeline:
         camera_frame = pair.image.header.frame_id
         height, width = image.shape[:2]
         frame = self._settings.frame or cloud.frame
-        T_frame_cloud = self._calibration.transform(frame, cloud.frame)
+        T_frame_cloud = self._calibration.transform(frame, cloud.frame, _moment(cloud.stamp))
         T_grid_frame = Rig.at_height(self._settings.height).T_grid_lidar
-        calibration = self._calibration.calibration(camera_frame, cloud.frame, (width, height), frame, T_grid_frame)
+        calibration = self._calibration.calibration(
+            camera_frame, cloud.frame, (width, height), frame, T_grid_frame, _moment(pair.image.header.stamp)
+        )
         if (width, height) != calibration.image_size:
             expected = "{}x{}".format(*calibration.image_size)
             raise ImageError(f"image: {width}x{height}, but its camera_info is for {expected}")
@@ -78,3 +80,8 @@ class Pipeline:
         cloud = decode_cloud(pair.points)
         self._counters.count("points_dropped", cloud.dropped)
         return _Cloud(cloud.points, pair.points.header.frame_id, pair.points.header.stamp)
+
+
+def _moment(stamp: Time) -> int | None:
+    """ns; None for a stamp of zero, for which tf's newest transforms are taken."""
+    return nanoseconds(stamp) or None
