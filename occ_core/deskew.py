@@ -27,9 +27,11 @@ def deskew(points: np.ndarray, times: np.ndarray, pose_at: Callable[[float], np.
     start, end = min(float(times.min()), 0.0), max(float(times.max()), 0.0)
     pieces = max(1, math.ceil((end - start) / PIECE))
     step = max((end - start) / pieces, 1e-9)
-    poses = [pose_at(0.0), *(pose_at(start + n * step) for n in range(pieces + 1))]
-    if any(pose is None for pose in poses):
-        return None
+    poses = []
+    for time in (0.0, *(start + n * step for n in range(pieces + 1))):
+        if (pose := pose_at(time)) is None:
+            return None
+        poses.append(pose)
     relative = np.linalg.inv(poses[0]) @ np.stack(poses[1:])
     if np.abs(relative - np.eye(4)).max() < _STILL:
         return points

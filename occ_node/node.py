@@ -26,7 +26,8 @@ from occ_core.calibration_file import read_calibration_file
 from occ_runtime import Bundle, Predictor, Profiler, find_bundle, load_backend
 
 from .calibration_source import CalibrationSource
-from .counters import Counters, Drop
+from .clouds import Clouds
+from .counters import MOTION_EXTRAPOLATED, MOTION_MISSING, Counters, Drop, clouds_missing
 from .diagnostics import Diagnostics
 from .inputs import Inputs, TFMessage
 from .log import Log, reason_of
@@ -62,6 +63,7 @@ class _Active:
 
     publishers: Publishers
     synchroniser: Synchroniser
+    clouds: Clouds
     counters: Counters
     end: Callable[[], None]
 
@@ -182,14 +184,15 @@ class OccupancyNode(LifecycleNode):
             raise RuntimeError("the node is not configured")
         settings, predictor, calibration = configured.settings, configured.predictor, configured.calibration
         frame_inputs = (IMAGE, POINTS) if predictor.bundle.needs_cloud else (IMAGE,)
-        counters = Counters(frame_inputs, self._log.error)
+        clouds = Clouds(settings.clouds, settings.sync_tolerance)
+        counters = _counters(settings, predictor.bundle.needs_cloud, self._log)
         publishers = Publishers(self, self._outputs, settings)
         undo.callback(publishers.destroy)
-        pipeline = Pipeline(predictor, calibration, settings, counters, self._log)
+        pipeline = Pipeline(predictor, calibration, settings, counters, self._log, clouds)
         publishers.warm_up(pipeline.warm_up())
         predictor.profiler = profiler = Profiler()
         synchroniser = Synchroniser(settings.sync_tolerance, counters, frame_inputs)
-        inputs = Inputs(self, settings, synchroniser, calibration, counters, self._log)
+        inputs = Inputs(self, settings, synchroniser, calibration, counters, self._log, clouds)
         undo.callback(inputs.destroy)
         facts = partial(self._facts, configured)
         diagnostics = Diagnostics(
@@ -197,7 +200,7 @@ class OccupancyNode(LifecycleNode):
         )
         undo.callback(diagnostics.destroy)
         undo.callback(Worker(self, synchroniser, pipeline, publishers, counters, profiler).stop)
-        return _Active(publishers, synchroniser, counters, undo.pop_all().close)
+        return _Active(publishers, synchroniser, clouds, counters, undo.pop_all().close)
 
     def _end(self) -> None:
         active, self._active = self._active, None
@@ -239,6 +242,7 @@ class OccupancyNode(LifecycleNode):
             if self._active is not None:
                 self._active.publishers.settings = self._configured.settings
                 self._active.synchroniser.tolerance = self._configured.settings.sync_tolerance
+                self._active.clouds.tolerance = self._configured.settings.sync_tolerance
             if changes.later:
                 self.get_logger().info(f"{', '.join(changes.later)}: takes effect with the next configuration")
         return SetParametersResult(successful=True)
@@ -265,6 +269,14 @@ class OccupancyNode(LifecycleNode):
             "backend": configured.predictor.backend.description, "engine": self._engine,
             "calibration": configured.calibration.describe(),
         }  # fmt: skip
+
+
+def _counters(settings: Settings, needs_cloud: bool, log: Log) -> Counters:
+    clouds = settings.clouds if needs_cloud else ()
+    others = tuple(clouds_missing(topic) for topic in clouds) if len(clouds) > 1 else ()
+    if clouds and settings.odom_frame:
+        others += (MOTION_MISSING, MOTION_EXTRAPOLATED)
+    return Counters((IMAGE, *clouds), log.error, others)
 
 
 def main(args: list[str] | None = None, outputs: Iterable[Output] = OUTPUTS) -> int:

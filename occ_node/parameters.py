@@ -9,6 +9,8 @@ from occ_core.rig import GRID_HEIGHT
 from occ_runtime import BACKENDS, DEFAULT_BUNDLE
 from occ_runtime.backend import PRECISIONS
 
+from .topics import CAMERA_INFO, IMAGE, POINTS
+
 
 class ParameterError(InputError):
     """A parameter that cannot be used; the message names it and what was expected."""
@@ -62,6 +64,14 @@ class Settings:
     height: float = _parameter(
         GRID_HEIGHT, "Metres of the origin of `frame` above the ground; 0 for a base_link on the ground.", -10.0, 10.0
     )
+    clouds: tuple[str, ...] = _parameter(
+        (POINTS,),
+        "Topics of clouds, merged into one; the first one that is not silent is paired with the images.",
+    )
+    odom_frame: str = _parameter(
+        "",
+        "World-fixed frame on tf, such as odom, for deskewing and for moving clouds to one stamp. Empty: off.",
+    )
     compressed: bool = _parameter(False, "Topic `image` carries CompressedImage (JPEG, PNG) instead of Image.")
     sync_tolerance: float = _parameter(
         0.05,
@@ -100,6 +110,10 @@ class Settings:
         for name, known in (("backend", BACKENDS), ("precision", PRECISIONS)):
             if (value := getattr(self, name)) not in known:
                 raise ParameterError(f"{name} {value!r} is unknown; expected one of {', '.join(known)}")
+        if not self.clouds or len(set(self.clouds)) < len(self.clouds) or not all(self.clouds):
+            raise ParameterError(f"clouds: expected names of topics, each once, got {list(self.clouds)}")
+        if inputs := {IMAGE, CAMERA_INFO} & set(self.clouds):
+            raise ParameterError(f"clouds: {inputs.pop()!r} is the camera's; expected names of topics of clouds")
         unknown = [name for name in self.drivable_classes if name not in CLASS_NAMES[1:]]
         if unknown:
             expected = ", ".join(CLASS_NAMES[1:])

@@ -1,4 +1,4 @@
-"""When each point of a cloud was measured: the per-point time of known and unknown LiDARs -> seconds from the header."""
+"""When each point of a cloud was measured: per-point times in any unit -> seconds from the header's stamp."""
 
 import numpy as np
 

@@ -15,7 +15,7 @@ def test_the_shipped_file_is_the_tables():
 
 def test_the_file_holds_the_defaults():
     values = yaml.safe_load(parameter_yaml())["/**"]["ros__parameters"]
-    values["drivable_classes"] = tuple(values["drivable_classes"])
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     assert Settings(**values) == Settings()
 
 
@@ -26,3 +26,14 @@ def test_every_parameter_is_documented():
 def test_unknown_drivable_class():
     with pytest.raises(ParameterError, match=r"drivable_classes: 'moon' is not a class; expected some of car, "):
         Settings(drivable_classes=("moon",))
+
+
+@pytest.mark.parametrize("clouds", [(), ("a", "a"), ("",)])
+def test_clouds_are_names_each_once(clouds):
+    with pytest.raises(ParameterError, match="clouds: expected names of topics, each once, got "):
+        Settings(clouds=clouds)
+
+
+def test_a_cloud_has_a_topic_of_its_own():
+    with pytest.raises(ParameterError, match="clouds: 'image' is the camera's; expected names of topics of clouds"):
+        Settings(clouds=("points", "image"))
