@@ -106,8 +106,8 @@ class Lidars:
         fixed.publish(TFMessage(transforms=[*mounted, transform("base", "camera", 0, OPTICAL)]))
         self._ms = 0
 
-    def drive(self, topics=tuple(LIDARS), ms: int = 100) -> None:
-        """The messages of the next 100 ms, in the order of their stamps; walls 45 m ahead of where odom began."""
+    def drive(self, topics=tuple(LIDARS), ms: int = 200) -> None:
+        """The messages of the next 200 ms, in the order of their stamps; walls 45 m ahead of where odom began."""
         start = 1_000_000 + self._ms
         for at in range(start, start + ms):
             stamp = at * 1_000_000
