@@ -28,12 +28,16 @@ class Connections:
         frame: str,
         log: Log,
         clock: Callable[[], float] = time.monotonic,
+        clouds: tuple[str, ...] = (POINTS,),
     ):
-        """subscriptions : of rclpy, by the names of the inputs; frame : that of the robot, where there are no clouds"""
+        """subscriptions : of rclpy, by the names of the inputs; frame : that of the robot, where there are no clouds;
+        clouds : the names of those that are clouds
+        """
         self._node, self._subscriptions, self._calibration = node, subscriptions, calibration
         self._log, self._clock = log, clock
         self._heard = dict.fromkeys(subscriptions, clock())
-        self._frames: dict[str, str] = {} if POINTS in subscriptions else {POINTS: frame}
+        self._clouds = clouds
+        self._frames: dict[str, str] = {} if clouds[0] in subscriptions else {clouds[0]: frame}
         self._extrinsics_missed: float | None = None
         self._logged: set[str] = set()
 
@@ -44,13 +48,13 @@ class Connections:
 
     def silence(self) -> float:
         """Seconds since the last image or cloud, or since the activation."""
-        return self._clock() - max(time for name, time in self._heard.items() if name in (IMAGE, POINTS))
+        return self._clock() - max(time for name, time in self._heard.items() if name in (IMAGE, *self._clouds))
 
     def problems(self) -> list[str]:
         """One line for each input that has been missing for SILENCE seconds; each goes to the log when it begins."""
         now = self._clock()
         found = {name: self._why(name) for name in self._needed() if now - self._heard[name] >= SILENCE}
-        if missing := self._calibration.missing_extrinsics(self._frames.get(IMAGE), self._frames.get(POINTS)):
+        if missing := self._missing_extrinsics():
             self._extrinsics_missed = self._extrinsics_missed or now
             if now - self._extrinsics_missed >= SILENCE:
                 found[TF_STATIC] = missing + self._tf_problem()
@@ -62,8 +66,14 @@ class Connections:
         self._logged = set(found)
         return list(found.values())
 
+    def _missing_extrinsics(self) -> str:
+        """Of the first cloud that has none."""
+        camera = self._frames.get(IMAGE)
+        found = (self._calibration.missing_extrinsics(camera, self._frames.get(cloud)) for cloud in self._clouds)
+        return next(filter(None, found), "")
+
     def _needed(self) -> list[str]:
-        names = [name for name in (IMAGE, POINTS) if name in self._subscriptions]
+        names = [name for name in (IMAGE, *self._clouds) if name in self._subscriptions]
         return names if self._calibration.has_intrinsics else [*names, CAMERA_INFO]
 
     def _why(self, name: str) -> str:

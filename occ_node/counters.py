@@ -9,6 +9,14 @@ from occ_core.errors import one_line
 
 from .topics import CAMERA_INFO, IMAGE, POINTS
 
+MOTION_MISSING, MOTION_EXTRAPOLATED = "motion.missing", "motion.extrapolated"
+"""Clouds that were used as measured, for want of odometry on tf; and those for which its last velocity went on."""
+
+
+def clouds_missing(topic: str) -> str:
+    """The counter of the frames that a cloud of this topic did not join."""
+    return f"clouds_missing.{topic}"
+
 
 class Drop(Enum):
     """Why a message or a pair was dropped. `/diagnostics` lists each under "dropped." and its value."""
@@ -38,6 +46,7 @@ ERRORS = (
 class Counts(NamedTuple):
     """received : messages by input; lost : by input, those that never arrived, estimated (gaps.py)
     dropped : by the value of `Drop`; published, idle : frames; points_dropped : points that were not finite
+    others : by their names, those that this node counts besides
     """
 
     received: dict[str, int]
@@ -47,6 +56,7 @@ class Counts(NamedTuple):
     idle: int
     points_dropped: int
     last_error: str
+    others: dict[str, int]
 
 
 class Counters:
@@ -56,8 +66,12 @@ class Counters:
         self,
         inputs: tuple[str, ...] = (IMAGE, POINTS),
         on_error: Callable[[Drop, str], None] = lambda reason, text: None,
+        others: tuple[str, ...] = (),
     ):
-        """inputs : the topics that frames are made of; on_error : gets reason and text of each error, for the log"""
+        """inputs : the topics that frames are made of; on_error : gets reason and text of each error, for the log
+        others : names of further counters
+        """
+        self._others = others
         self._inputs = (*inputs, CAMERA_INFO)
         self._on_error = on_error
         self._lock = threading.Lock()
@@ -67,13 +81,14 @@ class Counters:
             "published",
             "idle",
             "points_dropped",
+            *others,
         )
         self._events = dict.fromkeys(names, 0)
         self._dropped = dict.fromkeys(Drop, 0)
         self._last_error = ""
 
     def count(self, event: str, number: int = 1) -> None:
-        """`received.<input>`, `lost.<input>`, `published`, `idle` or `points_dropped`."""
+        """`received.<input>`, `lost.<input>`, `published`, `idle`, `points_dropped` or one of `others`."""
         if event not in self._events:
             raise ValueError(f"{event!r} is not counted; expected one of {', '.join(self._events)}")
         with self._lock:
@@ -104,4 +119,5 @@ class Counters:
             events["idle"],
             events["points_dropped"],
             last_error,
+            {name: events[name] for name in self._others},
         )

@@ -9,7 +9,7 @@ from rclpy.clock import Clock, ClockType
 from occ_runtime import Profiler
 
 from .connections import Connections
-from .counters import ERRORS, Counters, Counts, Drop
+from .counters import ERRORS, MOTION_EXTRAPOLATED, Counters, Counts, Drop
 from .topics import CAMERA_INFO, DIAGNOSTICS
 
 
@@ -21,7 +21,7 @@ class Diagnostics:
     there was some, and the last status, at the deactivation.
 
     Keys: the facts, rate_hz, received.<input>, lost.<input>, published, idle, dropped.<reason>, points_dropped,
-    latency.<stage>.p50_ms and .p95_ms, last_error.
+    clouds_missing.<topic>, motion.missing, motion.extrapolated, latency.<stage>.p50_ms and .p95_ms, last_error.
     """
 
     def __init__(
@@ -94,6 +94,9 @@ class Diagnostics:
             return DiagnosticStatus.OK, "idle: nobody subscribes"
         if counts.published == before.published:
             return DiagnosticStatus.WARN, "no frame answered: " + _reasons(new)
+        more = [name for name, number in counts.others.items() if number > before.others[name]]
+        if missing := [name for name in more if name != MOTION_EXTRAPOLATED]:
+            return DiagnosticStatus.WARN, f"clouds are not complete: {', '.join(missing)}"
         if new[Drop.SUPERSEDED.value]:
             return DiagnosticStatus.WARN, "slower than the sensors: " + _reasons(new)
         if lost := [name for name in frame_inputs if counts.lost[name] > before.lost[name]]:
@@ -109,6 +112,7 @@ def _figures(counts: Counts, rate: float, latency: dict[str, dict[str, float]]) 
     values |= {"published": str(counts.published), "idle": str(counts.idle)}
     values |= {f"dropped.{reason}": str(number) for reason, number in counts.dropped.items()}
     values["points_dropped"] = str(counts.points_dropped)
+    values |= {name: str(number) for name, number in counts.others.items()}
     for stage, summary in latency.items():
         values |= {f"latency.{stage}.{key}": f"{summary[key]:.2f}" for key in ("p50_ms", "p95_ms")}
     return values | {"last_error": counts.last_error}

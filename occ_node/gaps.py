@@ -18,6 +18,11 @@ class Gaps:
         self._last: int | None = None
         self._intervals: deque[int] = deque(maxlen=_INTERVALS)
 
+    @property
+    def period(self) -> float:
+        """Seconds; 0 while it is not known."""
+        return self._period() / 1e9 if len(self._intervals) >= _ENOUGH else 0.0
+
     def lost(self, stamp: int) -> int:
         """How many messages are missing between the last one and this one; stamp in nanoseconds."""
         last, self._last = self._last, stamp
@@ -27,8 +32,11 @@ class Gaps:
         if len(self._intervals) < _ENOUGH:
             self._intervals.append(interval)
             return 0
-        period = sorted(self._intervals)[len(self._intervals) // 4]
+        period = self._period()
         if interval > max(_LONGEST_NS, _LONGEST_PERIODS * period):
             return 0
         self._intervals.append(interval)
         return round(interval / period) - 1 if interval > period else 0
+
+    def _period(self) -> int:
+        return sorted(self._intervals)[len(self._intervals) // 4]

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 from std_msgs.msg import Header
 
+from occ_core.decode import nanoseconds
+from occ_core.errors import quoted
 from occ_core.rolling_map import RollingMap
 
-from .calibration_source import CalibrationSource, NoCalibration
+from .calibration_source import CalibrationSource
 from .log import Log
 from .outputs import Frame, MapView
 from .parameters import Settings
@@ -41,18 +43,17 @@ class MapSource:
         if source == map_frame:
             self._problem = "map: map_frame is the frame of the outputs; expected one that stays, such as odom"
             return frame
-        try:
-            T_map_frame = self._calibration.transform(map_frame, source)
-        except NoCalibration as error:
-            self._problem = f"map: {error}"
+        stamp = frame.header.stamp
+        pose = self._calibration.pose(map_frame, source, nanoseconds(stamp) or None)
+        if pose.T is None:
+            self._problem = f"map: no transform from {quoted(source)} to {quoted(map_frame)}: {pose.why}"
             return frame
         self._problem = ""
         if self._map is None:
             self._map = RollingMap(frame.occupancy.grid, self.settings.map_size, self.settings.map_decay)
         self._map.decay = self.settings.map_decay
-        stamp = frame.header.stamp
         seconds = stamp.sec + 1e-9 * stamp.nanosec
-        if reason := self._map.update(frame.occupancy, T_map_frame @ frame.T_frame_grid, frame.sensors, seconds):
+        if reason := self._map.update(frame.occupancy, pose.T @ frame.T_frame_grid, frame.sensors, seconds):
             self._restarts += 1
             self._log.warn(f"map: starts anew: {reason}")
         return replace(frame, map=MapView(Header(stamp=stamp, frame_id=map_frame), self._map))

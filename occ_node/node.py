@@ -27,7 +27,8 @@ from occ_core.rig import Rig, read_rig
 from occ_runtime import Bundle, Predictor, Profiler, find_bundle, load_backend
 
 from .calibration_source import CalibrationSource
-from .counters import Counters, Drop
+from .clouds import Clouds
+from .counters import MOTION_EXTRAPOLATED, MOTION_MISSING, Counters, Drop, clouds_missing
 from .diagnostics import Diagnostics
 from .inputs import Inputs, TFMessage
 from .log import Log, reason_of
@@ -66,6 +67,7 @@ class _Active:
     publishers: Publishers
     map_source: MapSource
     synchroniser: Synchroniser
+    clouds: Clouds
     counters: Counters
     end: Callable[[], None]
 
@@ -188,15 +190,16 @@ class OccupancyNode(LifecycleNode):
             raise RuntimeError("the node is not configured")
         settings, predictor, calibration = configured.settings, configured.predictor, configured.calibration
         frame_inputs = (IMAGE, POINTS) if predictor.bundle.needs_cloud else (IMAGE,)
-        counters = Counters(frame_inputs, self._log.error)
+        clouds = Clouds(settings.clouds, settings.sync_tolerance)
+        counters = _counters(settings, predictor.bundle.needs_cloud, self._log)
         publishers = Publishers(self, self._outputs, settings)
         undo.callback(publishers.destroy)
-        pipeline = Pipeline(predictor, calibration, settings, configured.rig, counters, self._log)
+        pipeline = Pipeline(predictor, calibration, settings, configured.rig, counters, self._log, clouds)
         map_source = MapSource(settings, calibration, self._log)
         publishers.warm_up(map_source.warm_up(pipeline.warm_up()))
         predictor.profiler = profiler = Profiler()
         synchroniser = Synchroniser(settings.sync_tolerance, counters, frame_inputs)
-        inputs = Inputs(self, settings, synchroniser, calibration, counters, self._log)
+        inputs = Inputs(self, settings, synchroniser, calibration, counters, self._log, clouds)
         undo.callback(inputs.destroy)
         facts = partial(self._facts, configured, map_source)
         diagnostics = Diagnostics(
@@ -205,7 +208,7 @@ class OccupancyNode(LifecycleNode):
         )  # fmt: skip
         undo.callback(diagnostics.destroy)
         undo.callback(Worker(self, synchroniser, pipeline, map_source, publishers, counters, profiler).stop)
-        return _Active(publishers, map_source, synchroniser, counters, undo.pop_all().close)
+        return _Active(publishers, map_source, synchroniser, clouds, counters, undo.pop_all().close)
 
     def _end(self) -> None:
         active, self._active = self._active, None
@@ -250,6 +253,7 @@ class OccupancyNode(LifecycleNode):
                 self._active.publishers.settings = self._configured.settings
                 self._active.map_source.settings = self._configured.settings
                 self._active.synchroniser.tolerance = self._configured.settings.sync_tolerance
+                self._active.clouds.tolerance = self._configured.settings.sync_tolerance
             if changes.later:
                 self.get_logger().info(f"{', '.join(changes.later)}: takes effect with the next configuration")
         return SetParametersResult(successful=True)
@@ -277,6 +281,14 @@ class OccupancyNode(LifecycleNode):
             "calibration": configured.calibration.describe(), "rig": str(configured.rig),
             "map": map_source.describe(),
         }  # fmt: skip
+
+
+def _counters(settings: Settings, needs_cloud: bool, log: Log) -> Counters:
+    clouds = settings.clouds if needs_cloud else ()
+    others = tuple(clouds_missing(topic) for topic in clouds) if len(clouds) > 1 else ()
+    if clouds and settings.odom_frame:
+        others += (MOTION_MISSING, MOTION_EXTRAPOLATED)
+    return Counters((IMAGE, *clouds), log.error, others)
 
 
 def main(args: list[str] | None = None, outputs: Iterable[Output] = OUTPUTS) -> int:

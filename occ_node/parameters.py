@@ -12,6 +12,8 @@ from occ_core.rig import GRID_HEIGHT
 from occ_runtime import BACKENDS, DEFAULT_BUNDLE
 from occ_runtime.backend import PRECISIONS
 
+from .topics import CAMERA_INFO, IMAGE, POINTS
+
 
 class ParameterError(InputError):
     """A parameter that cannot be used; the message names it and what was expected."""
@@ -79,6 +81,14 @@ class Settings:
         3600.0,
         applies=_AT_ONCE,
     )
+    clouds: tuple[str, ...] = _parameter(
+        (POINTS,),
+        "Topics of clouds, merged into one; the first one that is not silent is paired with the images.",
+    )
+    odom_frame: str = _parameter(
+        "",
+        "World-fixed frame on tf, such as odom, for deskewing and for moving clouds to one stamp. Empty: off.",
+    )
     compressed: bool = _parameter(False, "Topic `image` carries CompressedImage (JPEG, PNG) instead of Image.")
     sync_tolerance: float = _parameter(
         0.05,
@@ -132,6 +142,10 @@ class Settings:
             raise ParameterError(f"class_costs: {error}") from None
         if self.map_frame and self.map_frame == self.frame:
             raise ParameterError(f"map_frame: {self.map_frame!r} is `frame` too; expected one that stays, such as odom")
+        if not self.clouds or len(set(self.clouds)) < len(self.clouds) or not all(self.clouds):
+            raise ParameterError(f"clouds: expected names of topics, each once, got {list(self.clouds)}")
+        if inputs := {IMAGE, CAMERA_INFO} & set(self.clouds):
+            raise ParameterError(f"clouds: {inputs.pop()!r} is the camera's; expected names of topics of clouds")
 
     @property
     def costs(self) -> np.ndarray:

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from typing import Any, NamedTuple
 
+from .clouds import CloudMessage
 from .counters import Counters, Drop
 from .topics import IMAGE, POINTS
 
@@ -16,11 +17,13 @@ _HISTORY = 8
 
 
 class Pair(NamedTuple):
-    """arrival : time.perf_counter() at the later message; image, points : messages, None for an unused input"""
+    """arrival : time.perf_counter() at the later message
+    image : message; points : the leading cloud; None for an unused input
+    """
 
     arrival: float
     image: Any = None
-    points: Any = None
+    points: CloudMessage | None = None
 
 
 class Synchroniser:

@@ -34,3 +34,8 @@ class TransformError(MessageError):
     """A Transform that cannot be used."""
 
     source = "tf"
+
+
+def nanoseconds(time) -> int:
+    """builtin_interfaces/Time, as in a header -> ns."""
+    return time.sec * 1_000_000_000 + time.nanosec

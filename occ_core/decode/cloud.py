@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import quoted
-from . import CloudError
+from . import CloudError, nanoseconds
+from .point_times import TIME_NAMES, relative_times
 
 INTENSITY_NAMES = ("intensity", "i", "reflectivity", "remission")
 """Names of the intensity field; of several in one cloud the first in this order is used."""
@@ -19,13 +20,15 @@ _NAMED = 12
 class Cloud(NamedTuple):
     """points : (N, 4) float32 x, y, z in metres (the message's frame), intensity 0..1, all finite
     dropped : points left out because x, y or z was NaN or infinite
+    times : (N,) float32, seconds from the header's stamp to the point's; None where not asked for or not known
     """
 
     points: np.ndarray
     dropped: int
+    times: np.ndarray | None = None
 
 
-def decode_cloud(message) -> Cloud:
+def decode_cloud(message, times: bool = False) -> Cloud:
     """Any layout with x, y and z of float32 or float64; organised or not, padded, either byte order.
 
     Intensity becomes 0..1, as KITTI has it; 0 where no field is called one of INTENSITY_NAMES:
@@ -35,22 +38,30 @@ def decode_cloud(message) -> Cloud:
     - Floats are divided by 1, 255 (Velodyne's calibrated reflectivity is a float of 0..255) or 65535 (counts of a
       16-bit detector), the least that holds the cloud's maximum. NaN, infinite and negative ones become 0.
 
+    times : also read when each point was measured, from a field that is called one of TIME_NAMES; see `relative_times`
+
     Raises CloudError.
     """
     fields = _used_fields(message)
-    _check_layout(message, fields)
+    time = _time_field(message.fields) if times else None
+    _check_layout(message, fields if time is None else [*fields, time])
     points = np.zeros((message.height * message.width, 4), np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # what becomes infinite or NaN is dropped below
         for column, field in enumerate(fields):
             points[:, column] = _column(message, field).reshape(-1)
     if len(fields) == 4:
         _scale_intensity(points[:, 3], fields[3])
-    kept = points
+    kept, rows = points, None
     if not np.isfinite(points).all():
-        kept = points[np.flatnonzero(np.isfinite(points[:, 0]) & np.isfinite(points[:, 1]) & np.isfinite(points[:, 2]))]
+        rows = np.flatnonzero(np.isfinite(points[:, 0]) & np.isfinite(points[:, 1]) & np.isfinite(points[:, 2]))
+        kept = points[rows]
     if not len(kept):
         raise CloudError(f"points: cloud holds no finite point ({len(points)} are NaN or infinite)")
-    return Cloud(kept, len(points) - len(kept))
+    if time is None:
+        return Cloud(kept, len(points) - len(kept))
+    values = _column(message, time).reshape(-1)
+    moments = relative_times(time.name, values if rows is None else values[rows], nanoseconds(message.header.stamp))
+    return Cloud(kept, len(points) - len(kept), moments)
 
 
 def _used_fields(message) -> list:
@@ -69,6 +80,12 @@ def _used_fields(message) -> list:
     if intensity.datatype not in _DATATYPES:
         raise CloudError(f"points: field {intensity.name!r} is of unknown type {intensity.datatype}")
     return [*(fields[axis] for axis in "xyz"), intensity]
+
+
+def _time_field(fields):
+    """That of the per-point time, or None."""
+    found = {field.name: field for field in reversed(fields) if field.datatype in (5, 6, 7, 8)}
+    return next((found[name] for name in TIME_NAMES if name in found), None)
 
 
 def _names(fields) -> str:

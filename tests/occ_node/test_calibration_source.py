@@ -14,14 +14,16 @@ SIZE = (96, 32)
 INTRINSICS = Intrinsics(K, SIZE, False)
 
 
-def stamped(parent: str, child: str, T_parent_child: np.ndarray) -> SimpleNamespace:
+def stamped(parent: str, child: str, T_parent_child: np.ndarray, ns: int = 0) -> SimpleNamespace:
     """With the fields of a TransformStamped."""
     x, y, z, w = quaternion(T_parent_child[:3, :3])
     transform = SimpleNamespace(
         translation=SimpleNamespace(**dict(zip("xyz", T_parent_child[:3, 3], strict=True))),
         rotation=SimpleNamespace(x=x, y=y, z=z, w=w),
     )
-    return SimpleNamespace(header=SimpleNamespace(frame_id=parent), child_frame_id=child, transform=transform)
+    stamp = SimpleNamespace(sec=ns // 10**9, nanosec=ns % 10**9)
+    header = SimpleNamespace(frame_id=parent, stamp=stamp)
+    return SimpleNamespace(header=header, child_frame_id=child, transform=transform)
 
 
 def quaternion(R: np.ndarray) -> tuple[float, float, float, float]:
@@ -99,3 +101,75 @@ def test_a_transform_that_is_no_rotation_is_refused_with_its_frames():
     message.transform.rotation.w = 2.0
     with pytest.raises(TransformError, match=r"tf: expected .* unit quaternion, got norm 2 \('base' to 'lidar'\)"):
         _source().add_transform(message)
+
+
+def _yaw(angle: float) -> np.ndarray:
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([(c, -s, 0, 0), (s, c, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)])
+
+
+def _panning(until: float = 10.0) -> CalibrationSource:
+    """A camera that turns by 0.5 rad/s on a mast, on /tf at 10 Hz until then."""
+    source = _source()
+    source.add_transform(stamped("mast", "lidar", np.eye(4)), static=True)
+    source.add_transform(stamped("pan", "camera", np.linalg.inv(T)), static=True)
+    for ns in range(0, round(until * 1e9) + 1, 100_000_000):
+        source.add_transform(stamped("mast", "pan", _yaw(0.5e-9 * ns), ns + 10**12))
+    return source
+
+
+def _extrinsics(source: CalibrationSource, seconds: float) -> np.ndarray:
+    return source.calibration("camera", "lidar", SIZE, "lidar", np.eye(4), 10**12 + round(seconds * 1e9)).T_cam_lidar
+
+
+def test_a_camera_that_turns_is_looked_up_at_the_images_stamp():
+    source = _panning()
+    for seconds in (3.14, 9.99, 0.5, 7.77):
+        np.testing.assert_allclose(_extrinsics(source, seconds), T @ np.linalg.inv(_yaw(0.5 * seconds)), atol=1e-9)
+
+
+def test_shortly_after_the_newest_transform_that_one_is_used_and_later_none():
+    source = _panning()
+    np.testing.assert_allclose(_extrinsics(source, 10.4), T @ np.linalg.inv(_yaw(5)), atol=1e-9)
+    text = "no extrinsics: no transform .*: the newest transform of 'pan' is 0.60 s older than the stamp; publish it in"
+    with pytest.raises(NoCalibration, match=text):
+        _extrinsics(source, 10.6)
+
+
+def test_a_fixed_transform_on_tf_holds_at_any_stamp():
+    source = _source()
+    source.add_transform(stamped("lidar", "camera", np.linalg.inv(T), 10**12))
+    np.testing.assert_allclose(_extrinsics(source, 3600), T, atol=1e-9)
+    np.testing.assert_allclose(_extrinsics(source, -3600), T, atol=1e-9)
+
+
+def test_a_clock_that_jumps_back_starts_anew():
+    source = _panning()
+    source.add_transform(stamped("mast", "pan", _yaw(0.1), 10**12))
+    np.testing.assert_allclose(_extrinsics(source, 0.01), T @ np.linalg.inv(_yaw(0.1)), atol=1e-9)
+
+
+def test_extrinsics_that_differ_by_the_noise_of_an_encoder_are_the_same_object():
+    source, noise = _source(), np.random.default_rng(0).normal(0, 2e-5, 50)
+    calibrations = []
+    for n, angle in enumerate([*(0.3 + noise), 0.301]):
+        source.add_transform(stamped("lidar", "pan", _yaw(angle), 10**12 + n * 100_000_000))
+        stamp = 10**12 + n * 100_000_000
+        calibrations.append(source.calibration("pan", "lidar", SIZE, "lidar", np.eye(4), stamp))
+    assert len({id(calibration) for calibration in calibrations[:-1]}) == 1
+    assert calibrations[-1] is not calibrations[0]
+
+
+def test_a_pose_in_the_world_goes_on_for_a_while_and_is_never_guessed():
+    source = _panning()
+    np.testing.assert_allclose(source.pose("mast", "pan", 10**12 + 10_400_000_000).T, _yaw(5.2), atol=1e-9)
+    assert source.pose("mast", "pan", 10**12 + 10_600_000_000).T is None
+    source.add_transform(stamped("odom", "base", np.eye(4), 10**12))
+    assert source.pose("odom", "base", 10**12 + 10**9).T is None  # though it stood still as far as is known
+
+
+def test_too_many_frames_are_refused():
+    source = _source()
+    with pytest.raises(TransformError, match=r"tf: too many frames, or a name too long; 'frame1000' is left out"):
+        for n in range(2000):
+            source.add_transform(stamped("base", f"frame{n}", np.eye(4)))

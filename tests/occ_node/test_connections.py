@@ -162,7 +162,7 @@ def test_missing_extrinsics_are_said_with_the_frames_and_what_is_wrong_with_tf(r
     assert line.endswith("(nobody publishes on /tf_static)")
     robot.driver.create_publisher(String, "/tf_static", 10)  # volatile
     wait_for(lambda: "the QoS of the publisher on /tf_static does not match" in sensors()[0], "the QoS")
-    robot.calibration.add_transform(_identity("camera", "velodyne"))
+    robot.calibration.add_transform(_identity("camera", "velodyne"), static=True)
     assert sensors() == []
 
 

@@ -15,7 +15,7 @@ def test_the_shipped_file_is_the_tables():
 
 def test_the_file_holds_the_defaults():
     values = yaml.safe_load(parameter_yaml())["/**"]["ros__parameters"]
-    values["class_costs"] = tuple(values["class_costs"])
+    values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
     assert Settings(**values) == Settings()
 
 
@@ -40,3 +40,14 @@ def test_the_robots_band_is_never_empty():
     rows = {row.name: row.metadata for row in fields(Settings)}
     assert rows["clearance_low"]["maximum"] <= rows["robot_height"]["minimum"]
     assert (Settings().band.clearance_low, Settings().band.robot_height) == (0.25, 2.0)
+
+
+@pytest.mark.parametrize("clouds", [(), ("a", "a"), ("",)])
+def test_clouds_are_names_each_once(clouds):
+    with pytest.raises(ParameterError, match="clouds: expected names of topics, each once, got "):
+        Settings(clouds=clouds)
+
+
+def test_a_cloud_has_a_topic_of_its_own():
+    with pytest.raises(ParameterError, match="clouds: 'image' is the camera's; expected names of topics of clouds"):
+        Settings(clouds=("points", "image"))

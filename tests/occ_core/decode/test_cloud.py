@@ -150,3 +150,27 @@ def test_any_header_is_decoded_or_refused(width, height, point_step, row_step, o
     )  # fmt: skip
     with contextlib.suppress(CloudError):
         assert decode_cloud(built).points.shape == (width * height, 4)
+
+
+def test_times_are_read_where_asked_and_follow_the_points_that_are_kept():
+    columns = xyz() | {"t": np.arange(0, 96_000_000, 8_000_000, np.uint32)}
+    columns["y"][3] = np.nan
+    built = message(columns, height=3)
+    built.header = SimpleNamespace(stamp=SimpleNamespace(sec=1_700_000_000, nanosec=0))
+    assert decode_cloud(built).times is None
+    cloud = decode_cloud(built, times=True)
+    np.testing.assert_allclose(cloud.times, np.delete(np.arange(12) * 0.008, 3), atol=1e-6)
+    assert len(cloud.points) == 11
+
+
+def test_a_cloud_without_times_has_none():
+    assert decode_cloud(message(xyz()), times=True).times is None
+
+
+def test_a_time_field_beyond_the_point_is_refused_where_it_is_asked_for():
+    built = message(xyz() | {"time": np.zeros(12, np.float32)})
+    built.header = SimpleNamespace(stamp=SimpleNamespace(sec=1, nanosec=0))
+    built.fields[3].offset = 100
+    decode_cloud(built)
+    with pytest.raises(CloudError, match="field 'time' ends at byte 104"):
+        decode_cloud(built, times=True)
