@@ -37,11 +37,13 @@ ERRORS = (
 
 class Counts(NamedTuple):
     """received : messages by input; lost : by input, those that never arrived, estimated (gaps.py)
+    alone : by input, those that were a frame without the other sensor, which was silent
     dropped : by the value of `Drop`; published, idle : frames; points_dropped : points that were not finite
     """
 
     received: dict[str, int]
     lost: dict[str, int]
+    alone: dict[str, int]
     dropped: dict[str, int]
     published: int
     idle: int
@@ -64,6 +66,7 @@ class Counters:
         names = (
             *(f"received.{n}" for n in self._inputs),
             *(f"lost.{n}" for n in inputs),
+            *(f"alone.{n}" for n in inputs),
             "published",
             "idle",
             "points_dropped",
@@ -73,7 +76,7 @@ class Counters:
         self._last_error = ""
 
     def count(self, event: str, number: int = 1) -> None:
-        """`received.<input>`, `lost.<input>`, `published`, `idle` or `points_dropped`."""
+        """`received.<input>`, `lost.<input>`, `alone.<input>`, `published`, `idle` or `points_dropped`."""
         if event not in self._events:
             raise ValueError(f"{event!r} is not counted; expected one of {', '.join(self._events)}")
         with self._lock:
@@ -99,6 +102,7 @@ class Counters:
         return Counts(
             {name: events[f"received.{name}"] for name in self._inputs},
             {name: events[f"lost.{name}"] for name in self._inputs if name != CAMERA_INFO},
+            {name: events[f"alone.{name}"] for name in self._inputs if name != CAMERA_INFO},
             {reason.value: number for reason, number in dropped.items()},
             events["published"],
             events["idle"],
