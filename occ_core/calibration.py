@@ -99,8 +99,8 @@ class Calibration:
 
     @classmethod
     def without_camera(cls, T_grid_lidar: np.ndarray) -> "Calibration":
-        """For a LiDAR by itself, and images of None: KITTI's camera, where KITTI's car has it. Networks that were trained
-        there do better with its black image than with a camera that sees nothing of the grid (docs/robot.md).
+        """For a LiDAR by itself, and images of None: KITTI's camera, where KITTI's car has it. The networks were
+        trained there, and do better with its black image than with a camera that sees nothing of the grid.
 
         T_grid_lidar : (4, 4), as in `Calibration`
         """

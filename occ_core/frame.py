@@ -152,11 +152,10 @@ def image_warnings(image: np.ndarray, config: PreprocessConfig) -> list[str]:
 
 def shows_nothing(image: np.ndarray) -> bool:
     """Whether an image, (H, W, 3) uint8, is dark or of one colour, but for noise and a few bright spots."""
-    height, width = image.shape[:2]
-    blocks = (max(1, width // _BLOCK), max(1, height // _BLOCK))
-    low, high = np.percentile(
-        cv2.resize(image, blocks, interpolation=cv2.INTER_AREA).reshape(-1, 3), (_FEW, 100 - _FEW), axis=0
-    )
+    rows, columns = (max(1, size // _BLOCK) for size in image.shape[:2])
+    whole = image[: rows * _BLOCK, : columns * _BLOCK]  # cv2 is several times faster where the factor is whole
+    blocks = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+    low, high = np.percentile(blocks, (_FEW, 100 - _FEW), axis=0)
     return bool((high - low).max() < _FLAT)
 
 

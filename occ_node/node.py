@@ -23,13 +23,15 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.utilities import remove_ros_args
 
 from occ_core.calibration_file import read_calibration_file
-from occ_runtime import Bundle, Predictor, Profiler, find_bundle, load_backend
+from occ_runtime import find_bundle
 
 from .calibration_source import CalibrationSource
 from .counters import Counters, Drop
 from .diagnostics import Diagnostics
 from .inputs import Inputs, TFMessage
 from .log import Log, reason_of
+from .modes import BOTH, CAMERA, Modes
+from .networks import Networks, load_networks
 from .outputs import OUTPUTS, Output
 from .parameters import ParameterError, Settings, check_changes, declare_parameters, read_parameters
 from .pipeline import Pipeline
@@ -52,7 +54,7 @@ class _Configured:
     """What exists from configuration to clean-up."""
 
     settings: Settings
-    predictor: Predictor
+    networks: Networks
     calibration: CalibrationSource
 
 
@@ -159,44 +161,38 @@ class OccupancyNode(LifecycleNode):
         settings = read_parameters(self)
         file = settings.calibration_file
         rig = read_calibration_file(file, settings.camera) if file else None
-        bundle = Bundle.load(find_bundle(settings.bundle))
-        backend = load_backend(
-            bundle, settings.backend, settings.threads or None, settings.precision, settings.engine_cache,
-            report=self._on_engine, standby=True,
-        )  # fmt: skip
-        undo.callback(backend.close)
-        if not (bundle.needs_cloud or settings.frame):
-            raise ParameterError(
-                f"frame: empty; bundle {bundle.name} needs no cloud: expected the frame of its outputs"
-            )
-        predictor = Predictor(bundle, backend)
-        result = predictor.self_test()
-        self.get_logger().info(f"{settings}")
-        self.get_logger().info(f"bundle {bundle.name}, backend {backend.description}; {result}")
-        return _Configured(settings, predictor, CalibrationSource(rig, TFMessage is not None))
+        networks, lines = load_networks(settings, self._on_engine)
+        undo.callback(networks.close)
+        for line in (f"{settings}", *lines):
+            self.get_logger().info(line)
+        return _Configured(settings, networks, CalibrationSource(rig, TFMessage is not None))
 
     def _activate(self, undo: ExitStack) -> _Active:
         """undo : as above"""
         configured = self._configured
         if configured is None:
             raise RuntimeError("the node is not configured")
-        settings, predictor, calibration = configured.settings, configured.predictor, configured.calibration
-        frame_inputs = (IMAGE, POINTS) if predictor.bundle.needs_cloud else (IMAGE,)
+        settings, networks, calibration = configured.settings, configured.networks, configured.calibration
+        needs_cloud = networks.main.bundle.needs_cloud
+        frame_inputs = (IMAGE, POINTS) if needs_cloud else (IMAGE,)
+        spare = frame_inputs if networks.fallback else (IMAGE,)
         counters = Counters(frame_inputs, self._log.error)
         publishers = Publishers(self, self._outputs, settings)
         undo.callback(publishers.destroy)
-        pipeline = Pipeline(predictor, calibration, settings, counters, self._log)
+        pipeline = Pipeline(networks.main, calibration, settings, counters, self._log, networks.fallback)
         publishers.warm_up(pipeline.warm_up())
-        predictor.profiler = profiler = Profiler()
-        synchroniser = Synchroniser(settings.sync_tolerance, counters, frame_inputs)
+        profiler = networks.new_profiler()
+        modes = Modes(self, BOTH if needs_cloud else CAMERA, self._log)
+        undo.callback(modes.destroy)
+        synchroniser = Synchroniser(settings.sync_tolerance, counters, frame_inputs, spare)
         inputs = Inputs(self, settings, synchroniser, calibration, counters, self._log)
         undo.callback(inputs.destroy)
         facts = partial(self._facts, configured)
         diagnostics = Diagnostics(
-            self, facts, counters, profiler, inputs.connections, publishers.wanted, settings.timeout
+            self, facts, counters, profiler, inputs.connections, modes, publishers.wanted, settings.timeout
         )
         undo.callback(diagnostics.destroy)
-        undo.callback(Worker(self, synchroniser, pipeline, publishers, counters, profiler).stop)
+        undo.callback(Worker(self, synchroniser, pipeline, publishers, counters, profiler, modes).stop)
         return _Active(publishers, synchroniser, counters, undo.pop_all().close)
 
     def _end(self) -> None:
@@ -208,7 +204,7 @@ class OccupancyNode(LifecycleNode):
         """The worker must have stopped."""
         configured, self._configured = self._configured, None
         if configured is not None:
-            configured.predictor.backend.close()
+            configured.networks.close()
 
     def _release(self, *steps: Callable[[], None]) -> None:
         """Each of them, whether or not another fails."""
@@ -228,8 +224,9 @@ class OccupancyNode(LifecycleNode):
         values = {parameter.name: parameter.value for parameter in parameters}
         try:
             changes = check_changes(values, self._active is not None)
-            if "bundle" in changes.later:
-                find_bundle(changes.later["bundle"])
+            for name in ("bundle", "fallback"):
+                if wanted := changes.later.get(name):
+                    find_bundle(wanted)
             if file := changes.later.get("calibration_file"):
                 read_calibration_file(file, values.get("camera", self.get_parameter("camera").value))
         except Exception as error:
@@ -258,13 +255,16 @@ class OccupancyNode(LifecycleNode):
 
     def _facts(self, configured: _Configured) -> dict[str, str]:
         """What the diagnostics say besides the counters."""
-        bundle = configured.predictor.bundle
-        return {
-            "mode": "camera+lidar" if bundle.needs_cloud else "camera", "bundle": bundle.name,
-            "model": f"{bundle.model} {bundle.size} {bundle.version}",
-            "backend": configured.predictor.backend.description, "engine": self._engine,
+        main, fallback = configured.networks.main, configured.networks.fallback
+        facts = {
+            "bundle": main.bundle.name, "model": f"{main.bundle.model} {main.bundle.size} {main.bundle.version}",
+            "backend": main.backend.description, "engine": self._engine,
             "calibration": configured.calibration.describe(),
         }  # fmt: skip
+        if fallback is not None:
+            facts["fallback"] = f"{fallback.bundle.name}, {configured.networks.fallback_megabytes:.0f} MB"
+            facts["fallback_backend"] = fallback.backend.description
+        return facts
 
 
 def main(args: list[str] | None = None, outputs: Iterable[Output] = OUTPUTS) -> int:

@@ -60,7 +60,9 @@ class Publishers:
             for output in self._outputs:
                 publisher = self._publishers[output.name]
                 if output.latched or publisher.get_subscription_count():
-                    publisher.publish(output.make(frame, self.settings))
+                    message = output.make(frame, self.settings)
+                    if message is not None:
+                        publisher.publish(message)
 
     def idle(self) -> None:
         """A frame was left out because nobody listens: late subscribers wait for the next one, rather than get an old

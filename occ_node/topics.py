@@ -21,6 +21,7 @@ VOXELS = Topic("voxels", "sensor_msgs/msg/PointCloud2")
 MARKERS = Topic("markers", "visualization_msgs/msg/MarkerArray")
 GRID = Topic("grid", "nav_msgs/msg/OccupancyGrid")
 OVERLAY = Topic("overlay", "sensor_msgs/msg/Image")
+MODE = Topic("mode", "std_msgs/msg/String")
 
 RECORDED = (SEMANTIC_GRID, VOXELS, MARKERS, GRID)
 """The outputs that the demo records and reports on."""

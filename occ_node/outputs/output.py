@@ -25,17 +25,19 @@ class Frame:
     header : stamp of the cloud (camera only: of the image); the frame that the parameter `frame` names
     calibration : of the camera, and of the grid, from the header's frame
     sensors : (S, 3) where the LiDARs are, metres in the grid frame
-    camera_frame : of the image; image : (H, W, 3) uint8 RGB of the calibration's size
+    camera_frame : of the image; image : (H, W, 3) uint8 RGB of the calibration's size, None without the camera
+    mode : which sensors it is made of, see modes.py
     lifetime : seconds after which a display drops what it shows of this frame; a few frame periods
     """
 
     header: Header
     camera_frame: str
-    image: np.ndarray
+    image: np.ndarray | None
     calibration: Calibration
     occupancy: Occupancy
     lifetime: float = 1.0
     sensors: np.ndarray = field(default_factory=lambda: np.zeros((1, 3)))
+    mode: str = "camera+lidar"
 
     @property
     def T_frame_grid(self) -> np.ndarray:
@@ -48,8 +50,8 @@ class Output:
     """One topic that the node publishes.
 
     name : below the node's own name, `~/<name>`; message : the message class
-    make : (frame, settings) -> a message, or the message serialised as CDR bytes; called only while the topic has
-        subscribers or where it is latched, on the publisher's thread
+    make : (frame, settings) -> a message, or the message serialised as CDR bytes, or None for no message; called only
+        while the topic has subscribers or where it is latched, on the publisher's thread
     clear : published when the node is deactivated, for displays that keep what they got; None to publish nothing
     """
 
