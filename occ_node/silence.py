@@ -35,13 +35,13 @@ class Silence:
             self._intervals[source].append(now - self._heard[source])
         self._heard[source], self._first[source] = now, False
 
-    def silent(self, source: str, other: str) -> bool:
-        """Whether frames are to go on without `source`: it is silent while `other` is not."""
-        if source not in self._spare:
-            return False
-        now = self._clock()
-        silence = now - max(self._heard[source], self._since[other])
-        return silence >= self._limit(source) and now - self._heard[other] < self._limit(other)
+    def silent(self, source: str, other: str, already: bool) -> bool:
+        """Whether a message of `other` that came now is to be used without `source`.
+
+        already : whether the last one was; then `source` gets no more time after a pause of both
+        """
+        since = self._heard[source] if already else max(self._heard[source], self._since[other])
+        return source in self._spare and self._clock() - since >= self._limit(source)
 
     def _limit(self, source: str) -> float:
         """Seconds. Lost messages and pauses make intervals longer, so the period is their lower quartile."""

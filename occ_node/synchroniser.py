@@ -87,7 +87,7 @@ class Synchroniser:
             self._waiting[source].append((stamp, message))
             self._match(source, other, stamp, message)
             self._drop_unmatchable()
-            if self._silence.silent(other, source):
+            if self._silence.silent(other, source, self._alone == source):
                 self._alone = source
                 self._drop_up_to(source, stamp)
 

@@ -286,6 +286,16 @@ def test_a_pause_of_both_is_no_silence_of_one():
     assert robot.counters.counts().alone == {"image": 0, "points": 0}
 
 
+def test_a_pause_of_both_costs_no_time_while_one_is_used_alone():
+    robot = Robot()
+    robot.drive(5)
+    robot.drive(8, "points")
+    robot.now += 60
+    assert kinds(robot.drive(3, "points")) == "iii"
+    robot.now += 60
+    assert kinds(robot.drive(3)) == "ibb"
+
+
 def test_a_bag_that_plays_slowly_has_no_silent_sensors():
     robot = Robot()
     for n in range(20):
