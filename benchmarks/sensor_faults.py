@@ -24,7 +24,8 @@ from occ_node.cdr import byte_array
 from occ_node.dds import free_domain, use_loopback_profile
 from occ_node.modes import BOTH, CAMERA, LIDAR
 from occ_node.topics import CAMERA_INFO, IMAGE, MODE, POINTS, VOXELS
-from occ_runtime import MONOOCC, OCCLE
+from occ_runtime import BACKENDS, MONOOCC, OCCLE
+from occ_runtime.fake_backend import FakeBackend, write_fake_bundle
 
 from . import robot as small
 from .measure import markdown
@@ -111,17 +112,25 @@ class Feeder:
 
 
 def measure(kills: int, bundle: str = OCCLE, fallback: str = MONOOCC, backend: str = "auto") -> dict:
-    """Each sensor so many times, the two in turn; bundles for the backend `fake` get a small camera and LiDAR."""
+    """Each sensor so many times, the two in turn. The backend `fake` gets bundles and a small robot of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder, domain = Path(name), free_domain()
         parameters = {"bundle": bundle, "fallback": fallback, "backend": backend}
-        frames = [_small_frame()]
-        if backend != "fake":
+        if backend == FakeBackend.name:
+            parameters["bundle"] = write_fake_bundle(folder / "both").path
+            parameters["fallback"] = write_fake_bundle(folder / "camera", camera_only=True).path
+            frames = [_small_frame()]
+        else:
             sequence = Sequence(generate(folder, "90", FRAMES, seed=1, voxels_every=0, progress=False))
             parameters["calibration_file"] = sequence.path / "calib.txt"
             frames = [_frame(sequence, frame) for frame in sequence.frames]
         with running(folder, domain, **parameters) as node:
-            return {"bundle": bundle, "kills": kills, **_drive(node, Robot(domain), frames, kills)}
+            return {
+                "bundle": Path(parameters["bundle"]).name,
+                "backend": backend,
+                "kills": kills,
+                **_drive(node, Robot(domain), frames, kills),
+            }
 
 
 def _drive(node: NodeProcess, robot: Robot, frames: list[dict[str, Any]], kills: int) -> dict:
@@ -250,11 +259,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=KILLS, help="of each sensor (default %(default)s)")
     parser.add_argument("--bundle", default=OCCLE, help="engine bundle, by name or path (default %(default)s)")
     parser.add_argument("--fallback", default=MONOOCC, help="camera-only bundle (default %(default)s)")
+    parser.add_argument(
+        "--backend", choices=BACKENDS, default="auto", help="fake: no network, to measure the node by itself"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the figures in benchmarks/results")
     arguments = parser.parse_args(argv)
     use_loopback_profile()
     try:
-        result = measure(arguments.kills, arguments.bundle, arguments.fallback)
+        result = measure(arguments.kills, arguments.bundle, arguments.fallback, arguments.backend)
     except RuntimeError as error:
         print(f"benchmarks.sensor_faults: {error}", file=sys.stderr)
         return 1
