@@ -238,5 +238,9 @@ def frame_drops(values: dict[str, str]) -> dict[str, int]:
 
 
 def unaccounted(values: dict[str, str]) -> int:
-    """Images received less frames answered and dropped, from diagnostics: those still in the node, 0 when it rests."""
-    return int(values["received.image"]) - int(values["published"]) - sum(frame_drops(values).values())
+    """Frames offered less frames answered and dropped, from diagnostics: those still in the node, 0 when it rests.
+
+    Offered are the images, and the clouds that were used alone.
+    """
+    offered = int(values["received.image"]) + int(values.get("alone.points", 0))
+    return offered - int(values["published"]) - sum(frame_drops(values).values())

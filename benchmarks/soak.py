@@ -141,8 +141,9 @@ def _watch(node: subprocess.Popen, play: list[str], frames: int, folder: Path) -
 def summary(watch: Watch, played: list[dict]) -> dict:
     """played : the lines of the player's log. Memory's slope leaves out the first tenth, where caches fill."""
     values = watch.report[1]
-    offered = sum(line.get("topic") == IMAGE_TOPIC for line in played)
-    received, answered = int(values["received.image"]), int(values["published"])
+    alone = int(values.get("alone.points", 0))  # clouds that were frames by themselves
+    offered = sum(line.get("topic") == IMAGE_TOPIC for line in played) + alone
+    received, answered = int(values["received.image"]) + alone, int(values["published"])
     at, megabytes = np.array(watch.samples).T
     frames = np.searchsorted([mono for mono, _ in watch.arrivals], at)
     settled = frames >= 0.1 * frames[-1]

@@ -24,6 +24,7 @@ TOPICS = (
 ARGUMENTS = (
     ("params_file", "", "YAML file with parameters of the node; those given as launch arguments take precedence."),
     ("namespace", "", "Namespace of the node."),
+    ("log_level", "info", "Level of the node's log: debug, info, warn, error or fatal; LOGGER:=LEVEL for one logger."),
     ("build_only", "false", "Build the bundle's TensorRT engine for this machine's GPU, then exit."),
     ("bag", "", "A ROS 2 or ROS 1 bag to play; empty: live topics."),
     ("rate", "1.0", "Speed of playing the bag."),
@@ -139,6 +140,7 @@ def _node(context, value, given, topics, parameters, own, sim_time):
         output="screen",
         parameters=values,
         remappings=[(name, value[name]) for name in topics],
+        ros_arguments=["--log-level", value["log_level"]],
         sigterm_timeout="15",  # after Ctrl-C it finishes its frame, or the network it is loading
         on_exit=partial(_ended, name="the node", needed=True),
     )

@@ -97,6 +97,17 @@ class Calibration:
         """
         return CANONICAL_FOCAL * self.image_size[0] / self.P[0, 0]
 
+    @classmethod
+    def without_camera(cls, T_grid_lidar: np.ndarray) -> "Calibration":
+        """For a LiDAR by itself, and images of None: KITTI's camera, where KITTI's car has it. The networks were
+        trained there, and do better with its black image than with a camera that sees nothing of the grid.
+
+        T_grid_lidar : (4, 4), as in `Calibration`
+        """
+        P = np.array([(718.0, 0, 607, 0), (0, 718, 185, 0), (0, 0, 1, 0)])
+        T_cam_grid = np.array([(0.0, -1, 0, 0), (0, 0, -1, -0.08), (1, 0, 0, -0.27), (0, 0, 0, 1)])
+        return cls(P, T_cam_grid @ T_grid_lidar, (1241, 376), T_grid_lidar)
+
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """LiDAR points (..., >=3) -> pixels (..., 2) and depth (...) in metres; pixels are NaN where depth <= 0."""
         return _project(points, self.P_lidar)

@@ -20,6 +20,10 @@ _SQUEEZED = 4 / 3
 """Largest factor between the aspect ratios of an image and of the network's image."""
 _FLAT = 8
 """Of 255: an image whose colours differ by less shows nothing but noise."""
+_BLOCK, _FEW = 8, 2
+"""What is compared: means of so many pixels each way, which noise changes little; without the darkest and the brightest
+per cent, so that a lamp or a broken pixel in a dark image does not count.
+"""
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,14 @@ class FramePreprocessor:
 
     def __call__(
         self,
-        image: np.ndarray,
+        image: np.ndarray | None,
         points: np.ndarray | None,
         calibration: Calibration,
         depth: np.ndarray | None = None,
     ) -> dict[str, np.ndarray]:
-        """image : (H, W, 3) uint8 RGB of the calibration's size; points : (N, 4) float32, LiDAR frame, metres, or None:
-        the tensors of the cloud are left out; depth : (H, W) metres, see `depth_tensor`.
+        """image : (H, W, 3) uint8 RGB of the calibration's size, or None: a black one, see `Calibration.without_camera`
+        points : (N, 4) float32, LiDAR frame, metres, or None: the tensors of the cloud are left out
+        depth : (H, W) metres, see `depth_tensor`
         """
         table = self.lifting(calibration)
         return {
@@ -92,8 +97,13 @@ class FramePreprocessor:
             "depth": self.depth_tensor(depth, calibration),
         }
 
-    def image_tensor(self, image: np.ndarray, calibration: Calibration) -> np.ndarray:
-        """Resize and normalise. Raises CalibrationError where image and calibration have different sizes."""
+    def image_tensor(self, image: np.ndarray | None, calibration: Calibration) -> np.ndarray:
+        """Resize and normalise; None is black. Raises CalibrationError where image and calibration have different
+        sizes.
+        """
+        if image is None:
+            black = np.zeros((*self.config.image_size[::-1], 3), np.uint8)
+            return _normalise(black, self._mean, self._scale)[None]
         _expect_size("image", image, calibration)
         resized = cv2.resize(image, self.config.image_size, interpolation=cv2.INTER_AREA)
         return _normalise(resized, self._mean, self._scale)[None]
@@ -135,10 +145,18 @@ def image_warnings(image: np.ndarray, config: PreprocessConfig) -> list[str]:
     if max(ratio, 1 / ratio) > _SQUEEZED:
         size = "{}x{}".format(*expected)
         warnings.append(f"{width}x{height} is squeezed to the network's {size}, another shape; labels will be worse")
-    sample = image[::8, ::8].reshape(-1, 3)
-    if (sample.max(0) - sample.min(0)).max() < _FLAT:
+    if shows_nothing(image):
         warnings.append("it shows nothing, all of it is of one colour; the labels mean nothing")
     return warnings
+
+
+def shows_nothing(image: np.ndarray) -> bool:
+    """Whether an image, (H, W, 3) uint8, is dark or of one colour, but for noise and a few bright spots."""
+    rows, columns = (max(1, size // _BLOCK) for size in image.shape[:2])
+    whole = image[: rows * _BLOCK, : columns * _BLOCK]  # cv2 is several times faster where the factor is whole
+    blocks = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA).reshape(-1, 3)
+    low, high = np.percentile(blocks, (_FEW, 100 - _FEW), axis=0)
+    return bool((high - low).max() < _FLAT)
 
 
 def _expect_size(name: str, image: np.ndarray, calibration: Calibration) -> None:

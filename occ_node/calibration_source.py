@@ -103,7 +103,8 @@ class CalibrationSource:
 
     def pose(self, fixed: str, frame: str, stamp: int | None) -> Lookup:
         """T_fixed_frame, where a frame of the robot is in one that is fixed in the world, such as odom, at a time in
-        ns; None: the newest. Up to LATE seconds after what tf knows, the last velocity goes on; farther away there is none.
+        ns; None: the newest. Up to LATE seconds after what tf knows, the last velocity goes on; farther away there is
+        none.
         """
         return self._transforms.lookup(fixed, frame, stamp, LATE, extrapolate=True)
 

@@ -45,12 +45,14 @@ ERRORS = (
 
 class Counts(NamedTuple):
     """received : messages by input; lost : by input, those that never arrived, estimated (gaps.py)
+    alone : images and clouds, those that were a frame without the other sensor, which was silent
     dropped : by the value of `Drop`; published, idle : frames; points_dropped : points that were not finite
     others : by their names, those that this node counts besides
     """
 
     received: dict[str, int]
     lost: dict[str, int]
+    alone: dict[str, int]
     dropped: dict[str, int]
     published: int
     idle: int
@@ -78,6 +80,7 @@ class Counters:
         names = (
             *(f"received.{n}" for n in self._inputs),
             *(f"lost.{n}" for n in inputs),
+            *(f"alone.{n}" for n in (IMAGE, POINTS)),
             "published",
             "idle",
             "points_dropped",
@@ -88,7 +91,9 @@ class Counters:
         self._last_error = ""
 
     def count(self, event: str, number: int = 1) -> None:
-        """`received.<input>`, `lost.<input>`, `published`, `idle`, `points_dropped` or one of `others`."""
+        """`received.<input>`, `lost.<input>`, `alone.image`, `alone.points`, `published`, `idle`, `points_dropped`, or one
+        of `others`.
+        """
         if event not in self._events:
             raise ValueError(f"{event!r} is not counted; expected one of {', '.join(self._events)}")
         with self._lock:
@@ -114,6 +119,7 @@ class Counters:
         return Counts(
             {name: events[f"received.{name}"] for name in self._inputs},
             {name: events[f"lost.{name}"] for name in self._inputs if name != CAMERA_INFO},
+            {name: events[f"alone.{name}"] for name in (IMAGE, POINTS)},
             {reason.value: number for reason, number in dropped.items()},
             events["published"],
             events["idle"],

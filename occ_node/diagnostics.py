@@ -10,6 +10,7 @@ from occ_runtime import Profiler
 
 from .connections import Connections
 from .counters import ERRORS, MOTION_EXTRAPOLATED, Counters, Counts, Drop
+from .modes import Modes
 from .topics import CAMERA_INFO, DIAGNOSTICS
 
 
@@ -20,8 +21,9 @@ class Diagnostics:
     frame was answered for `timeout` seconds though somebody subscribes. STALE: no input for `timeout` seconds after
     there was some, and the last status, at the deactivation.
 
-    Keys: the facts, rate_hz, received.<input>, lost.<input>, published, idle, dropped.<reason>, points_dropped,
-    clouds_missing.<topic>, motion.missing, motion.extrapolated, latency.<stage>.p50_ms and .p95_ms, last_error.
+    Keys: the facts, mode, mode_switches, frames.<mode>, rate_hz, received.<input>, lost.<input>, alone.<input>,
+    published, idle, dropped.<reason>, points_dropped, clouds_missing.<topic>, motion.missing, motion.extrapolated,
+    latency.<stage>.p50_ms and .p95_ms, last_error.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Diagnostics:
         counters: Counters,
         profiler: Profiler,
         connections: Connections,
+        modes: Modes,
         wanted: Callable[[], bool],
         timeout: float,
         problems: Callable[[], list[str]] = list,
@@ -39,7 +42,7 @@ class Diagnostics:
         problems : what is wrong besides the connections
         """
         self._node, self._facts, self._counters, self._profiler = node, facts, counters, profiler
-        self._connections, self._wanted, self._timeout = connections, wanted, timeout
+        self._connections, self._modes, self._wanted, self._timeout = connections, modes, wanted, timeout
         self._problems = problems
         self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
         self._before, self._before_at = counters.counts(), time.perf_counter()
@@ -49,7 +52,7 @@ class Diagnostics:
 
     def destroy(self) -> None:
         """Say that the node is inactive, then destroy timer and publisher."""
-        self._send(DiagnosticStatus.STALE, "inactive", self._facts())
+        self._send(DiagnosticStatus.STALE, "inactive", self._facts() | self._modes.values())
         self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._publisher)
 
@@ -57,7 +60,8 @@ class Diagnostics:
         counts, now = self._counters.counts(), time.perf_counter()
         rate = (counts.published - self._before.published) / (now - self._before_at)
         level, text = self._judge(counts, now)
-        self._send(level, text, self._facts() | _figures(counts, rate, self._profiler.summary()))
+        figures = _figures(counts, rate, self._profiler.summary())
+        self._send(level, text, self._facts() | self._modes.values() | figures)
         self._before, self._before_at = counts, now
 
     def _send(self, level: bytes, text: str, values: dict[str, str]) -> None:
@@ -86,6 +90,8 @@ class Diagnostics:
             return DiagnosticStatus.STALE, f"no input for {silence:.0f} s" + (f": {problems}" if problems else "")
         if unanswered >= self._timeout:
             return DiagnosticStatus.ERROR, f"no frame answered for {unanswered:.0f} s: {problems or _reasons(new)}"
+        if degraded := self._modes.degraded():
+            return DiagnosticStatus.WARN, degraded + (f"; {problems}" if problems else "")
         if problems:
             return DiagnosticStatus.WARN, problems
         if silent:
@@ -109,6 +115,7 @@ def _figures(counts: Counts, rate: float, latency: dict[str, dict[str, float]]) 
     values = {"rate_hz": f"{rate:.1f}"}
     values |= {f"received.{source}": str(number) for source, number in counts.received.items()}
     values |= {f"lost.{source}": str(number) for source, number in counts.lost.items()}
+    values |= {f"alone.{source}": str(number) for source, number in counts.alone.items()}
     values |= {"published": str(counts.published), "idle": str(counts.idle)}
     values |= {f"dropped.{reason}": str(number) for reason, number in counts.dropped.items()}
     values["points_dropped"] = str(counts.points_dropped)

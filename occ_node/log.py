@@ -33,6 +33,7 @@ class Log:
         self._logger = logger
         self._lock = threading.Lock()
         self._periods: dict[Drop, tuple[float, set[str]]] = {}
+        self._changes: dict[str, float] = {}
         self._warned: set[str] = set()
 
     def error(self, reason: Drop, text: str) -> None:
@@ -47,6 +48,15 @@ class Log:
                 return
             logged.add(key)
         self._logger.error(text)
+
+    def change(self, text: str, bad: bool) -> None:
+        """A state was entered: a warning where it is a bad one. Each text, one of few, at most once a period."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._changes.get(text, float("-inf")) < _PERIOD:
+                return
+            self._changes[text] = now
+        (self._logger.warning if bad else self._logger.info)(text)
 
     def warn(self, text: str) -> None:
         """Each time: for what the caller says once itself."""

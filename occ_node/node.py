@@ -24,7 +24,7 @@ from rclpy.utilities import remove_ros_args
 
 from occ_core.calibration_file import read_calibration_file
 from occ_core.rig import Rig, read_rig
-from occ_runtime import Bundle, Predictor, Profiler, find_bundle, load_backend
+from occ_runtime import find_bundle
 
 from .calibration_source import CalibrationSource
 from .clouds import Clouds
@@ -33,6 +33,8 @@ from .diagnostics import Diagnostics
 from .inputs import Inputs, TFMessage
 from .log import Log, reason_of
 from .map_source import MapSource
+from .modes import BOTH, CAMERA, Modes
+from .networks import Networks, load_networks
 from .outputs import OUTPUTS, Output
 from .parameters import ParameterError, Settings, check_changes, declare_parameters, read_parameters
 from .pipeline import Pipeline
@@ -55,7 +57,7 @@ class _Configured:
     """What exists from configuration to clean-up."""
 
     settings: Settings
-    predictor: Predictor
+    networks: Networks
     calibration: CalibrationSource
     rig: Rig
 
@@ -166,48 +168,43 @@ class OccupancyNode(LifecycleNode):
         file = settings.calibration_file
         extrinsics = read_calibration_file(file, settings.camera) if file else None
         rig = (read_rig(settings.rig) if settings.rig else Rig()).completed(Rig.at_height(settings.height))
-        bundle = Bundle.load(find_bundle(settings.bundle))
-        backend = load_backend(
-            bundle, settings.backend, settings.threads or None, settings.precision, settings.engine_cache,
-            report=self._on_engine, standby=True,
-        )  # fmt: skip
-        undo.callback(backend.close)
-        if not (bundle.needs_cloud or settings.frame):
-            raise ParameterError(
-                f"frame: empty; bundle {bundle.name} needs no cloud: expected the frame of its outputs"
-            )
-        predictor = Predictor(bundle, backend)
-        result = predictor.self_test()
-        self.get_logger().info(f"{settings}")
-        self.get_logger().info(f"bundle {bundle.name}, backend {backend.description}; {result}")
-        self.get_logger().info(f"rig: {rig}")
-        return _Configured(settings, predictor, CalibrationSource(extrinsics, TFMessage is not None), rig)
+        networks, lines = load_networks(settings, self._on_engine)
+        undo.callback(networks.close)
+        for line in (f"{settings}", *lines, f"rig: {rig}"):
+            self.get_logger().info(line)
+        return _Configured(settings, networks, CalibrationSource(extrinsics, TFMessage is not None), rig)
 
     def _activate(self, undo: ExitStack) -> _Active:
         """undo : as above"""
         configured = self._configured
         if configured is None:
             raise RuntimeError("the node is not configured")
-        settings, predictor, calibration = configured.settings, configured.predictor, configured.calibration
-        frame_inputs = (IMAGE, POINTS) if predictor.bundle.needs_cloud else (IMAGE,)
+        settings, networks, calibration = configured.settings, configured.networks, configured.calibration
+        needs_cloud = networks.main.bundle.needs_cloud
+        frame_inputs = (IMAGE, POINTS) if needs_cloud else (IMAGE,)
+        spare = frame_inputs if networks.fallback else (IMAGE,)
         clouds = Clouds(settings.clouds, settings.sync_tolerance)
-        counters = _counters(settings, predictor.bundle.needs_cloud, self._log)
+        counters = _counters(settings, needs_cloud, self._log)
         publishers = Publishers(self, self._outputs, settings)
         undo.callback(publishers.destroy)
-        pipeline = Pipeline(predictor, calibration, settings, configured.rig, counters, self._log, clouds)
+        pipeline = Pipeline(
+            networks.main, calibration, settings, configured.rig, counters, self._log, clouds, networks.fallback
+        )
         map_source = MapSource(settings, calibration, self._log)
         publishers.warm_up(map_source.warm_up(pipeline.warm_up()))
-        predictor.profiler = profiler = Profiler()
-        synchroniser = Synchroniser(settings.sync_tolerance, counters, frame_inputs)
+        profiler = networks.new_profiler()
+        modes = Modes(self, BOTH if needs_cloud else CAMERA, self._log)
+        undo.callback(modes.destroy)
+        synchroniser = Synchroniser(settings.sync_tolerance, counters, frame_inputs, spare)
         inputs = Inputs(self, settings, synchroniser, calibration, counters, self._log, clouds)
         undo.callback(inputs.destroy)
         facts = partial(self._facts, configured, map_source)
         diagnostics = Diagnostics(
-            self, facts, counters, profiler, inputs.connections, publishers.wanted, settings.timeout,
+            self, facts, counters, profiler, inputs.connections, modes, publishers.wanted, settings.timeout,
             map_source.problems,
         )  # fmt: skip
         undo.callback(diagnostics.destroy)
-        undo.callback(Worker(self, synchroniser, pipeline, map_source, publishers, counters, profiler).stop)
+        undo.callback(Worker(self, synchroniser, pipeline, map_source, publishers, counters, profiler, modes).stop)
         return _Active(publishers, map_source, synchroniser, clouds, counters, undo.pop_all().close)
 
     def _end(self) -> None:
@@ -219,7 +216,7 @@ class OccupancyNode(LifecycleNode):
         """The worker must have stopped."""
         configured, self._configured = self._configured, None
         if configured is not None:
-            configured.predictor.backend.close()
+            configured.networks.close()
 
     def _release(self, *steps: Callable[[], None]) -> None:
         """Each of them, whether or not another fails."""
@@ -239,8 +236,9 @@ class OccupancyNode(LifecycleNode):
         values = {parameter.name: parameter.value for parameter in parameters}
         try:
             changes = check_changes(values, self._active is not None)
-            if "bundle" in changes.later:
-                find_bundle(changes.later["bundle"])
+            for name in ("bundle", "fallback"):
+                if wanted := changes.later.get(name):
+                    find_bundle(wanted)
             if file := changes.later.get("calibration_file"):
                 read_calibration_file(file, values.get("camera", self.get_parameter("camera").value))
             if source := changes.later.get("rig"):
@@ -273,14 +271,17 @@ class OccupancyNode(LifecycleNode):
 
     def _facts(self, configured: _Configured, map_source: MapSource) -> dict[str, str]:
         """What the diagnostics say besides the counters."""
-        bundle = configured.predictor.bundle
-        return {
-            "mode": "camera+lidar" if bundle.needs_cloud else "camera", "bundle": bundle.name,
-            "model": f"{bundle.model} {bundle.size} {bundle.version}",
-            "backend": configured.predictor.backend.description, "engine": self._engine,
+        main, fallback = configured.networks.main, configured.networks.fallback
+        facts = {
+            "bundle": main.bundle.name, "model": f"{main.bundle.model} {main.bundle.size} {main.bundle.version}",
+            "backend": main.backend.description, "engine": self._engine,
             "calibration": configured.calibration.describe(), "rig": str(configured.rig),
             "map": map_source.describe(),
         }  # fmt: skip
+        if fallback is not None:
+            facts["fallback"] = f"{fallback.bundle.name}, {configured.networks.fallback_megabytes:.0f} MB"
+            facts["fallback_backend"] = fallback.backend.description
+        return facts
 
 
 def _counters(settings: Settings, needs_cloud: bool, log: Log) -> Counters:

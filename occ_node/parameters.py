@@ -47,6 +47,9 @@ class Settings:
     """
 
     bundle: str = _parameter(DEFAULT_BUNDLE, "Engine bundle: a folder, or the name of one that comes with the package.")
+    fallback: str = _parameter(
+        "", "Camera-only bundle that makes the frames while `points` is silent, such as monoocc-nano. Empty: none."
+    )
     backend: str = _parameter(
         "auto", f"Backend: {', '.join(BACKENDS)}. auto: the first that runs here; fake: no network, for tests."
     )

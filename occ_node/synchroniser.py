@@ -3,10 +3,12 @@
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .clouds import CloudMessage
 from .counters import Counters, Drop
+from .silence import Silence
 from .topics import IMAGE, POINTS
 
 INPUTS = (IMAGE, POINTS)
@@ -18,7 +20,7 @@ _HISTORY = 8
 
 class Pair(NamedTuple):
     """arrival : time.perf_counter() at the later message
-    image : message; points : the leading cloud; None for an unused input
+    image : message; points : the leading cloud; None for an input that is unused or silent
     """
 
     arrival: float
@@ -35,10 +37,22 @@ class Synchroniser:
 
     Each message is judged by the one that came before it on the same input, never by an older one: after any sequence
     of stamps, the third pair of increasing ones is answered at the latest.
+
+    While an input is silent, the other's messages are used alone: those that would be dropped as no_partner, each at
+    most once. The first pair ends that. Stamps of frames increase across such switches, but for a jump of the clock.
     """
 
-    def __init__(self, tolerance: float, counters: Counters, inputs: tuple[str, ...] = INPUTS):
-        """tolerance : seconds; inputs : both of INPUTS, or one of them"""
+    def __init__(
+        self,
+        tolerance: float,
+        counters: Counters,
+        inputs: tuple[str, ...] = INPUTS,
+        spare: tuple[str, ...] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        """tolerance : seconds; inputs : both of INPUTS, or one of them; spare : those that frames can do without
+        clock : steady, seconds, for what is silent
+        """
         self.inputs = inputs
         self.tolerance = tolerance
         """For the messages from now on; may be replaced at any time."""
@@ -48,6 +62,11 @@ class Synchroniser:
         self._last: dict[str, int | None] = dict.fromkeys(INPUTS)
         self._jumped: str | None = None
         """The input whose stamps jumped back while those of the other did not yet."""
+        self._silence = Silence(inputs, spare, clock)
+        self._alone: str | None = None
+        """The input whose messages are used alone."""
+        self._newest: int | None = None
+        """Stamp of the newest frame, which that of a frame of another kind must exceed."""
         self._slot: Pair | None = None
         self.closed = False
 
@@ -62,12 +81,16 @@ class Synchroniser:
                 self._counters.drop(f"stale.{source}")
                 return
             if len(self.inputs) == 1:
-                self._offer(**{source: message})
+                self._offer(stamp, **{source: message})
                 return
+            self._silence.heard(source)
             self._drop_from(source, stamp)
             self._waiting[source].append((stamp, message))
             self._match(source, other, stamp, message)
             self._drop_unmatchable()
+            if self._silence.silent(other, source, self._alone == source):
+                self._alone = source
+                self._drop_up_to(source, stamp)
 
     def take(self, timeout: float) -> Pair | None:
         """The newest pair, waiting up to `timeout` seconds for one; None without one, and after `close`."""
@@ -89,6 +112,7 @@ class Synchroniser:
 
     def _jump_back(self, source: str, other: str) -> None:
         """The clock was set back; both inputs show it, one after the other, and it counts once."""
+        self._newest = None
         self._drop_all(source)
         if self._jumped == other:
             self._jumped = None
@@ -104,14 +128,22 @@ class Synchroniser:
         partner_stamp, partner = min(candidates, key=lambda entry: abs(entry[0] - stamp))
         if abs(partner_stamp - stamp) > round(self.tolerance * 1e9):
             return
+        of_points = stamp if source == POINTS else partner_stamp
+        if self._alone is not None and not self._follows(of_points):
+            return
+        self._alone = self._jumped = None
         self._drop_up_to(other, partner_stamp, paired=1)
         self._drop_up_to(source, stamp, paired=1)
-        self._jumped = None
-        self._offer(**{source: message, other: partner})
+        self._offer(of_points, **{source: message, other: partner})
 
-    def _offer(self, **messages: Any) -> None:
+    def _follows(self, stamp: int) -> bool:
+        """Whether a frame with this stamp comes after the newest one, or after a jump of the clock."""
+        return self._newest is None or stamp > self._newest or stamp < self._newest - JUMP_NS
+
+    def _offer(self, stamp: int, **messages: Any) -> None:
         if self._slot is not None:
             self._counters.drop(Drop.SUPERSEDED)
+        self._newest = stamp
         self._slot = Pair(time.perf_counter(), **messages)
         self._ready.notify_all()
 
@@ -122,16 +154,20 @@ class Synchroniser:
             if (last := self._last[other]) is not None and self._jumped != source:
                 self._drop_up_to(source, last - round(self.tolerance * 1e9) - 1)
             while len(self._waiting[source]) > _HISTORY:
-                self._waiting[source].popleft()
-                self._counters.drop(f"no_partner.{source}")
+                self._drop_up_to(source, self._waiting[source][0][0])
 
     def _drop_up_to(self, source: str, stamp: int, paired: int = 0) -> None:
-        """Remove the messages with stamps up to `stamp`; all but `paired` of them found no partner."""
-        waiting, count = self._waiting[source], 0
+        """Remove the messages with stamps up to `stamp`; all but `paired` of them found no partner. While the other
+        input is silent, the newest of them is a frame.
+        """
+        waiting, removed = self._waiting[source], []
         while waiting and waiting[0][0] <= stamp:
-            waiting.popleft()
-            count += 1
-        self._counters.drop(f"no_partner.{source}", count - paired)
+            removed.append(waiting.popleft())
+        used = source == self._alone and bool(removed) and self._follows(removed[-1][0])
+        if used:
+            self._counters.count(f"alone.{source}")
+            self._offer(removed[-1][0], **{source: removed[-1][1]})
+        self._counters.drop(f"no_partner.{source}", len(removed) - paired - used)
 
     def _drop_from(self, source: str, stamp: int) -> None:
         """Remove the messages with stamps from `stamp` on: those that wait stay in the order of their stamps."""

@@ -25,6 +25,7 @@ OVERLAY = Topic("overlay", "sensor_msgs/msg/Image")
 MAP = Topic("map", "nav_msgs/msg/OccupancyGrid")
 MAP_VOXELS = Topic("map_voxels", "sensor_msgs/msg/PointCloud2")
 MAP_MARKERS = Topic("map_markers", "visualization_msgs/msg/MarkerArray")
+MODE = Topic("mode", "std_msgs/msg/String")
 
 OF_MAP = (MAP, MAP_VOXELS, MAP_MARKERS)
 """The outputs that need `map_frame`."""

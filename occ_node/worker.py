@@ -11,6 +11,7 @@ from .calibration_source import NoCalibration
 from .counters import Counters, Drop
 from .log import reason_of
 from .map_source import MapSource
+from .modes import Modes, mode_of
 from .outputs import Frame
 from .pipeline import Pipeline
 from .publishers import Publishers
@@ -35,10 +36,11 @@ class Worker:
         publishers: Publishers,
         counters: Counters,
         profiler: Profiler,
+        modes: Modes,
     ):
         self._clock, self._context = node.get_clock(), node.context
         self._synchroniser, self._pipeline, self._publishers = synchroniser, pipeline, publishers
-        self._map_source = map_source
+        self._map_source, self._modes = map_source, modes
         self._counters, self._profiler = counters, profiler
         self._publisher = ThreadPoolExecutor(1, "occ_node publisher")
         self._publishing: Future[None] | None = None
@@ -65,6 +67,7 @@ class Worker:
 
     def _process(self, pair: Pair) -> None:
         if not self._publishers.wanted():
+            self._modes.enter(mode_of(pair))
             self._counters.count("idle")
             self._publishers.idle()
             return
@@ -77,6 +80,7 @@ class Worker:
         else:
             if self._publishing is not None:
                 self._publishing.result()  # at most one frame waits to be published
+            self._modes.enter(frame.mode)
             self._publishing = self._publisher.submit(self._publish, frame, pair.arrival)
 
     def _publish(self, frame: Frame, arrival: float) -> None:
@@ -91,6 +95,7 @@ class Worker:
                 self._counters.error(Drop.FAILED, f"publishing failed: {reason_of(error)}")
             return
         self._counters.count("published")
+        self._modes.answered(frame.mode)
         self._profiler.record("total", time.perf_counter() - arrival)
         stamp = frame.header.stamp.sec + 1e-9 * frame.header.stamp.nanosec
         age = 1e-9 * self._clock.now().nanoseconds - stamp

@@ -54,7 +54,7 @@ class Predictor:
 
     def predict(
         self,
-        image: np.ndarray,
+        image: np.ndarray | None,
         points: np.ndarray | None,
         calibration: Calibration,
         depth: np.ndarray | None = None,
@@ -63,7 +63,8 @@ class Predictor:
 
         Parameters
         ----------
-        image : (H, W, 3) uint8 RGB of the calibration's size
+        image : (H, W, 3) uint8 RGB of the calibration's size; None for the LiDAR only, with a calibration such as
+            `Calibration.without_camera` gives
         points : (N, 4) float32 x, y, z in metres (LiDAR frame), intensity; None where the bundle needs no cloud
         depth : (H, W) metres; where it is not positive, and without it, the network's predicted depth is used
         """

@@ -19,6 +19,7 @@ from ..arguments import add_backend, add_rig, chosen_rig
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", help="engine bundle: a folder, or a name such as occle-nano")
+    parser.add_argument("--fallback", metavar="BUNDLE", help="camera-only bundle for while the LiDAR is silent")
     add_backend(parser)
     parser.add_argument("--calibration", type=Path, metavar="FILE", help="extrinsics: KITTI calib.txt or YAML; else tf")
     parser.add_argument("--image", metavar="TOPIC", help="camera image (default /image)")
@@ -61,8 +62,9 @@ def node_arguments(arguments: argparse.Namespace) -> list[str]:
     from ..errors import CommandError
 
     given = []
-    if arguments.bundle is not None:
-        given.append(("bundle", f'"{find_bundle(arguments.bundle).resolve()}"'))
+    for name, bundle in (("bundle", arguments.bundle), ("fallback", arguments.fallback)):
+        if bundle is not None:
+            given.append((name, f'"{find_bundle(bundle).resolve()}"'))
     if arguments.backend is not None:
         given.append(("backend", arguments.backend))
     if arguments.calibration is not None:

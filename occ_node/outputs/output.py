@@ -41,19 +41,21 @@ class Frame:
     header : stamp of the cloud (camera only: of the image); the frame that the parameter `frame` names
     calibration : of the camera, and of the grid, from the header's frame
     sensors : (S, 3) where the LiDARs are, metres in the grid frame
-    camera_frame : of the image; image : (H, W, 3) uint8 RGB of the calibration's size
+    camera_frame : of the image; image : (H, W, 3) uint8 RGB of the calibration's size, None without the camera
+    mode : which sensors it is made of, see modes.py
     lifetime : seconds after which a display drops what it shows of this frame; a few frame periods
     map : with this frame; None where no `map_frame` is set, or tf does not lead to it
     """
 
     header: Header
     camera_frame: str
-    image: np.ndarray
+    image: np.ndarray | None
     calibration: Calibration
     occupancy: Occupancy
     lifetime: float = 1.0
     sensors: np.ndarray = field(default_factory=lambda: np.zeros((1, 3)))
     map: MapView | None = None
+    mode: str = "camera+lidar"
 
     @property
     def T_frame_grid(self) -> np.ndarray:

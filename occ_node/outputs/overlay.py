@@ -21,8 +21,10 @@ def rgb_image(header: Header, image: np.ndarray) -> Image:
     )  # fmt: skip
 
 
-def make_overlay(frame: Frame, settings: Settings) -> Image:
-    """In the camera's frame, with the stamp of the other outputs."""
+def make_overlay(frame: Frame, settings: Settings) -> Image | None:
+    """In the camera's frame, with the stamp of the other outputs; None without an image."""
+    if frame.image is None:
+        return None
     picture = draw_overlay(frame.image, frame.occupancy, frame.calibration, settings.overlay_opacity)
     return rgb_image(Header(stamp=frame.header.stamp, frame_id=frame.camera_frame), picture)
 

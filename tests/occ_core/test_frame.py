@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from occ_core import KITTI_GRID, Calibration, CalibrationError, FramePreprocessor, PreprocessConfig, VoxelizerConfig
-from occ_core.frame import image_warnings, normalise_ref
+from occ_core.frame import image_warnings, normalise_ref, shows_nothing
 from occ_core.lifting import lifting_table
 from occ_core.voxelizer import occupancy_grid_ref, voxelize_ref
 
@@ -139,3 +139,36 @@ def test_a_shape_more_than_a_third_from_the_networks_gives_a_warning(size, squee
 
 def test_an_image_of_one_colour_and_a_cameras_noise_gives_a_warning(image):
     assert "shows nothing" in image_warnings(np.uint8((5, 90, 200)) + image // 64, CONFIG)[0]
+
+
+def _dark(noise=0, lamps=0):
+    """A dark image of 370 x 1226 with noise of so many grey levels each way, and so many lamps of 8 pixels each way."""
+    image = np.random.default_rng(0).integers(0, 2 * noise + 1, (370, 1226, 3)).astype(np.uint8)
+    for n in range(lamps):
+        image[40:48, 16 * n : 16 * n + 8] = 255
+    return image
+
+
+@pytest.mark.parametrize("dark", [_dark(), _dark(noise=10), _dark(lamps=20), _dark(noise=10, lamps=20)])
+def test_a_covered_lens_shows_nothing_whatever_its_noise_and_a_few_lamps(dark):
+    assert shows_nothing(dark)
+
+
+def test_a_faint_street_shows_something():
+    rows = np.linspace(0, 24, 370).astype(np.uint8)  # brighter towards the bottom, where headlights reach
+    assert not shows_nothing(np.broadcast_to(rows[:, None, None], (370, 1226, 3)).copy() + _dark(noise=2))
+
+
+def test_no_image_is_a_black_one_and_needs_no_camera(points):
+    T_grid_lidar = np.eye(4)
+    T_grid_lidar[:3, 3] = 0.1, 0.2, -1.0
+    calibration = Calibration.without_camera(T_grid_lidar)
+    found = FramePreprocessor(CONFIG)(None, points, calibration)
+    black = np.zeros((*calibration.image_size[::-1], 3), np.uint8)
+    expected = FramePreprocessor(CONFIG)(black, points, calibration)
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    at_home = FramePreprocessor(CONFIG)(None, points, Calibration.without_camera(np.eye(4)))
+    np.testing.assert_allclose(
+        found["lifting"], at_home["lifting"], atol=1e-5
+    )  # the camera does not move with the LiDAR
+    assert (found["lifting"] > -1).all(-1).mean() > 0.2

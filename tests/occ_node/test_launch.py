@@ -138,6 +138,27 @@ def test_parameters_have_the_nodes_types(launched):
     assert given == expected and type(given["sync_tolerance"]) is float
 
 
+@pytest.mark.parametrize("file", ["occle.launch.py", "monoocc.launch.py"])
+def test_both_files_take_what_a_robot_sets(launched, tmp_path, file):
+    (tmp_path / "robot.yaml").touch()
+    given = {
+        "frame": "base_link",
+        "height": "0",
+        "fallback": "monoocc-nano",
+        "compressed": "true",
+        "autostart": "false",
+    }
+    others = {"params_file": str(tmp_path / "robot.yaml"), "namespace": "robot1", "log_level": "debug"}
+    node, view = (a.kwargs for name, a in launched(file, rviz="true", **given, **others) if name == "Node")
+    typed = {"height": 0.0, "compressed": True, "autostart": False}
+    assert node["parameters"][-2:] == [others["params_file"], given | typed]
+    assert type(node["parameters"][-1]["height"]) is float
+    assert node["namespace"] == "robot1" and node["ros_arguments"] == ["--log-level", "debug"]
+    assert view["arguments"][-2:] == ["-f", "base_link"]
+    plain, view = (a.kwargs for name, a in launched(file, rviz="true") if name == "Node")
+    assert plain["ros_arguments"] == ["--log-level", "info"] and view["arguments"][-2:] == ["-f", "velo_link"]
+
+
 def test_arguments_take_precedence_over_a_file_of_parameters(launched, tmp_path):
     file = tmp_path / "robot.yaml"
     file.touch()

@@ -1,6 +1,7 @@
 """Pairing by stamp, and the count of every message that is not paired."""
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,9 +18,10 @@ START = 1_300_000_000_000 * MS
 class Line:
     """A synchroniser with its counters; stamps in milliseconds."""
 
-    def __init__(self, tolerance=0.05, inputs=("image", "points")):
+    def __init__(self, tolerance=0.05, inputs=("image", "points"), **silence):
+        self.now = 0.0
         self.counters = Counters(inputs)
-        self._synchroniser = Synchroniser(tolerance, self.counters, inputs)
+        self._synchroniser = Synchroniser(tolerance, self.counters, inputs, **silence)
 
     def image(self, ms):
         self._synchroniser.add("image", ("image", ms), START + round(ms * MS))
@@ -29,7 +31,7 @@ class Line:
 
     def pair(self):
         pair = self._synchroniser.take(0)
-        return pair and (pair.image[1], pair.points and pair.points[1])
+        return pair and (pair.image and pair.image[1], pair.points and pair.points[1])
 
     def waiting(self):
         return self._synchroniser.waiting()
@@ -216,3 +218,146 @@ def test_after_any_stamps_the_third_sane_pair_is_answered_and_every_message_is_a
     for source in inputs:
         dropped = sum(drops.get(reason, 0) for reason in ("superseded", f"stale.{source}", f"no_partner.{source}"))
         assert added[source] == pairs + dropped + line.waiting()[source]
+
+
+class Robot(Line):
+    """A line whose sensors may be silent, with a clock of its own, in seconds."""
+
+    def __init__(self, spare=("image", "points")):
+        super().__init__(spare=spare, clock=lambda: self.now)
+
+    def drive(self, tenths, *silent, lag=1):
+        """Both sensors at 10 Hz, the clouds `lag` ms later, but for those that are silent: the frames, in order."""
+        frames = []
+        for _ in range(tenths):
+            self.now = round(self.now + 0.1, 3)
+            ms = round(1000 * self.now)
+            if "image" not in silent:
+                self.image(ms)
+            if "points" not in silent:
+                self.points(ms + lag)
+            frames.append(self.pair())
+        return frames
+
+
+def kinds(frames):
+    """One letter a frame: both, image, points, - none."""
+    return "".join("-" if f is None else "p" if f[0] is None else "i" if f[1] is None else "b" for f in frames)
+
+
+def test_frames_go_on_with_the_images_half_a_second_after_the_last_cloud_until_the_next_pair():
+    robot = Robot()
+    assert kinds(robot.drive(5)) == "bbbbb"
+    assert kinds(robot.drive(8, "points")) == "----iiii"
+    assert kinds(robot.drive(3)) == "ibb"  # the first image came before the cloud
+    assert robot.counters.counts().alone == {"image": 5, "points": 0}
+    assert robot.drops() == {"no_partner.image": 4, "no_partner.points": 1}
+
+
+def test_frames_go_on_with_the_clouds_half_a_second_after_the_last_image_until_the_next_pair():
+    robot = Robot()
+    assert kinds(robot.drive(5)) == "bbbbb"
+    assert kinds(robot.drive(8, "image")) == "----pppp"
+    assert kinds(robot.drive(3)) == "bbb"
+    assert robot.counters.counts().alone == {"image": 0, "points": 4}
+    assert robot.drops() == {"no_partner.points": 4}
+
+
+def test_an_input_that_frames_need_is_waited_for():
+    robot = Robot(spare=("image",))
+    robot.drive(5)
+    assert kinds(robot.drive(20, "points")) == "-" * 20
+    assert robot.drops() == {"no_partner.image": 12}
+
+
+def test_a_sensor_that_never_came_is_waited_for_two_seconds():
+    robot = Robot()
+    assert kinds(robot.drive(25, "image")) == "-" * 19 + "pppppp"
+
+
+def test_a_pause_of_both_is_no_silence_of_one():
+    robot = Robot()
+    robot.drive(5)
+    robot.now += 60
+    robot.image(60_600)
+    robot.now += 0.3
+    robot.points(60_601)
+    assert robot.pair() == (60_600, 60_601)
+    assert robot.counters.counts().alone == {"image": 0, "points": 0}
+
+
+def test_a_pause_of_both_costs_no_time_while_one_is_used_alone():
+    robot = Robot()
+    robot.drive(5)
+    robot.drive(8, "points")
+    robot.now += 60
+    assert kinds(robot.drive(3, "points")) == "iii"
+    robot.now += 60
+    assert kinds(robot.drive(3)) == "ibb"
+
+
+def test_a_bag_that_plays_slowly_has_no_silent_sensors():
+    robot = Robot()
+    for n in range(20):
+        robot.now += 1.5
+        robot.image(100 * n)
+        assert robot.pair() is None
+        robot.now += 0.7
+        robot.points(100 * n)
+        assert robot.pair() == (100 * n, 100 * n)
+    assert robot.drops() == {}
+
+
+def test_a_cloud_older_than_an_image_that_was_answered_alone_is_not_answered():
+    robot = Robot()
+    robot.drive(5, lag=-30)
+    robot.drive(8, "points")
+    assert kinds(robot.drive(1, lag=-30)) == "i"
+    assert robot.drive(1, lag=-30) == [(1500, 1470)]
+    assert robot.drops()["no_partner.points"] == 1
+
+
+def test_a_sensor_that_comes_back_with_another_clock_leaves_the_other_alone():
+    robot = Robot()
+    robot.drive(5)
+    robot.drive(8, "points")
+    for lag in (3_600_000, -3_600_000):
+        assert kinds(robot.drive(30, lag=lag))[-10:] == "i" * 10
+    assert kinds(robot.drive(4))[-2:] == "bb"
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 0.01, 0.1, 0.4, 0.6, 3.0]),  # seconds to the message
+            SOURCES,
+            st.integers(-120, 120),  # ms that its stamp is off
+            st.booleans(),  # whether the worker is ready for a frame then
+        ),
+        max_size=60,
+    ),
+    spare=st.sampled_from([("image", "points"), ("image",), ("points",)]),
+)
+def test_whatever_falls_silent_no_message_is_answered_twice_stamps_increase_and_all_are_accounted_for(steps, spare):
+    robot, added, frames = Robot(spare), Counter(), []
+    for seconds, source, off, ready in steps:
+        robot.now += seconds
+        getattr(robot, source)(1000 * robot.now + off)
+        added[source] += 1
+        if ready and (frame := robot.pair()):
+            frames.append(frame)
+    drops, alone = robot.drops(), robot.counters.counts().alone
+    offered = len(frames) + drops.get("superseded", 0) + (robot.pair() is not None)
+    for source, other in (("image", "points"), ("points", "image")):
+        dropped = sum(drops.get(f"{reason}.{source}", 0) for reason in ("stale", "no_partner"))
+        assert added[source] + alone[other] == offered + dropped + robot.waiting()[source]
+        used = [frame[source == "points"] for frame in frames if frame[source == "points"] is not None]
+        assert len(used) == len(set(used))
+    assert all(alone[source] == 0 for source, other in (("image", "points"), ("points", "image")) if other not in spare)
+    for before, after in pairwise(frames):
+        if None in (*before, *after):  # a switch, or without a sensor
+            assert _stamp(after) > _stamp(before)
+
+
+def _stamp(frame):
+    return frame[0] if frame[1] is None else frame[1]
