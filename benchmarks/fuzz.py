@@ -12,6 +12,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -64,12 +65,16 @@ def cloud(random: np.random.Generator) -> SimpleNamespace:
     return SimpleNamespace(
         height=height, width=width, fields=fields, is_bigendian=bool(random.integers(2)), point_step=step,
         row_step=row, data=random.integers(0, 256, height * row, np.uint8), is_dense=True,
+        header=SimpleNamespace(stamp=SimpleNamespace(sec=int(random.integers(-(2**31), 2**31)), nanosec=0)),
     )  # fmt: skip
 
 
 def check_cloud(message, result) -> None:
-    """(N, 4) float32, N at least 1, all finite, intensity 0 to 1, every point of the message kept or dropped."""
-    points, dropped = result
+    """(N, 4) float32, N at least 1, all finite, intensity 0 to 1, every point of the message kept or dropped; times, if
+    there are any, are finite and of the same number.
+    """
+    points, dropped, times = result
+    expect(times is None or (times.shape == points.shape[:1] and np.isfinite(times).all()), f"times {times}")
     expect(points.dtype == np.float32 and points.ndim == 2 and points.shape[1] == 4, f"points {points.shape}")
     expect(len(points) + dropped == message.width * message.height and len(points) > 0, f"{len(points)} and {dropped}")
     expect(np.isfinite(points).all(), "points that are not finite")
@@ -161,7 +166,7 @@ def expect(condition: bool, text: str) -> None:
 
 
 DECODERS = {
-    "cloud": Decoder(cloud, decode_cloud, check_cloud),
+    "cloud": Decoder(cloud, partial(decode_cloud, times=True), check_cloud),
     "image": Decoder(image, decode_image, check_image),
     "compressed image": Decoder(compressed, decode_compressed_image, check_compressed),
     "camera_info": Decoder(camera_info, decode_camera_info, check_camera_info),

@@ -26,6 +26,11 @@ def relative_times(name: str, values: np.ndarray, stamp: int) -> np.ndarray | No
 
     None where they tell nothing: all equal, not finite, or longer than 0.5 s in every unit.
     """
+    with np.errstate(over="ignore", invalid="ignore"):  # of numbers that are no times
+        return _relative_times(name, values, stamp)
+
+
+def _relative_times(name: str, values: np.ndarray, stamp: int) -> np.ndarray | None:
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     if not len(finite):
         return None
