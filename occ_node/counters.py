@@ -91,8 +91,8 @@ class Counters:
         self._last_error = ""
 
     def count(self, event: str, number: int = 1) -> None:
-        """`received.<input>`, `lost.<input>`, `alone.image`, `alone.points`, `published`, `idle`, `points_dropped`, or one
-        of `others`.
+        """`received.<input>`, `lost.<input>`, `alone.image`, `alone.points`, `published`, `idle`, `points_dropped`, or
+        one of `others`.
         """
         if event not in self._events:
             raise ValueError(f"{event!r} is not counted; expected one of {', '.join(self._events)}")
