@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import occ_node
+from occ_core.rig import rig_presets
 from occ_node.dds import LOOPBACK_PROFILE
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +32,11 @@ def test_every_launch_file_and_view_is_installed():
     files = [*(ROOT / "launch").glob("*.launch.py"), *(ROOT / "rviz").glob("*.rviz")]
     assert len(files) == 4
     assert all(f'"{file.parent.name}/{file.name}"' in setup for file in files)
+
+
+def test_presets_of_rigs_are_installed():
+    assert '"occ_core": ["rigs/*.yaml"]' in (ROOT / "setup.py").read_text()
+    assert all((ROOT / "occ_core" / "rigs" / f"{name}.yaml").is_file() for name in rig_presets()) and rig_presets()
 
 
 def test_dds_profile_is_well_formed_and_stays_on_loopback():
