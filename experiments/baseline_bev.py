@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from benchmarks.measure import markdown
 from benchmarks.report import publish
 from occ_core import IGNORE, KITTI_GRID, CompletionMetrics
+from occ_core.transforms import move_points
 from occ_core.voxelizer import occupancy_grid
 from occ_data.ground_truth import write_ground_truth
 from occ_data.kitti import DataError, Sequence, sequences
@@ -99,7 +100,7 @@ def load(found: list[Sequence]) -> list[tuple[np.ndarray, np.ndarray]]:
     """(scan occupancy, truth) of every frame with truth, both (32, 256, 256) uint8."""
     samples = [
         (
-            occupancy_grid(s.calibration.to_grid(s.scan(frame)), KITTI_GRID).transpose(2, 0, 1),
+            occupancy_grid(move_points(s.scan(frame), s.rig.T_grid_lidar), KITTI_GRID).transpose(2, 0, 1),
             s.voxel_labels(frame).transpose(2, 0, 1),
         )
         for s in found

@@ -8,6 +8,7 @@ import numpy as np
 from occ_core.calibration import Calibration
 from occ_core.errors import InputError
 from occ_core.grid import Grid
+from occ_core.rig import Rig
 
 
 class DataError(InputError):
@@ -48,9 +49,11 @@ class Drive(Protocol):
 
     @property
     def calibration(self) -> Calibration:
-        """The camera's from the LiDAR, and where the LiDAR is above the ground (`T_grid_lidar`, from the drive's rig;
-        the identity for KITTI's); the same for all frames.
-        """
+        """The camera's from the LiDAR, with the rig's `T_grid_lidar`; the same for all frames."""
+
+    @property
+    def rig(self) -> Rig:
+        """Where the LiDAR is above the ground: always known, KITTI_RIG where nothing says otherwise."""
 
     @property
     def times(self) -> np.ndarray:

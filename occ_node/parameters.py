@@ -71,7 +71,8 @@ class Settings:
         GRID_HEIGHT, "Metres of the origin of `frame` above the ground; 0 for a base_link on the ground.", -10.0, 10.0
     )
     rig: str = _parameter(
-        "", "Rig: a YAML file, or a preset such as vlp16. Its T_ground_lidar, if any, is used instead of `height`."
+        "",
+        "Rig: a YAML file, or a preset such as vlp16. Its T_ground_lidar, if any, is of `frame` and replaces `height`.",
     )
     map_frame: str = _parameter(
         "", "Fixed frame on tf, such as odom, of a map that remembers what the last frames said. Empty: no map."

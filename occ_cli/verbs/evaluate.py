@@ -47,6 +47,7 @@ def evaluate(drives: "list[Drive]", predictions: Path, progress: bool = False) -
 
     from occ_core import CLASS_NAMES, CompletionMetrics
     from occ_core.labels import labels_on
+    from occ_core.transforms import move_points
     from occ_core.voxelizer import occupancy_grid
 
     from ..errors import CommandError
@@ -63,7 +64,8 @@ def evaluate(drives: "list[Drive]", predictions: Path, progress: bool = False) -
         truth = labels_on(grid, drive.voxel_labels(frame), drive.grid)
         metrics.add(labels, truth)
         if scans is not None:
-            scans.add(occupancy_grid(drive.calibration.to_grid(drive.scan(frame)), grid), truth)
+            points = move_points(drive.scan(frame), drive.rig.T_grid_lidar)
+            scans.add(occupancy_grid(points, grid), truth)
     counts = metrics.confusion.sum(0)[1:]
     baseline = {key: scans.summary()[key] for key in ("iou", "precision", "recall")} if scans else None
     return {

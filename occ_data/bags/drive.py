@@ -15,7 +15,7 @@ from occ_core.rig import Rig
 from occ_core.transforms import TransformTree
 
 from ..drive import is_number
-from .calibration import bag_calibration
+from .calibration import bag_calibration, bag_rig
 from .decode import TF_TYPE, add_transforms, decode
 from .messages import TopicMessages
 from .reader import BagError, bag_topics, header_of, read_bag
@@ -100,7 +100,12 @@ class BagDrive:
         """See `bag_calibration`."""
         o = self.options
         extrinsics = read_calibration_file(o.calibration_file) if o.calibration_file else None
-        return bag_calibration(self.path, self.topics, o.lidar_frame, extrinsics, o.rig)
+        return bag_calibration(self.path, self.topics, o.lidar_frame, extrinsics, self.rig)
+
+    @cached_property
+    def rig(self) -> Rig:
+        """What the options say, and for the rest `bag_rig`."""
+        return (self.options.rig or Rig()).completed(bag_rig(self.path, self.topics, self.options.lidar_frame))
 
     @cached_property
     def times(self) -> np.ndarray:

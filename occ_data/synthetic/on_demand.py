@@ -7,6 +7,7 @@ import numpy as np
 
 from occ_core.calibration import Calibration
 from occ_core.grid import KITTI_GRID, Grid
+from occ_core.rig import KITTI_RIG, Rig
 from occ_core.taxonomy import points_from_raw, voxels_from_raw
 
 from ..drive import DataError, is_number
@@ -49,6 +50,11 @@ class SyntheticDrive:
     def calibration(self) -> Calibration:
         """KITTI's."""
         return self._drive.camera_set.calibration
+
+    @property
+    def rig(self) -> Rig:
+        """KITTI's."""
+        return KITTI_RIG
 
     @property
     def times(self) -> np.ndarray:

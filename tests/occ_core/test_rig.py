@@ -80,7 +80,7 @@ def test_the_grid_frame_and_back():
         ("", r"expected some of the keys T_ground_lidar, intensity_scale, sensor; found None"),
         ("{}", r"keys .*; found none"),
         ("[1, 2]", r"keys .*; found \[1, 2\]"),
-        (LEVEL + "hight: 1", "keys .*; found T_ground_lidar, hight"),
+        (LEVEL + "mass: 1", "keys .*; found T_ground_lidar, mass"),
         ("T_ground_lidar: [1, 2]", "T_ground_lidar: expected 3x4 finite numbers, or 4x4"),
         ("T_ground_lidar: [[1, 0, 0], [2]]", "T_ground_lidar: expected 3x4"),
         (LEVEL.replace("0.6", ".nan"), "T_ground_lidar: expected 3x4 finite"),

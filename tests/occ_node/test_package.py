@@ -5,6 +5,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import occ_node
+from occ_core.rig import rig_presets
 from occ_node.dds import LOOPBACK_PROFILE
 
 ROOT = Path(__file__).parents[2]
@@ -38,6 +39,11 @@ def test_every_configuration_is_installed():
     files = [path for path in (ROOT / "occ_node" / "config").rglob("*") if path.is_file()]
     assert len(files) == 4
     assert all(f'"{path.relative_to(ROOT)}"' in setup for path in files)
+
+
+def test_presets_of_rigs_are_installed():
+    assert '"occ_core": ["rigs/*.yaml"]' in (ROOT / "setup.py").read_text()
+    assert all((ROOT / "occ_core" / "rigs" / f"{name}.yaml").is_file() for name in rig_presets()) and rig_presets()
 
 
 def test_dds_profile_is_well_formed_and_stays_on_loopback():
