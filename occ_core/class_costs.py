@@ -26,7 +26,7 @@ def class_costs(entries: tuple[str, ...]) -> np.ndarray:
     """
     preset = DEFAULT_COSTS[0]
     if entries and "=" not in entries[0]:
-        preset, *entries = entries
+        preset, entries = entries[0], entries[1:]
     if preset not in PRESETS:
         raise InputError(
             f"{preset!r} is no preset; expected one of {', '.join(PRESETS)}, or entries such as person=100"

@@ -61,8 +61,9 @@ def point_cloud_cdr(header: Header, points: np.ndarray) -> bytes:
     """Points (M,) of `voxel_points` as a serialised sensor_msgs/PointCloud2."""
     writer = CdrWriter()
     writer.header(header)
-    writer.pack("I", 1, len(points), len(points.dtype.names))  # height, width, fields
-    for name in points.dtype.names:
+    names = points.dtype.names or ()
+    writer.pack("I", 1, len(points), len(names))  # height, width, fields
+    for name in names:
         offset, _, datatype = _FIELDS[name]
         writer.string(name)
         writer.pack("I", offset)
