@@ -10,6 +10,7 @@ from .canvas import FAINT, INK, PAPER, classes_in, legend, write
 
 _UNKNOWN = (232, 235, 238)
 _WIDTH = 768
+_LARGEST = 4096
 
 
 def top_labels(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -36,23 +37,48 @@ def birds_eye_picture(labels: np.ndarray, grid: Grid, with_legend: bool = True) 
     A voxel is drawn as the same whole number of pixels each way, so that the map is about 768 wide. RGB uint8.
     """
     scale = max(1, round(_WIDTH / grid.shape[1]))
+    image = _from_above(labels, scale)
+    _draw_rings(image, grid, scale)
+    picture = np.full((image.shape[0] + 46, image.shape[1], 3), PAPER, np.uint8)
+    picture[: image.shape[0]] = image
+    _draw_vehicle(picture, grid, scale)
+    return _beside_legend(picture, labels) if with_legend else picture
+
+
+def map_picture(labels: np.ndarray, grid: Grid, path: np.ndarray) -> np.ndarray:
+    """A map from above, x up and y to the left, with the path of the robot and a legend. RGB uint8.
+
+    path : (N, >=2) metres in the frame of the grid
+    """
+    scale = max(1, round(_WIDTH / max(grid.shape[:2])))
+    image = _from_above(labels, scale)
+    pixels = np.array([_pixel(x, y, grid, scale) for x, y in path[:, :2]], np.int32)
+    cv2.polylines(image, [pixels], False, (255, 255, 255), 4, cv2.LINE_AA)
+    cv2.polylines(image, [pixels], False, INK, 2, cv2.LINE_AA)
+    if max(image.shape) > _LARGEST:
+        factor = _LARGEST / max(image.shape)
+        image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    return _beside_legend(image, labels)
+
+
+def _from_above(labels: np.ndarray, scale: int) -> np.ndarray:
+    """The colour of the highest voxel of each column, higher ones lighter; x up, y left."""
     top, height = top_labels(labels)
     palette = np.full((256, 3), _UNKNOWN, np.float32)
     palette[1 : len(COLORS)] = COLORS[1:]
     relief = 0.86 + 0.14 * np.clip(height, 0, None)[..., None] / max(1, labels.shape[2] - 1)
     image = palette[top] * np.where(top[..., None] > 0, relief, 1)
-    image = image[::-1, ::-1].round().astype(np.uint8)  # x up, y left
-    image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
-    _draw_rings(image, grid, scale)
-    picture = np.full((image.shape[0] + 46, image.shape[1], 3), PAPER, np.uint8)
-    picture[: image.shape[0]] = image
-    _draw_vehicle(picture, grid, scale)
-    if not with_legend:
-        return picture
-    column = np.full((picture.shape[0], 160, 3), PAPER, np.uint8)
-    names = legend(classes_in(labels), 160, columns=1)[: picture.shape[0]]
-    column[: names.shape[0]] = names
-    return np.hstack([picture, column])
+    image = image[::-1, ::-1].round().astype(np.uint8)
+    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
+
+
+def _beside_legend(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    names = legend(classes_in(labels), 160, columns=1)
+    height = max(picture.shape[0], names.shape[0])
+    canvas = np.full((height, picture.shape[1] + 160, 3), PAPER, np.uint8)
+    canvas[: picture.shape[0], : picture.shape[1]] = picture
+    canvas[: names.shape[0], picture.shape[1] :] = names
+    return canvas
 
 
 def _pixel(x: float, y: float, grid: Grid, scale: int) -> tuple[int, int]:
