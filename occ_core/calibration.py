@@ -104,7 +104,7 @@ class Calibration:
 
         T_grid_lidar : (4, 4), as in `Calibration`
         """
-        P = [(718.0, 0, 607, 0), (0, 718, 185, 0), (0, 0, 1, 0)]
+        P = np.array([(718.0, 0, 607, 0), (0, 718, 185, 0), (0, 0, 1, 0)])
         T_cam_grid = np.array([(0.0, -1, 0, 0), (0, 0, -1, -0.08), (1, 0, 0, -0.27), (0, 0, 0, 1)])
         return cls(P, T_cam_grid @ T_grid_lidar, (1241, 376), T_grid_lidar)
 

@@ -102,10 +102,10 @@ class FramePreprocessor:
         sizes.
         """
         if image is None:
-            resized = np.zeros((*self.config.image_size[::-1], 3), np.uint8)
+            image = np.zeros((1, 1, 3), np.uint8)
         else:
             _expect_size("image", image, calibration)
-            resized = cv2.resize(image, self.config.image_size, interpolation=cv2.INTER_AREA)
+        resized = cv2.resize(image, self.config.image_size, interpolation=cv2.INTER_AREA)
         return _normalise(resized, self._mean, self._scale)[None]
 
     def depth_tensor(self, depth: np.ndarray | None, calibration: Calibration) -> np.ndarray:
