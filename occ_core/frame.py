@@ -102,9 +102,9 @@ class FramePreprocessor:
         sizes.
         """
         if image is None:
-            black = np.zeros((*self.config.image_size[::-1], 3), np.uint8)
-            return _normalise(black, self._mean, self._scale)[None]
-        _expect_size("image", image, calibration)
+            image = np.zeros((1, 1, 3), np.uint8)
+        else:
+            _expect_size("image", image, calibration)
         resized = cv2.resize(image, self.config.image_size, interpolation=cv2.INTER_AREA)
         return _normalise(resized, self._mean, self._scale)[None]
 

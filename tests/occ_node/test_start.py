@@ -201,6 +201,7 @@ def test_compressed_images(tmp_path, fake_bundle, calibration_file):
     node = NodeProcess(tmp_path, **parameters).wait_until_ready()
     client = Client(node.domain, outputs=["overlay"], image_type=CompressedImage).wait_until_connected()
     pixels = np.full((scene.HEIGHT, scene.WIDTH, 3), (10, 20, 30), np.uint8)
+    pixels[:, scene.WIDTH // 2 :] = 200  # an image of one colour would be left out
     data = array("B", cv2.imencode(".png", pixels[..., ::-1])[1].tobytes())
     try:
 
