@@ -185,7 +185,7 @@ class BagDrive:
         intensity = Intensity()
         for place in self._pairs[:DECIDING, 0]:
             with suppress(BagError):  # said when that frame is asked for
-                decode_points(self.topics.points, self._clouds[int(place)][1], intensity)
+                decode_points(self.topics.frames, self._clouds[int(place)][1], intensity)
         intensity.keep()
         return intensity
 
