@@ -16,9 +16,9 @@ from .topics import CAMERA_INFO, DIAGNOSTICS
 class Diagnostics:
     """Publishes one status a second; its level and text follow from what happened since the last one.
 
-    OK: frames are answered, or nobody subscribes to them. WARN: something is missing or dropped. ERROR: an error, or no
-    frame was answered for `timeout` seconds though somebody subscribes. STALE: no input for `timeout` seconds after
-    there was some, and the last status, at the deactivation.
+    OK: frames are answered, or nobody subscribes to them. WARN: something is missing, dropped or doubtful. ERROR: an
+    error, or no frame was answered for `timeout` seconds though somebody subscribes. STALE: no input for `timeout`
+    seconds after there was some, and the last status, at the deactivation.
 
     Keys: the facts, rate_hz, received.<input>, lost.<input>, published, idle, dropped.<reason>, points_dropped,
     latency.<stage>.p50_ms and .p95_ms, last_error.
@@ -33,10 +33,13 @@ class Diagnostics:
         connections: Connections,
         wanted: Callable[[], bool],
         timeout: float,
+        doubts: Callable[[], list[str]],
     ):
-        """facts : bundle, backend, calibration, ...; asked for each status; wanted : whether anybody subscribes"""
+        """doubts : what seems wrong though frames are answered, one line each
+        facts : bundle, backend, calibration, ...; asked for each status; wanted : whether anybody subscribes"""
         self._node, self._facts, self._counters, self._profiler = node, facts, counters, profiler
         self._connections, self._wanted, self._timeout = connections, wanted, timeout
+        self._doubts = doubts
         self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
         self._before, self._before_at = counters.counts(), time.perf_counter()
         self._answered_at = self._before_at
@@ -53,6 +56,9 @@ class Diagnostics:
         counts, now = self._counters.counts(), time.perf_counter()
         rate = (counts.published - self._before.published) / (now - self._before_at)
         level, text = self._judge(counts, now)
+        if doubts := self._doubts():
+            text = "; ".join(doubts if level == DiagnosticStatus.OK else (text, *doubts))
+            level = max(level, DiagnosticStatus.WARN)
         self._send(level, text, self._facts() | _figures(counts, rate, self._profiler.summary()))
         self._before, self._before_at = counts, now
 

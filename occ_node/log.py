@@ -48,6 +48,10 @@ class Log:
             logged.add(key)
         self._logger.error(text)
 
+    def info(self, text: str) -> None:
+        """Each time."""
+        self._logger.info(text)
+
     def warn(self, text: str) -> None:
         """Each time: for what the caller says once itself."""
         self._logger.warning(text)

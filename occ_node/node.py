@@ -31,7 +31,7 @@ from .diagnostics import Diagnostics
 from .inputs import Inputs, TFMessage
 from .log import Log, reason_of
 from .outputs import OUTPUTS, Output
-from .parameters import ParameterError, Settings, check_changes, declare_parameters, read_parameters
+from .parameters import ESTIMATED, ParameterError, Settings, check_changes, declare_parameters, read_parameters
 from .pipeline import Pipeline
 from .publishers import Publishers
 from .spin import answer_always, spin
@@ -169,6 +169,8 @@ class OccupancyNode(LifecycleNode):
             raise ParameterError(
                 f"frame: empty; bundle {bundle.name} needs no cloud: expected the frame of its outputs"
             )
+        if settings.ground == ESTIMATED and not bundle.needs_cloud:
+            raise ParameterError(f"ground: estimated; bundle {bundle.name} takes no cloud: expected declared")
         predictor = Predictor(bundle, backend)
         result = predictor.self_test()
         self.get_logger().info(f"{settings}")
@@ -191,10 +193,11 @@ class OccupancyNode(LifecycleNode):
         synchroniser = Synchroniser(settings.sync_tolerance, counters, frame_inputs)
         inputs = Inputs(self, settings, synchroniser, calibration, counters, self._log)
         undo.callback(inputs.destroy)
-        facts = partial(self._facts, configured)
+        facts = partial(self._facts, configured, pipeline)
         diagnostics = Diagnostics(
-            self, facts, counters, profiler, inputs.connections, publishers.wanted, settings.timeout
-        )
+            self, facts, counters, profiler, inputs.connections, publishers.wanted, settings.timeout,
+            doubts=pipeline.sensing.problems,
+        )  # fmt: skip
         undo.callback(diagnostics.destroy)
         undo.callback(Worker(self, synchroniser, pipeline, publishers, counters, profiler).stop)
         return _Active(publishers, synchroniser, counters, undo.pop_all().close)
@@ -256,14 +259,14 @@ class OccupancyNode(LifecycleNode):
         self._engine = text
         self.get_logger().info(text)
 
-    def _facts(self, configured: _Configured) -> dict[str, str]:
+    def _facts(self, configured: _Configured, pipeline: Pipeline) -> dict[str, str]:
         """What the diagnostics say besides the counters."""
         bundle = configured.predictor.bundle
         return {
             "mode": "camera+lidar" if bundle.needs_cloud else "camera", "bundle": bundle.name,
             "model": f"{bundle.model} {bundle.size} {bundle.version}",
             "backend": configured.predictor.backend.description, "engine": self._engine,
-            "calibration": configured.calibration.describe(),
+            "calibration": configured.calibration.describe(), **pipeline.sensing.values(),
         }  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def test_it_clears_when_it_fits_again(hertz):
 
 def test_a_jolt_and_wrong_fits_in_between_are_not_said():
     monitor = GroundMonitor(DECLARED, estimated=False)
-    _, first = feed(monitor, 10, 20, lambda n: fit(0.9, 6, 6) if n % 50 < 10 or n % 3 == 0 else fit(1.7))
+    _, first = feed(monitor, 10, 20, lambda n: fit(0.9, 6, 6) if n % 50 < 8 or n % 3 == 0 else fit(1.7))
     assert first is None
 
 
