@@ -14,10 +14,12 @@ GRID_HEIGHT = 1.73
 @dataclass(frozen=True, eq=False)
 class Rig:
     """T_ground_lidar : (4, 4) LiDAR frame, or another frame of the robot that the points are in -> ground frame (x
-    ahead, y left, z up, metres; its origin on the ground).
+        ahead, y left, z up, metres; its origin on the ground)
+    intensity_scale : raw intensity that counts as 1, in messages of the sensor; None to find out from the clouds
     """
 
     T_ground_lidar: np.ndarray
+    intensity_scale: float | None = None
 
     def __post_init__(self):
         T = np.asarray(self.T_ground_lidar, np.float64)

@@ -1,6 +1,7 @@
 """The measured ground against the declared one, over time."""
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 
@@ -128,4 +129,4 @@ def levelled(declared: Rig, height: float, roll: float, pitch: float) -> Rig:
     T = declared.T_ground_lidar.copy()
     T[:3, :3] = correction @ T[:3, :3]
     T[2, 3] = height
-    return Rig(T)
+    return replace(declared, T_ground_lidar=T)

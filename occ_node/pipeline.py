@@ -8,9 +8,10 @@ from std_msgs.msg import Header
 
 from occ_core import Calibration, image_warnings
 from occ_core.decode import ImageError
+from occ_core.decode.cloud import decode_cloud
 from occ_core.decode.image import decode_compressed_image, decode_image
 from occ_core.ground import fit_ground
-from occ_core.rig import KITTI_RIG
+from occ_core.rig import KITTI_RIG, Rig
 from occ_core.transforms import move_points
 from occ_runtime import Predictor
 
@@ -22,6 +23,7 @@ from .outputs import Frame
 from .parameters import Settings
 from .sensing import Sensing
 from .synchroniser import Pair
+from .topics import POINTS
 
 
 class _Cloud(NamedTuple):
@@ -40,7 +42,7 @@ class Pipeline:
     ):
         self._predictor, self._calibration = predictor, calibration
         self._settings, self._counters, self._log = settings, counters, log
-        self.sensing = Sensing(settings, log)
+        self.sensing = Sensing(Rig.at_height(settings.height), settings, log)
         self._decode_image = DecoderLines(decode_compressed_image, log) if settings.compressed else decode_image
 
     def process(self, pair: Pair) -> Frame:
@@ -81,6 +83,6 @@ class Pipeline:
     def _cloud(self, pair: Pair) -> "_Cloud":
         if pair.points is None:
             return _Cloud(None, self._settings.frame, pair.image.header.stamp)
-        cloud = self.sensing.decode(pair.points)
+        cloud = decode_cloud(pair.points, self.sensing.intensity(POINTS))
         self._counters.count("points_dropped", cloud.dropped)
         return _Cloud(cloud.points, pair.points.header.frame_id, pair.points.header.stamp)
