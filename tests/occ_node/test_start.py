@@ -71,6 +71,10 @@ REFUSED = {
         lambda folder, bundle: {"bundle": bundle, "backend": "cuda"},
         "backend 'cuda' is unknown; expected one of auto, ",
     ),
+    "unknown ground": (
+        lambda folder, bundle: {"bundle": bundle, "ground": "flat"},
+        "ground 'flat' is unknown; expected one of declared, estimated",
+    ),
     "long name": (lambda folder, bundle: {"bundle": "b" * 100_000}, "bbb"),
 }
 
