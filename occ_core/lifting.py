@@ -8,6 +8,8 @@ from .calibration import Calibration
 from .grid import Grid
 from .taxonomy import IGNORE
 
+_MIN_IN_VIEW = 0.05
+"""Share of the voxels in the image under which the camera does not look into the grid."""
 OUT_OF_VIEW = -2.0
 """Table value of voxels outside the image: so far outside that bilinear sampling with zero padding gives zero."""
 
@@ -32,6 +34,17 @@ def lifting_table(grid: Grid, calibration: Calibration) -> LiftingTable:
     x, y, z = grid.shape
     depth = (depth * calibration.canonical).astype(np.float32)
     return LiftingTable(coordinates.reshape(x * y, z, 2), in_view, depth.reshape(x * y, z))
+
+
+def view_warnings(table: LiftingTable) -> list[str]:
+    """One line where the camera hardly looks into the grid: the network then gets next to nothing of the image."""
+    share = float(table.in_view.mean())
+    if share >= _MIN_IN_VIEW:
+        return []
+    return [
+        f"camera: only {100 * share:.1f} % of the grid is in the image; check the extrinsics (T_cam_lidar, or tf to "
+        "the camera's optical frame), the names of the frames, and that x points to where the camera looks"
+    ]
 
 
 def lift_labels(labels: np.ndarray, table: LiftingTable) -> np.ndarray:

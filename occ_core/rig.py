@@ -76,11 +76,16 @@ class Rig:
         return cls(translation(0, 0, GRID_HEIGHT) @ T_grid_lidar)
 
     @property
-    def T_grid_lidar(self) -> np.ndarray:
-        """(4, 4) LiDAR frame -> grid frame, GRID_HEIGHT above the ground frame. Raises RigError where it is unknown."""
+    def mounting(self) -> np.ndarray:
+        """T_ground_lidar; raises RigError where it is unknown."""
         if self.T_ground_lidar is None:
             raise RigError("T_ground_lidar: not known; expected where the LiDAR is above the ground")
-        return translation(0, 0, -GRID_HEIGHT) @ self.T_ground_lidar
+        return self.T_ground_lidar
+
+    @property
+    def T_grid_lidar(self) -> np.ndarray:
+        """(4, 4) LiDAR frame -> grid frame, GRID_HEIGHT above the ground frame. Raises RigError where it is unknown."""
+        return translation(0, 0, -GRID_HEIGHT) @ self.mounting
 
     def completed(self, other: "Rig") -> "Rig":
         """This rig, with what it does not know from another one."""

@@ -17,9 +17,9 @@ from .topics import CAMERA_INFO, DIAGNOSTICS
 class Diagnostics:
     """Publishes one status a second; its level and text follow from what happened since the last one.
 
-    OK: frames are answered, or nobody subscribes to them. WARN: something is missing or dropped. ERROR: an error, or no
-    frame was answered for `timeout` seconds though somebody subscribes. STALE: no input for `timeout` seconds after
-    there was some, and the last status, at the deactivation.
+    OK: frames are answered, or nobody subscribes to them. WARN: something is missing, dropped or doubtful. ERROR: an
+    error, or no frame was answered for `timeout` seconds though somebody subscribes. STALE: no input for `timeout`
+    seconds after there was some, and the last status, at the deactivation.
 
     Keys: the facts, mode, mode_switches, frames.<mode>, rate_hz, received.<input>, lost.<input>, alone.<input>,
     published, idle, dropped.<reason>, points_dropped, clouds_missing.<topic>, motion.missing, motion.extrapolated,
@@ -36,14 +36,14 @@ class Diagnostics:
         modes: Modes,
         wanted: Callable[[], bool],
         timeout: float,
-        problems: Callable[[], list[str]] = list,
+        doubts: Callable[[], list[str]],
     ):
         """facts : bundle, backend, calibration, ...; asked for each status; wanted : whether anybody subscribes
-        problems : what is wrong besides the connections
+        doubts : what seems wrong though frames are answered, one line each
         """
         self._node, self._facts, self._counters, self._profiler = node, facts, counters, profiler
         self._connections, self._modes, self._wanted, self._timeout = connections, modes, wanted, timeout
-        self._problems = problems
+        self._doubts = doubts
         self._publisher = node.create_publisher(DiagnosticArray, DIAGNOSTICS, 10)
         self._before, self._before_at = counters.counts(), time.perf_counter()
         self._answered_at = self._before_at
@@ -60,6 +60,9 @@ class Diagnostics:
         counts, now = self._counters.counts(), time.perf_counter()
         rate = (counts.published - self._before.published) / (now - self._before_at)
         level, text = self._judge(counts, now)
+        if doubts := self._doubts():
+            text = "; ".join(doubts if level == DiagnosticStatus.OK else (text, *doubts))
+            level = max(level, DiagnosticStatus.WARN)
         figures = _figures(counts, rate, self._profiler.summary())
         self._send(level, text, self._facts() | self._modes.values() | figures)
         self._before, self._before_at = counts, now
@@ -77,7 +80,7 @@ class Diagnostics:
     def _judge(self, counts: Counts, now: float) -> tuple[bytes, str]:
         """Level and one line."""
         before, wanted = self._before, self._wanted()
-        problems = "; ".join([*self._connections.problems(), *self._problems()])
+        problems = "; ".join(self._connections.problems())
         new = {reason: number - before.dropped[reason] for reason, number in counts.dropped.items()}
         if counts.published > before.published or not wanted:
             self._answered_at = now

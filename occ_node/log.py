@@ -58,6 +58,10 @@ class Log:
             self._changes[text] = now
         (self._logger.warning if bad else self._logger.info)(text)
 
+    def info(self, text: str) -> None:
+        """Each time."""
+        self._logger.info(text)
+
     def warn(self, text: str) -> None:
         """Each time: for what the caller says once itself."""
         self._logger.warning(text)

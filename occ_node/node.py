@@ -36,9 +36,10 @@ from .map_source import MapSource
 from .modes import BOTH, CAMERA, Modes
 from .networks import Networks, load_networks
 from .outputs import OUTPUTS, Output
-from .parameters import ParameterError, Settings, check_changes, declare_parameters, read_parameters
+from .parameters import ESTIMATED, ParameterError, Settings, check_changes, declare_parameters, read_parameters
 from .pipeline import Pipeline
 from .publishers import Publishers
+from .sensing import Sensing
 from .spin import answer_always, spin
 from .synchroniser import Synchroniser
 from .topics import IMAGE, POINTS
@@ -170,6 +171,9 @@ class OccupancyNode(LifecycleNode):
         rig = (read_rig(settings.rig) if settings.rig else Rig()).completed(Rig.at_height(settings.height))
         networks, lines = load_networks(settings, self._on_engine)
         undo.callback(networks.close)
+        if settings.ground == ESTIMATED and not networks.main.bundle.needs_cloud:
+            name = networks.main.bundle.name
+            raise ParameterError(f"ground: estimated; bundle {name} takes no cloud: expected declared")
         for line in (f"{settings}", *lines, f"rig: {rig}"):
             self.get_logger().info(line)
         return _Configured(settings, networks, CalibrationSource(extrinsics, TFMessage is not None), rig)
@@ -198,10 +202,10 @@ class OccupancyNode(LifecycleNode):
         synchroniser = Synchroniser(settings.sync_tolerance, counters, frame_inputs, spare)
         inputs = Inputs(self, settings, synchroniser, calibration, counters, self._log, clouds)
         undo.callback(inputs.destroy)
-        facts = partial(self._facts, configured, map_source)
+        facts = partial(self._facts, configured, map_source, pipeline.sensing)
         diagnostics = Diagnostics(
             self, facts, counters, profiler, inputs.connections, modes, publishers.wanted, settings.timeout,
-            map_source.problems,
+            lambda: [*pipeline.sensing.problems(), *map_source.problems()],
         )  # fmt: skip
         undo.callback(diagnostics.destroy)
         undo.callback(Worker(self, synchroniser, pipeline, map_source, publishers, counters, profiler, modes).stop)
@@ -269,14 +273,14 @@ class OccupancyNode(LifecycleNode):
         self._engine = text
         self.get_logger().info(text)
 
-    def _facts(self, configured: _Configured, map_source: MapSource) -> dict[str, str]:
+    def _facts(self, configured: _Configured, map_source: MapSource, sensing: Sensing) -> dict[str, str]:
         """What the diagnostics say besides the counters."""
         main, fallback = configured.networks.main, configured.networks.fallback
         facts = {
             "bundle": main.bundle.name, "model": f"{main.bundle.model} {main.bundle.size} {main.bundle.version}",
             "backend": main.backend.description, "engine": self._engine,
             "calibration": configured.calibration.describe(), "rig": str(configured.rig),
-            "map": map_source.describe(),
+            "map": map_source.describe(), **sensing.values(),
         }  # fmt: skip
         if fallback is not None:
             facts["fallback"] = f"{fallback.bundle.name}, {configured.networks.fallback_megabytes:.0f} MB"

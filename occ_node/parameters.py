@@ -26,6 +26,8 @@ class Changes(NamedTuple):
     later: dict[str, Any]
 
 
+DECLARED, ESTIMATED = "declared", "estimated"
+"""Values of the parameter `ground`."""
 _AT_ONCE, _CONFIGURE, _START = "at once", "when configured", "at start"
 
 
@@ -93,6 +95,11 @@ class Settings:
         "",
         "World-fixed frame on tf, such as odom, for deskewing and for moving clouds to one stamp. Empty: off.",
     )
+    ground: str = _parameter(
+        DECLARED,
+        "declared: `height` and the frame's tilt are used as they are, and a warning says where the clouds contradict "
+        "them; estimated: both are measured in the clouds.",
+    )
     compressed: bool = _parameter(False, "Topic `image` carries CompressedImage (JPEG, PNG) instead of Image.")
     sync_tolerance: float = _parameter(
         0.05,
@@ -137,7 +144,7 @@ class Settings:
             value, low, high = getattr(self, row.name), row.metadata["minimum"], row.metadata["maximum"]
             if low is not None and not low <= value <= high:  # NaN, too
                 raise ParameterError(f"{row.name}: expected {_range(row)}, got {value!r}")
-        for name, known in (("backend", BACKENDS), ("precision", PRECISIONS)):
+        for name, known in (("backend", BACKENDS), ("precision", PRECISIONS), ("ground", (DECLARED, ESTIMATED))):
             if (value := getattr(self, name)) not in known:
                 raise ParameterError(f"{name} {value!r} is unknown; expected one of {', '.join(known)}")
         try:

@@ -6,7 +6,8 @@ from std_msgs.msg import Header
 from occ_core import Calibration, image_warnings, shows_nothing
 from occ_core.decode import ImageError, nanoseconds
 from occ_core.decode.image import decode_compressed_image, decode_image
-from occ_core.rig import Rig
+from occ_core.ground import fit_ground
+from occ_core.rig import KITTI_RIG, Rig
 from occ_core.transforms import move_points
 from occ_runtime import Predictor
 
@@ -18,6 +19,7 @@ from .log import Log
 from .modes import LIDAR, mode_of
 from .outputs import Frame
 from .parameters import Settings
+from .sensing import Sensing
 from .sweeps import Sweep, Sweeps
 from .synchroniser import Pair
 
@@ -36,12 +38,13 @@ class Pipeline:
         clouds: Clouds,
         fallback: Predictor | None = None,
     ):
-        """rig : says where the points' frame, the parameter `frame`, is above the ground
+        """rig : declared, of the parameter `frame`
         fallback : answers pairs without a cloud where `predictor` needs one
         """
         self._predictor, self._calibration, self._fallback = predictor, calibration, fallback
-        self._settings, self._rig, self._log = settings, rig, log
-        self._sweeps = Sweeps(clouds, calibration, settings, counters, log)
+        self._settings, self._log = settings, log
+        self.sensing = Sensing(rig, settings, log)
+        self._sweeps = Sweeps(clouds, calibration, self.sensing, settings, counters, log)
         self._last_frames = (settings.frame, settings.frame)
         """Of the newest sweep: that of the robot, and that of the LiDAR."""
         self._decode_image = DecoderLines(decode_compressed_image, log) if settings.compressed else decode_image
@@ -51,7 +54,9 @@ class Pipeline:
         with self._predictor.profiler.stage("decode"):
             sweep = self._sweep(pair)
             image = None if pair.image is None else self._decode_image(pair.image)
-        T_grid_frame = self._rig.T_grid_lidar
+        if sweep.points is not None:
+            self.sensing.check_ground(sweep.points, sweep.sensors[0], sweep.frame, sweep.stamp)
+        T_grid_frame = self.sensing.rig.T_grid_lidar
         if image is None or (sweep.points is not None and shows_nothing(image)):
             image, camera_frame, predictor, mode = None, "", self._predictor, LIDAR
             calibration = Calibration.without_camera(T_grid_frame)
@@ -61,6 +66,7 @@ class Pipeline:
             calibration = self._camera(pair.image.header, image, sweep)
             for warning in image_warnings(image, predictor.bundle.preprocess):
                 self._log.warn_once(f"image: {warning}")
+            self.sensing.check_view(predictor.view_warnings(calibration))
         occupancy = predictor.predict(image, sweep.points, calibration)
         header = Header(stamp=sweep.stamp, frame_id=sweep.frame)
         sensors = move_points(sweep.sensors, T_grid_frame)
@@ -74,6 +80,7 @@ class Pipeline:
         image = np.zeros((32, 96, 3), np.uint8)
         points = np.array([(10, 0, -1.7, 0.5), (11, 0, -1.7, 0.5)], np.float32)
         shows_nothing(image)
+        fit_ground(points, KITTI_RIG.mounting, np.zeros(3))
         if self._fallback is not None:
             self._fallback.predict(image, None, calibration)
         if self._predictor.bundle.needs_cloud:
@@ -96,7 +103,7 @@ class Pipeline:
         size = (image.shape[1], image.shape[0])
         stamp = nanoseconds(header.stamp) or None  # tf's newest transforms for a stamp of zero
         calibration = self._calibration.calibration(
-            header.frame_id, sweep.lidar_frame, size, sweep.frame, self._rig.T_grid_lidar, stamp
+            header.frame_id, sweep.lidar_frame, size, sweep.frame, self.sensing.rig.T_grid_lidar, stamp
         )
         if size != calibration.image_size:
             expected = "{}x{}".format(*calibration.image_size)

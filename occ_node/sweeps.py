@@ -15,6 +15,7 @@ from .clouds import CloudMessage, Clouds
 from .counters import MOTION_EXTRAPOLATED, MOTION_MISSING, Counters, Drop, clouds_missing
 from .log import Log
 from .parameters import Settings
+from .sensing import Sensing
 
 
 class Sweep(NamedTuple):
@@ -38,9 +39,16 @@ class Sweeps:
     """
 
     def __init__(
-        self, clouds: Clouds, calibration: CalibrationSource, settings: Settings, counters: Counters, log: Log
+        self,
+        clouds: Clouds,
+        calibration: CalibrationSource,
+        sensing: Sensing,
+        settings: Settings,
+        counters: Counters,
+        log: Log,
     ):
-        self._clouds, self._calibration, self._settings = clouds, calibration, settings
+        self._clouds, self._calibration, self._sensing = clouds, calibration, sensing
+        self._settings = settings
         self._counters, self._log = counters, log
 
     def merge(self, leading: CloudMessage) -> Sweep:
@@ -68,7 +76,7 @@ class Sweeps:
         """The points (N, 4) and the LiDAR (3,) in `frame` at the leading stamp."""
         header, odom = cloud.message.header, self._settings.odom_frame
         stamp, target = (nanoseconds(c.message.header.stamp) or None for c in (cloud, leading))
-        decoded = decode_cloud(cloud.message, times=bool(odom))
+        decoded = decode_cloud(cloud.message, self._sensing.intensity(cloud.topic), times=bool(odom))
         self._counters.count("points_dropped", decoded.dropped)
         points, T = decoded.points, self._calibration.transform(frame, header.frame_id, stamp)
         if odom and stamp and target:

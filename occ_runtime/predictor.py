@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from occ_core import Calibration, FramePreprocessor, Occupancy
+from occ_core.lifting import view_warnings
 
 from .backend import Backend
 from .bundle import Bundle
@@ -74,6 +75,10 @@ class Predictor:
             outputs = self.backend.infer(inputs)
         hits = inputs["occupancy"][0] if "occupancy" in inputs else None
         return Occupancy(outputs["labels"][0], outputs["confidence"][0], self.bundle.grid, hits)
+
+    def view_warnings(self, calibration: Calibration) -> list[str]:
+        """See `lifting.view_warnings`; the table is that of `predict`."""
+        return view_warnings(self._preprocess.lifting(calibration))
 
     def self_test(self) -> SelfTest:
         """Run the golden sample on this engine. Raises BundleError where fewer than 99.5 % of the labels agree."""

@@ -102,7 +102,8 @@ def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
     predictor, warned = Predictor(bundle, backend), set()
     for drive, frame in tqdm(frames, desc=f"{bundle.name} on {backend.name}", unit="frame"):
         image, scan = drive.image(frame), drive.scan(frame) if bundle.needs_cloud else None
-        for warning in image_warnings(image, bundle.preprocess):
+        warnings = image_warnings(image, bundle.preprocess) + predictor.view_warnings(drive.calibration)
+        for warning in warnings:
             if warning not in warned:
                 tqdm.write(f"occ-node infer: warning: {drive.path}, frame {frame}: {warning}", sys.stderr)
             warned.add(warning)

@@ -42,7 +42,10 @@ def infer_image(arguments: argparse.Namespace, bundle: Bundle) -> int:
     for warning in image_warnings(image, bundle.preprocess):
         print(f"occ-node infer: warning: {arguments.image}: {warning}", file=sys.stderr)
     backend = load_backend(bundle, arguments.backend, arguments.threads)
-    occupancy = Predictor(bundle, backend).predict(image, None, calibration, depth)
+    predictor = Predictor(bundle, backend)
+    for warning in predictor.view_warnings(calibration):
+        print(f"occ-node infer: warning: {arguments.image}: {warning}", file=sys.stderr)
+    occupancy = predictor.predict(image, None, calibration, depth)
     backend.close()
     name = arguments.image.stem
     prediction = Prediction(occupancy.labels, bundle.grid)

@@ -6,13 +6,13 @@ import numpy as np
 
 from ..errors import quoted
 from . import CloudError, nanoseconds
+from .intensity import Intensity
 from .point_times import TIME_NAMES, relative_times
 
 INTENSITY_NAMES = ("intensity", "i", "reflectivity", "remission")
 """Names of the intensity field; of several in one cloud the first in this order is used."""
 # sensor_msgs/PointField datatypes
 _DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
-_FLOAT_SCALES = (1, 255, 65535)
 _NAMED = 12
 """Fields that an error lists at most."""
 
@@ -28,16 +28,18 @@ class Cloud(NamedTuple):
     times: np.ndarray | None = None
 
 
-def decode_cloud(message, times: bool = False) -> Cloud:
+def decode_cloud(message, intensity: Intensity | None = None, times: bool = False) -> Cloud:
     """Any layout with x, y and z of float32 or float64; organised or not, padded, either byte order.
 
     Intensity becomes 0..1, as KITTI has it; 0 where no field is called one of INTENSITY_NAMES:
 
+    - A scale that `intensity` states is used for every type.
     - Integers are divided by the largest value of their type (255, 127, 65535, ...); negative ones become 0. One
       exception: `reflectivity` of uint16, as Ouster publishes it, holds a calibrated 0..255 and is divided by 255.
     - Floats are divided by 1, 255 (Velodyne's calibrated reflectivity is a float of 0..255) or 65535 (counts of a
-      16-bit detector), the least that holds the cloud's maximum. NaN, infinite and negative ones become 0.
+      16-bit detector), as `intensity` decides. NaN, infinite and negative ones become 0.
 
+    intensity : of this LiDAR, the same for all its clouds; None where this cloud is the only one
     times : also read when each point was measured, from a field that is called one of TIME_NAMES; see `relative_times`
 
     Raises CloudError.
@@ -50,7 +52,7 @@ def decode_cloud(message, times: bool = False) -> Cloud:
         for column, field in enumerate(fields):
             points[:, column] = _column(message, field).reshape(-1)
     if len(fields) == 4:
-        _scale_intensity(points[:, 3], fields[3])
+        (intensity or Intensity()).normalise(points[:, 3], _full_scale(fields[3]))
     kept, rows = points, None
     if not np.isfinite(points).all():
         rows = np.flatnonzero(np.isfinite(points[:, 0]) & np.isfinite(points[:, 1]) & np.isfinite(points[:, 2]))
@@ -124,16 +126,9 @@ def _column(message, field) -> np.ndarray:
     return np.ndarray((message.height, message.width), dtype, data, offset=field.offset, strides=strides)
 
 
-def _scale_intensity(values: np.ndarray, field) -> None:
-    """To 0..1 in place; see `decode_cloud`."""
+def _full_scale(field) -> int | None:
+    """Of an integer type; see `decode_cloud`."""
     datatype = _DATATYPES[field.datatype]
     if datatype.startswith("f"):
-        np.copyto(values, 0, where=~np.isfinite(values))
-        largest = values.max(initial=0)
-        scale = next((scale for scale in _FLOAT_SCALES if largest <= scale), _FLOAT_SCALES[-1])
-    elif (field.name, datatype) == ("reflectivity", "u2"):
-        scale = 255
-    else:
-        scale = np.iinfo(datatype).max
-    np.divide(values, np.float32(scale), out=values)
-    np.clip(values, 0, 1, out=values)
+        return None
+    return 255 if (field.name, datatype) == ("reflectivity", "u2") else np.iinfo(datatype).max

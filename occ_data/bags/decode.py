@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import numpy as np
+
 from occ_core.decode import MessageError, TransformError
 from occ_core.decode.camera_info import decode_camera_info
 from occ_core.decode.cloud import decode_cloud
 from occ_core.decode.image import decode_compressed_image, decode_image
+from occ_core.decode.intensity import Intensity
 from occ_core.decode.transforms import matrix_from_transform
 from occ_core.transforms import TransformTree
 
@@ -18,15 +21,23 @@ TF_TYPE = "tf2_msgs/msg/TFMessage"
 
 _DECODERS = {
     IMAGE_TYPES[0]: decode_image, IMAGE_TYPES[1]: decode_compressed_image, INFO_TYPE: decode_camera_info,
-    POINTS_TYPE: decode_cloud,
 }  # fmt: skip
 
 
 def decode(topic: str, msgtype: str, data: bytes | memoryview) -> Any:
-    """What `occ_core.decode` makes of a CDR message: an RGB image, Intrinsics or a Cloud. Raises BagError."""
+    """What `occ_core.decode` makes of a CDR message: an RGB image or Intrinsics. Raises BagError."""
     message = decode_cdr(topic, msgtype, data)
     try:
         return _DECODERS[msgtype](message)
+    except MessageError as error:
+        raise BagError(f"{topic}: {error}") from error
+
+
+def decode_points(topic: str, data: bytes | memoryview, intensity: Intensity) -> np.ndarray:
+    """The points of a PointCloud2 as CDR, see `decode_cloud`; intensity : of the drive. Raises BagError."""
+    message = decode_cdr(topic, POINTS_TYPE, data)
+    try:
+        return decode_cloud(message, intensity).points
     except MessageError as error:
         raise BagError(f"{topic}: {error}") from error
 

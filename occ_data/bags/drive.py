@@ -1,6 +1,7 @@
 """A bag as a data set, read as it is."""
 
 from bisect import bisect_left
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,13 +11,14 @@ import numpy as np
 
 from occ_core.calibration import Calibration
 from occ_core.calibration_file import read_calibration_file
+from occ_core.decode.intensity import DECIDING, Intensity
 from occ_core.grid import KITTI_GRID, Grid
 from occ_core.rig import Rig
 from occ_core.transforms import TransformTree
 
 from ..drive import is_number
 from .calibration import bag_calibration, bag_rig
-from .decode import TF_TYPE, add_transforms, decode
+from .decode import TF_TYPE, add_transforms, decode, decode_points
 from .messages import TopicMessages
 from .reader import BagError, bag_topics, header_of, read_bag
 from .topics import Topics, choose_topics
@@ -135,11 +137,11 @@ class BagDrive:
         return decode(self.topics.image, *self._images[place])
 
     def scan(self, frame: str) -> np.ndarray:
-        """(N, 4) float32: x, y, z, intensity 0..1; see `decode_cloud`."""
+        """(N, 4) float32: x, y, z, intensity 0..1 by a scale that the first clouds decide; see `decode_cloud`."""
         if self.topics.points is None:
             raise BagError(f"{self.path}: read without clouds; expected a cloud for frame {frame}")
         place = int(self._pairs[self._row(frame), 0])
-        return decode(self.topics.points, *self._clouds[place]).points
+        return decode_points(self.topics.points, self._clouds[place][1], self._intensity)
 
     def has_scan(self, frame: str) -> bool:
         """Whether the bag is read with its clouds."""
@@ -185,6 +187,16 @@ class BagDrive:
     @cached_property
     def _clouds(self) -> TopicMessages:
         return TopicMessages(self.path, self.topics.points, self._index.clouds.recorded)
+
+    @cached_property
+    def _intensity(self) -> Intensity:
+        """Decided by the first clouds, whichever is read first."""
+        intensity = Intensity(self.options.rig.intensity_scale if self.options.rig else None)
+        for place in self._pairs[:DECIDING, 0]:
+            with suppress(BagError):  # said when that frame is asked for
+                decode_points(self.topics.frames, self._clouds[int(place)][1], intensity)
+        intensity.keep()
+        return intensity
 
     @cached_property
     def _pairs(self) -> np.ndarray:

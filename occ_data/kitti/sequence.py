@@ -1,6 +1,7 @@
 """Reads SemanticKITTI's files."""
 
 from collections.abc import Sequence as SequenceOf
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import numpy as np
 
 from occ_core.calibration import Calibration, CalibrationError
 from occ_core.calibration_file import KittiCalibration, read_kitti_calibration
+from occ_core.decode.intensity import DECIDING, Intensity
 from occ_core.grid import Grid
 from occ_core.rig import KITTI_RIG, Rig, RigError, read_rig
 from occ_core.taxonomy import voxels_from_raw
@@ -135,7 +137,24 @@ class Sequence:
         return read_rgb(self.file("image_2", frame, "png"))
 
     def scan(self, frame: str) -> np.ndarray:
-        """(N, 4) float32: x, y, z in metres (LiDAR frame), remission."""
+        """(N, 4) float32: x, y, z in metres (LiDAR frame), remission 0..1, as KITTI's is; where a folder's first scans
+        hold 0..255 or 0..65535, all are divided by that.
+        """
+        points = self._raw_scan(frame)
+        self._intensity.normalise(points[:, 3])
+        return points
+
+    @cached_property
+    def _intensity(self) -> Intensity:
+        """Decided by the first scans, whichever is read first."""
+        intensity = Intensity()
+        for frame in self.frames[:DECIDING]:
+            with suppress(DataError):  # said when that frame is asked for
+                intensity.normalise(self._raw_scan(frame)[:, 3])
+        intensity.keep()
+        return intensity
+
+    def _raw_scan(self, frame: str) -> np.ndarray:
         path = self.file("velodyne", frame, "bin")
         data = read_file(path)
         if not data or len(data) % 16:

@@ -23,6 +23,16 @@ def infer(dataset, bundle, output) -> int:
     )  # fmt: skip
 
 
+def test_a_camera_that_looks_elsewhere_is_one_warning(drive, fake_bundle, tmp_path, capsys):
+    shutil.copytree(drive.path, tmp_path / "sequences/90")
+    calib = tmp_path / "sequences/90/calib.txt"
+    rows = [line for line in calib.read_text().splitlines() if not line.startswith("Tr")]
+    calib.write_text("\n".join([*rows, "Tr: 0 1 0 0 0 0 -1 -0.1 -1 0 0 -0.3\n"]))
+    assert infer(tmp_path, fake_bundle, tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    assert said.count("only 0.0 % of the grid is in the image") == 1
+
+
 def test_every_frame_gets_its_raw_labels(drive, fake_bundle, tmp_path):
     assert infer(drive.path.parents[1], fake_bundle, tmp_path) == 0
     written = sorted((tmp_path / "sequences/90/predictions").iterdir())

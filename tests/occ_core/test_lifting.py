@@ -3,7 +3,7 @@ import pytest
 
 from occ_core import IGNORE, KITTI_GRID, Calibration, Grid
 from occ_core.calibration_file import read_kitti_calibration
-from occ_core.lifting import OUT_OF_VIEW, lift_features_ref, lift_labels, lifting_table
+from occ_core.lifting import OUT_OF_VIEW, lift_features_ref, lift_labels, lifting_table, view_warnings
 
 from .calibrations import P2_08, TR_08, calibration_08
 
@@ -22,6 +22,15 @@ def test_shapes():
     assert table.coordinates.shape == (32 * 32, 4, 2)
     assert table.coordinates.dtype == np.float32
     assert table.in_view.shape == (32, 32, 4)
+
+
+@pytest.mark.parametrize(("degrees", "warns"), [(0, False), (60, False), (120, True), (180, True)])
+def test_a_camera_that_hardly_looks_into_the_grid_is_said(degrees, warns):
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn = np.array([(c, 0, s, 0), (0, 1, 0, 0), (-s, 0, c, 0), (0, 0, 0, 1)])
+    warnings = view_warnings(lifting_table(COARSE, Calibration(P2_08, turn @ TR_08, (1226, 370))))
+    assert len(warnings) == warns
+    assert not warns or ("% of the grid is in the image; check the extrinsics" in warnings[0])
 
 
 def test_share_of_voxels_in_view_sequence_08():

@@ -47,6 +47,7 @@ def test_frames_come_back_to_the_bit(tmp_path):
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (37, 53, 3), np.uint8)
     scan = random.normal(size=(100, 4)).astype(np.float32)
+    scan[:, 3] = random.uniform(0, 1, 100)
     labels = random.integers(0, 2**32, 100, np.uint32)
     writer = SequenceWriter(tmp_path, "42")
     writer.write_frame("000007", image, scan, labels)
@@ -193,3 +194,17 @@ def test_real_road_points_fall_on_the_lower_half_of_the_image(real_data):
     uv, _ = sequence.calibration.project(sequence.scan("000000"))
     road = sequence.calibration.in_view(uv) & (sequence.point_labels("000000") & 0xFFFF == 40)
     assert road.sum() > 1000 and uv[road, 1].min() > 160
+
+
+@pytest.mark.parametrize("first", ["000000", "000001"])
+def test_the_scans_of_a_folder_have_one_scale_of_intensity(first, tiny_sequence):
+    expected = [tiny_sequence.scan(frame) for frame in tiny_sequence.frames]
+    for frame, scan in zip(tiny_sequence.frames, expected, strict=True):
+        raw = scan * np.float32((1, 1, 1, 255))
+        raw[7, 3] = 260
+        raw.tofile(tiny_sequence.file("velodyne", frame, "bin"))
+    drive = Sequence(tiny_sequence.path)
+    drive.scan(first)
+    for frame, scan in zip(drive.frames, expected, strict=True):
+        scan[7, 3] = 1
+        np.testing.assert_allclose(drive.scan(frame), scan, atol=1e-6)

@@ -51,14 +51,20 @@ def live_cloud(intensity):
     return message
 
 
-def bag_with(cloud, template, target):
-    """The template bag with this cloud instead of its own."""
+def serialized(cloud, stamp):
+    cloud.header.stamp.sec, cloud.header.stamp.nanosec = divmod(stamp, 10**9)
+    return serialization.serialize_message(cloud)
+
+
+def bag_with(clouds, template, target):
+    """The template bag with these clouds instead of its own."""
+    clouds = iter(clouds)
     with Writer(target, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
         connections = {}
         for topic, kind, stamp, data in read_bag(template):
             if topic not in connections:
                 connections[topic] = writer.add_connection(topic, kind, typestore=jazzy())
-            writer.write(connections[topic], stamp, serialization.serialize_message(cloud) if topic == POINTS else data)
+            writer.write(connections[topic], stamp, serialized(next(clouds), stamp) if topic == POINTS else data)
     return target
 
 
@@ -66,8 +72,18 @@ def bag_with(cloud, template, target):
 def test_live_and_out_of_a_bag(name, tiny_sequence, tmp_path):
     write_bag(tiny_sequence, tmp_path / "template", tiny_sequence.frames[:1])
     cloud = live_cloud(INTENSITIES[name])
-    drive = BagDrive(bag_with(cloud, tmp_path / "template", tmp_path / "bag"))
+    drive = BagDrive(bag_with([cloud], tmp_path / "template", tmp_path / "bag"))
     live = decode_cloud(cloud)
     assert live.dropped == 1 and live.points.shape == (COUNT - 1, 4)
     assert live.points[:, 3].min() >= 0 and live.points[:, 3].max() <= 1
     np.testing.assert_array_equal(drive.scan("000000"), live.points)
+
+
+@pytest.mark.parametrize("first", ["000000", "000001"])
+def test_the_clouds_of_a_bag_have_one_scale_whichever_is_read_first(first, tiny_sequence, tmp_path):
+    write_bag(tiny_sequence, tmp_path / "template", tiny_sequence.frames)
+    clouds = [live_cloud(("intensity", np.linspace(0, top, COUNT, dtype=np.float32))) for top in (255, 60000, 255)]
+    drive = BagDrive(bag_with(clouds, tmp_path / "template", tmp_path / "bag"))
+    drive.scan(first)
+    tops = [drive.scan(frame)[:, 3] for frame in drive.frames]
+    np.testing.assert_allclose([top[3] for top in tops], [0.8, 1, 0.8], atol=1e-6)

@@ -36,6 +36,12 @@ def test_an_image_is_answered_by_itself_with_its_stamp_in_the_lidars_frame(clien
     assert overlay.header.frame_id == "camera"
 
 
+def test_the_ground_cannot_be_estimated_without_clouds(tmp_path, camera_bundle):
+    node = NodeProcess(tmp_path, bundle=camera_bundle, backend="fake", frame="lidar", ground="estimated")
+    assert node.wait_until_exit() == 1
+    assert "ground: estimated; bundle camera takes no cloud: expected declared" in node.log()
+
+
 def test_there_is_no_subscription_to_clouds(client):
     assert [client.node.count_subscribers(name) for name in ("image", "camera_info", "points")] == [1, 1, 0]
 

@@ -75,6 +75,10 @@ REFUSED = {
         lambda folder, bundle: {"bundle": bundle, "rig": "vlp99"},
         "vlp99: no such rig; expected a YAML file, or one of hdl64-kitti, ",
     ),
+    "unknown ground": (
+        lambda folder, bundle: {"bundle": bundle, "ground": "flat"},
+        "ground 'flat' is unknown; expected one of declared, estimated",
+    ),
     "long name": (lambda folder, bundle: {"bundle": "b" * 100_000}, "bbb"),
 }
 
