@@ -46,10 +46,18 @@ def obstacle_voxels(labels: np.ndarray, ground: np.ndarray, grid: Grid, costs: n
 
 def _layers(ground: np.ndarray, grid: Grid, band: Band) -> tuple[np.ndarray, np.ndarray]:
     """(X, Y) int32 each: the voxels of a column from `first` up to, not including, `end` reach into the band."""
-    level = ground.astype(float) - grid.origin[2]
-    low, high = (level + band.clearance_low) / grid.voxel_size, (level + band.robot_height) / grid.voxel_size
-    first, end = np.floor(low + _ROUNDING), np.ceil(high - _ROUNDING)
-    return np.clip(first, 0, grid.shape[2]).astype(np.int32), np.clip(end, 0, grid.shape[2]).astype(np.int32)
+    return _layers_of(ground, grid.origin[2], grid.voxel_size, grid.shape[2], band.clearance_low, band.robot_height)
+
+
+@compiled
+def _layers_of(ground, bottom, size, nz, low, high):
+    first, end = np.empty(ground.shape, np.int32), np.empty(ground.shape, np.int32)
+    for i in range(ground.shape[0]):
+        for j in range(ground.shape[1]):
+            level = np.float64(ground[i, j]) - bottom
+            first[i, j] = min(max(np.floor((level + low) / size + _ROUNDING), 0), nz)
+            end[i, j] = min(max(np.ceil((level + high) / size - _ROUNDING), 0), nz)
+    return first, end
 
 
 @compiled
@@ -80,6 +88,8 @@ def seen_voxels(flat: np.ndarray, hits: np.ndarray | None) -> np.ndarray:
 def _is_seen(hits, i, j, k):
     nx, ny, nz = hits.shape
     bottom, top = max(k - 1, 0), min(k + 1, nz - 1)
+    if hits[i, j, bottom] | hits[i, j, k] | hits[i, j, top]:
+        return True
     for a in range(max(i - 1, 0), min(i + 2, nx)):
         for b in range(max(j - 1, 0), min(j + 2, ny)):
             if hits[a, b, bottom] | hits[a, b, k] | hits[a, b, top]:
