@@ -30,6 +30,11 @@ class RollingMap:
         self._last: tuple[np.ndarray, float] | None = None
 
     @property
+    def grid(self) -> Grid:
+        """The window in the map frame; its origin is a multiple of the voxel size."""
+        return self._map.grid
+
+    @property
     def decay(self) -> float:
         """Seconds; may be set at any time."""
         return self._map.decay

@@ -28,6 +28,8 @@ UNIT = 16
 """Log-odds are kept in 1/16, as int8."""
 LOWEST, HIGHEST = -2 * UNIT, 56
 """Limits of the log-odds: what changed is believed after a few frames."""
+OCCUPIED = 11
+"""Log-odds from which a voxel counts as occupied: a probability of 2/3."""
 TICK = 0.1
 """Seconds, the resolution of the time of the last confirmation."""
 _SEEN_VOTE, _COMPLETED_VOTE = 4, 2
@@ -41,11 +43,12 @@ def evidence_table() -> np.ndarray:
     """Change of the log-odds, (4, 256) int16 in 1/UNIT: by row, and by the network's confidence.
 
     Rows: predicted free; free, and a ray passed through; predicted occupied; occupied, and hit.
-    Successive frames err alike, so that a prediction counts for less than its confidence says.
+    Successive frames err alike, so that a prediction counts for less than its confidence says. "Free" counts for more
+    than "occupied": the newest frame is the nearest one, and knows best what is not there.
     """
     p = np.clip(np.arange(256) / 255, 0.5, 0.98)
-    predicted = 0.4 * np.log(p / (1 - p))
-    rows = [-predicted, -predicted - 1.0, predicted, predicted + 1.5]
+    predicted = np.log(p / (1 - p))
+    rows = [-0.8 * predicted, -0.8 * predicted - 0.7, 0.3 * predicted, 0.3 * predicted + 1.8]
     return np.rint(UNIT * np.array(rows)).astype(np.int16)
 
 
@@ -284,7 +287,7 @@ def _read(odds, notes, corner, limits, now, probability, labels, confidence):
             q = (j - corner[1]) % ny
             for k in range(nz):
                 value, note = odds[i, j, k], np.int64(notes[i, j, k])
-                if value <= 0 or _too_old(note, limits, now):
+                if value < OCCUPIED or _too_old(note, limits, now):
                     continue
                 r = (k - corner[2]) % nz
                 labels[p, q, r] = note & 0xFF

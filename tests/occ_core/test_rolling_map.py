@@ -5,7 +5,7 @@ from occ_core import CLASS_NAMES, Grid, Occupancy
 from occ_core.free_space import HIT, LABEL, SEEN_FREE, codes_of
 from occ_core.rig import translation
 from occ_core.rolling_map import RollingMap
-from occ_core.voxel_map import MOVABLE_DECAY, VoxelMap, add_ref
+from occ_core.voxel_map import MOVABLE_DECAY, OCCUPIED, VoxelMap, add_ref
 
 GRID = Grid((40, 40, 16), 0.2, (0.0, -4.0, -2.0))
 CAR, ROAD, BUILDING = (CLASS_NAMES.index(name) for name in ("car", "road", "building"))
@@ -65,7 +65,7 @@ def test_adding_frames_equals_the_plain_form(seed):
         T = T_voxels_grid @ np.linalg.inv(T_map_grid) @ translation(0.1, 0.1, 0.1) @ np.diag([0.2, 0.2, 0.2, 1])
         add_ref(odds, notes, np.array(corner), T, codes_of(occupancy, SENSORS), occupancy.confidence, n)
     at_index = np.ix_(*((np.arange(c, c + n) % n) for c, n in zip(corner, found.shape, strict=True)))
-    occupied = odds[at_index] > 0
+    occupied = odds[at_index] >= OCCUPIED
     read = found.occupancy()
     # A centre that lies on a face of a frame's voxel may fall to either side.
     assert np.mean((read.labels > 0) != occupied) < 1e-4
@@ -185,7 +185,7 @@ def test_a_seen_free_voxel_is_cleared_sooner():
 def test_a_jump_starts_anew(T_map_grid, seconds, reason):
     world = rolling()
     world.update(frame(WALL), np.eye(4), SENSORS, 100.0)
-    world.update(frame(WALL), np.eye(4), SENSORS, 100.1)
+    world.update(frame(WALL, hits=True), np.eye(4), SENSORS, 100.1)
     assert world.update(frame(), T_map_grid, SENSORS, seconds) == reason
     assert world.occupancy().labels.any() == (not reason)
 
