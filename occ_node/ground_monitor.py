@@ -79,10 +79,8 @@ class GroundMonitor:
         found, remedies = [], []
         if abs(measured.height - self._height) > HEIGHT_OFF:
             found.append(f"is {measured.height:.2f} m above the ground, declared {self._height:.2f} m")
-            value = f"{measured.height:.2f}"
-            remedies.append(
-                f"correct the rig's T_ground_lidar to {value} m" if self._by_rig else f"set height:={value}"
-            )
+            correct = "correct the height in the rig's T_ground_lidar"
+            remedies.append(correct if self._by_rig else f"set height:={measured.height:.2f}")
         if measured.tilt > TILT_OFF:
             roll_pitch = f"roll {measured.roll:.1f}, pitch {measured.pitch:.1f}"
             found.append(f"is tilted by {measured.tilt:.1f} degrees ({roll_pitch}) against the declared ground")

@@ -121,6 +121,8 @@ def _write(arguments: argparse.Namespace, drive: "Drive", occupancies: "Iterator
         world.add(occupancy, T_map_grid, T_grid_lidar[None, :3, 3], float(drive.times[row]))
         path.append(T_map_grid[:3, 3])
     if world is None:
+        from ..errors import CommandError
+
         raise CommandError(f"{drive.path}: no frame to make a map of")
     whole = world.occupancy()
     print(write_ply(arguments.output / f"{drive.name}.ply", whole))
