@@ -10,7 +10,7 @@ from nav_msgs.msg import OccupancyGrid
 from rclpy.context import Context
 from visualization_msgs.msg import Marker
 
-from occ_core import KITTI_GRID, Occupancy
+from occ_core import KITTI_GRID, Calibration, Occupancy
 from occ_node.dds import free_domain
 from occ_node.outputs import LATCHED, OUTPUTS, Frame
 from occ_node.parameters import Settings
@@ -26,7 +26,7 @@ SECOND = 1_000_000_000
 
 def frame(second: int) -> Frame:
     header, occupancy = scene.header(second * SECOND, "velo_link"), Occupancy(LABELS, LABELS, KITTI_GRID)
-    return Frame(header, "camera", None, None, occupancy)
+    return Frame(header, "camera", None, Calibration.without_camera(np.eye(4)), occupancy)
 
 
 @pytest.fixture
