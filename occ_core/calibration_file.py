@@ -13,7 +13,7 @@ _EDGE = 0.1
 MAX_CALIBRATION_BYTES = 1 << 20
 
 
-class RigCalibration(NamedTuple):
+class FileCalibration(NamedTuple):
     """What a calibration file says.
 
     T_cam_lidar : (4, 4) LiDAR frame -> optical frame of the camera itself
@@ -33,7 +33,7 @@ class KittiCalibration(NamedTuple):
     Tr: np.ndarray
 
 
-def read_calibration_file(path: str | Path, camera: int = 2) -> RigCalibration:
+def read_calibration_file(path: str | Path, camera: int = 2) -> FileCalibration:
     """A KITTI odometry `calib.txt` (rows P0..P3 and Tr) or a YAML file (.yaml, .yml).
 
     YAML keys: `T_cam_lidar` (3 or 4 rows of 4: LiDAR frame -> optical frame of the camera) and, for cameras without
@@ -46,7 +46,7 @@ def read_calibration_file(path: str | Path, camera: int = 2) -> RigCalibration:
     # Tr leads to camera 0; P's fourth column says where this camera sits beside it.
     T_cam_cam0 = np.eye(4)
     T_cam_cam0[:3, 3] = np.linalg.solve(P[:, :3], P[:, 3])
-    return RigCalibration(T_cam_cam0 @ Tr, P[:, :3], None)
+    return FileCalibration(T_cam_cam0 @ Tr, P[:, :3], None)
 
 
 def read_kitti_calibration(path: str | Path, camera: int = 2) -> KittiCalibration:
@@ -87,21 +87,21 @@ def image_calibration(path: str | Path, image_size: tuple[int, int]) -> Calibrat
 
     A `calib.txt` holds no image size: its principal point shows whether the two fit. Raises CalibrationError.
     """
-    rig = read_calibration_file(path)
-    if rig.K is None:
+    file = read_calibration_file(path)
+    if file.K is None:
         raise CalibrationError(f"{path}: no K; expected T_cam_lidar, K and image_size")
-    if rig.image_size is None:
-        center = rig.K[:2, 2]
+    if file.image_size is None:
+        center = file.K[:2, 2]
         if not all(_EDGE < value / size < 1 - _EDGE for value, size in zip(center, image_size, strict=True)):
             raise CalibrationError(
                 f"{path}: principal point ({center[0]:.0f}, {center[1]:.0f}) is at the edge of the image of "
                 "{}x{} or outside; expected this image's calibration ".format(*image_size)
                 + "(if it is, use YAML with image_size)"
             )
-    return Calibration(np.hstack([rig.K, np.zeros((3, 1))]), rig.T_cam_lidar, rig.image_size or image_size)
+    return Calibration(np.hstack([file.K, np.zeros((3, 1))]), file.T_cam_lidar, file.image_size or image_size)
 
 
-def _read_yaml(path: Path) -> RigCalibration:
+def _read_yaml(path: Path) -> FileCalibration:
     try:
         content = read_yaml(path)
     except FileError as error:
@@ -121,7 +121,7 @@ def _read_yaml(path: Path) -> RigCalibration:
         width, height = _matrix(path, content, "image_size", ((2,),))
         image_size = (int(width), int(height))
     _check(path, np.hstack([K, np.zeros((3, 1))]), T, image_size or (1, 1))
-    return RigCalibration(T, K if image_size else None, image_size)
+    return FileCalibration(T, K if image_size else None, image_size)
 
 
 def _check(path: str | Path, P: np.ndarray, T_cam_lidar: np.ndarray, image_size: tuple[int, int] = (1, 1)) -> None:

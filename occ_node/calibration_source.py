@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from occ_core import Calibration
-from occ_core.calibration_file import RigCalibration
+from occ_core.calibration_file import FileCalibration
 from occ_core.decode import TransformError, nanoseconds
 from occ_core.decode.camera_info import Intrinsics
 from occ_core.decode.transforms import matrix_from_transform
@@ -31,8 +31,8 @@ class CalibrationSource:
     A calibration file is used rather than tf, CameraInfo rather than the intrinsics of the file. Safe between threads.
     """
 
-    def __init__(self, rig: RigCalibration | None, tf_available: bool):
-        self._rig = rig
+    def __init__(self, file: FileCalibration | None, tf_available: bool):
+        self._file = file
         self._tf_available = tf_available
         self._intrinsics_used: Intrinsics | None = None
         self._calibration: Calibration | None = None
@@ -111,11 +111,11 @@ class CalibrationSource:
     @property
     def has_intrinsics(self) -> bool:
         """Whether they are known, from CameraInfo or the file."""
-        return self.intrinsics is not None or (self._rig is not None and self._rig.K is not None)
+        return self.intrinsics is not None or (self._file is not None and self._file.K is not None)
 
     def missing_extrinsics(self, camera_frame: str | None, lidar_frame: str | None) -> str:
         """Why there are none, or nothing. Frames are None before the first message."""
-        if self._rig is None and self._tf_available and (camera_frame is None or lidar_frame is None):
+        if self._file is None and self._tf_available and (camera_frame is None or lidar_frame is None):
             return ""
         try:
             self._extrinsics(camera_frame or "", lidar_frame or "", lidar_frame or "", None)
@@ -125,15 +125,15 @@ class CalibrationSource:
 
     def describe(self) -> str:
         """One line for diagnostics."""
-        extrinsics = "calibration_file" if self._rig else "tf" if self._tf_available else "none"
-        in_file = self._rig is not None and self._rig.K is not None
+        extrinsics = "calibration_file" if self._file else "tf" if self._tf_available else "none"
+        in_file = self._file is not None and self._file.K is not None
         intrinsics = "camera_info" if self.intrinsics else "calibration_file" if in_file else "none"
         return f"extrinsics: {extrinsics}, intrinsics: {intrinsics}"
 
     def _extrinsics(self, camera_frame: str, lidar_frame: str, frame: str, stamp: int | None) -> np.ndarray:
         """T_cam_frame, (4, 4)."""
-        if self._rig is not None:
-            return self._rig.T_cam_lidar @ self.transform(lidar_frame, frame, stamp)
+        if self._file is not None:
+            return self._file.T_cam_lidar @ self.transform(lidar_frame, frame, stamp)
         if not self._tf_available:
             raise NoCalibration("no extrinsics: install tf2_msgs or set calibration_file")
         try:
@@ -142,9 +142,9 @@ class CalibrationSource:
             raise NoCalibration(f"no extrinsics: {error} or set calibration_file") from None
 
     def _file_intrinsics(self, image_size: tuple[int, int]) -> Intrinsics:
-        if self._rig is None or self._rig.K is None:
+        if self._file is None or self._file.K is None:
             raise NoCalibration("no intrinsics: no usable message on camera_info yet")
-        return Intrinsics(tuple(self._rig.K.reshape(-1)), self._rig.image_size or image_size, False)
+        return Intrinsics(tuple(self._file.K.reshape(-1)), self._file.image_size or image_size, False)
 
 
 def _nearly(one: np.ndarray, other: np.ndarray) -> bool:

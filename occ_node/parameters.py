@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from occ_core.class_costs import DEFAULT_COSTS, PRESETS, class_costs
+from occ_core.decode.compressed import MAX_PIXELS
 from occ_core.errors import InputError
 from occ_core.obstacles import Band
 from occ_core.rig import GRID_HEIGHT
@@ -101,6 +102,9 @@ class Settings:
         "them; estimated: both are measured in the clouds.",
     )
     compressed: bool = _parameter(False, "Topic `image` carries CompressedImage (JPEG, PNG) instead of Image.")
+    max_image_pixels: int = _parameter(
+        MAX_PIXELS, "Compressed images whose header says more pixels are not decoded.", 1, 1_000_000_000
+    )
     sync_tolerance: float = _parameter(
         0.05,
         "Largest time between image and cloud of a pair, seconds; at most half the faster sensor's period.",

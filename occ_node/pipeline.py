@@ -1,5 +1,7 @@
 """From a pair of messages to a processed frame: decode, calibrate, predict."""
 
+from functools import partial
+
 import numpy as np
 from std_msgs.msg import Header
 
@@ -47,7 +49,8 @@ class Pipeline:
         self._sweeps = Sweeps(clouds, calibration, self.sensing, settings, counters, log)
         self._last_frames = (settings.frame, settings.frame)
         """Of the newest sweep: that of the robot, and that of the LiDAR."""
-        self._decode_image = DecoderLines(decode_compressed_image, log) if settings.compressed else decode_image
+        decompress = partial(decode_compressed_image, max_pixels=settings.max_image_pixels)
+        self._decode_image = DecoderLines(decompress, log) if settings.compressed else decode_image
 
     def process(self, pair: Pair) -> Frame:
         """Raises MessageError for a message that cannot be used, NoCalibration."""

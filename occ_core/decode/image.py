@@ -5,7 +5,7 @@ import numpy as np
 
 from ..errors import quoted
 from . import ImageError
-from .compressed import decode_picture
+from .compressed import MAX_PIXELS, decode_picture
 
 _LAYOUTS = {
     "rgb": (3, None), "bgr": (3, cv2.COLOR_BGR2RGB), "rgba": (4, cv2.COLOR_RGBA2RGB), "bgra": (4, cv2.COLOR_BGRA2RGB),
@@ -49,12 +49,14 @@ def decode_image(message) -> np.ndarray:
     return cv2.cvtColor(np.ascontiguousarray(pixels), conversion)
 
 
-def decode_compressed_image(message) -> np.ndarray:
-    """sensor_msgs/CompressedImage (JPEG, PNG) -> (H, W, 3) uint8 RGB, contiguous. Raises ImageError."""
+def decode_compressed_image(message, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """sensor_msgs/CompressedImage (JPEG, PNG) -> (H, W, 3) uint8 RGB, contiguous. Raises ImageError, also where its
+    header says more than `max_pixels`.
+    """
     if not len(message.data):
         raise ImageError("image: empty (compressed data of 0 bytes)")
     try:
-        image = decode_picture(message.data)
+        image = decode_picture(message.data, max_pixels=max_pixels)
     except ImageError as error:
         raise ImageError(f"image: {len(message.data)} bytes of format {quoted(message.format)}: {error}") from None
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

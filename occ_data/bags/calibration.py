@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from occ_core.calibration import Calibration
-from occ_core.calibration_file import RigCalibration
+from occ_core.calibration_file import FileCalibration
 from occ_core.rig import KITTI_RIG, Rig
 from occ_core.transforms import TransformTree
 
@@ -19,7 +19,7 @@ def bag_calibration(
     path: str | Path,
     topics: Topics,
     lidar_frame: str | None = None,
-    extrinsics: RigCalibration | None = None,
+    extrinsics: FileCalibration | None = None,
     rig: Rig | None = None,
 ) -> Calibration:
     """From the first CameraInfo and the transforms up to it; where the LiDAR is above the ground from `bag_rig`.
@@ -60,7 +60,7 @@ def bag_rig(path: str | Path, topics: Topics, lidar_frame: str | None = None) ->
 
 
 def _camera(
-    path: str | Path, topics: Topics, lidar_frame: str | None, extrinsics: RigCalibration | None
+    path: str | Path, topics: Topics, lidar_frame: str | None, extrinsics: FileCalibration | None
 ) -> Calibration:
     """See `bag_calibration`; its T_grid_lidar is the identity."""
     tree, camera, intrinsics, stamp = TransformTree(), None, None, 0

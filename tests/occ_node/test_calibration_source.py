@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from occ_core.calibration_file import RigCalibration
+from occ_core.calibration_file import FileCalibration
 from occ_core.decode import TransformError
 from occ_core.decode.camera_info import Intrinsics
 from occ_node.calibration_source import CalibrationSource, NoCalibration
@@ -48,13 +48,13 @@ def test_extrinsics_from_tf():
 
 
 def test_a_file_is_used_rather_than_tf():
-    source = _source(RigCalibration(T, None, None))
+    source = _source(FileCalibration(T, None, None))
     source.add_transform(stamped("camera", "lidar", np.eye(4)))
     np.testing.assert_array_equal(source.calibration("camera", "lidar", SIZE, "lidar", np.eye(4)).T_cam_lidar, T)
 
 
 def test_the_same_object_until_something_changes():
-    source = _source(RigCalibration(T, None, None))
+    source = _source(FileCalibration(T, None, None))
     first = source.calibration("", "", SIZE, "", np.eye(4))
     assert source.calibration("", "", SIZE, "", np.eye(4)) is first
     source.intrinsics = Intrinsics(K, (192, 32), False)
@@ -62,7 +62,7 @@ def test_the_same_object_until_something_changes():
 
 
 def test_the_intrinsics_of_the_file_are_used_until_camera_info_comes():
-    source = _source(RigCalibration(T, np.reshape(K, (3, 3)) * [[2], [2], [1]], None), intrinsics=None)
+    source = _source(FileCalibration(T, np.reshape(K, (3, 3)) * [[2], [2], [1]], None), intrinsics=None)
     assert source.calibration("", "", (640, 480), "", np.eye(4)).image_size == (640, 480)
     source.intrinsics = Intrinsics(K, SIZE, False)
     assert source.calibration("", "", SIZE, "", np.eye(4)).P[0, 0] == 60
@@ -73,7 +73,7 @@ def test_the_intrinsics_of_the_file_are_used_until_camera_info_comes():
     [
         (_source(tf_available=False), "no extrinsics: install tf2_msgs or set calibration_file"),
         (_source(), "no extrinsics: tf does not connect 'camera' and 'lidar'"),
-        (_source(RigCalibration(T, None, None), intrinsics=None), "no intrinsics: no usable message on camera_info"),
+        (_source(FileCalibration(T, None, None), intrinsics=None), "no intrinsics: no usable message on camera_info"),
     ],
 )
 def test_the_error_names_what_is_missing(source, text):

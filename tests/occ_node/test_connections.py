@@ -11,7 +11,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import String
 
-from occ_core.calibration_file import RigCalibration
+from occ_core.calibration_file import FileCalibration
 from occ_core.decode.camera_info import Intrinsics
 from occ_node.calibration_source import CalibrationSource
 from occ_node.connections import Connections
@@ -37,7 +37,7 @@ class Robot:
         self.node = rclpy.create_node("occ_node", context=self._contexts[0])
         self.driver = rclpy.create_node("driver", context=self._contexts[1])
         self.warning = self.lines.append
-        self.calibration = CalibrationSource(RigCalibration(np.eye(4), None, None), True)
+        self.calibration = CalibrationSource(FileCalibration(np.eye(4), None, None), True)
         self.calibration.intrinsics = Intrinsics(K, (96, 32), False)
 
     def listen(self, image=Image, **others) -> Connections:

@@ -145,3 +145,12 @@ def test_any_header_is_decoded_or_refused(encoding, height, width, step, length,
     except ImageError:
         return
     assert image.shape == (height, width, 3) and not image.any()
+
+
+def test_a_compressed_image_has_no_more_pixels_than_allowed():
+    data = cv2.imencode(".png", COLOR)[1].tobytes()
+    height, width, _ = COLOR.shape
+    message = SimpleNamespace(format="png", data=data)
+    assert decode_compressed_image(message, max_pixels=height * width).shape == COLOR.shape
+    with pytest.raises(ImageError, match=f"{width}x{height} pixels; expected at most {height * width - 1:,}"):
+        decode_compressed_image(message, max_pixels=height * width - 1)
