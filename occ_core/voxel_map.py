@@ -26,7 +26,7 @@ PARKED = 60
 
 UNIT = 16
 """Log-odds are kept in 1/16, as int8."""
-LOWEST, HIGHEST = -2 * UNIT, 56
+LOWEST, HIGHEST = -2 * UNIT, 5 * UNIT
 """Limits of the log-odds: what changed is believed after a few frames."""
 OCCUPIED = 11
 """Log-odds from which a voxel counts as occupied: a probability of 2/3."""
@@ -43,12 +43,12 @@ def evidence_table() -> np.ndarray:
     """Change of the log-odds, (4, 256) int16 in 1/UNIT: by row, and by the network's confidence.
 
     Rows: predicted free; free, and a ray passed through; predicted occupied; occupied, and hit.
-    Successive frames err alike, so that a prediction counts for less than its confidence says. "Free" counts for more
-    than "occupied": the newest frame is the nearest one, and knows best what is not there.
+    "Free" counts for more than "occupied": the newest frame is the nearest one, and knows best what is not there. The
+    weights were chosen on real and synthetic frames (benchmarks/map.py).
     """
     p = np.clip(np.arange(256) / 255, 0.5, 0.98)
     predicted = np.log(p / (1 - p))
-    rows = [-0.8 * predicted, -0.8 * predicted - 0.7, 0.3 * predicted, 0.3 * predicted + 1.8]
+    rows = [-1.4 * predicted, -1.4 * predicted - 1.0, predicted, predicted + 2.0]
     return np.rint(UNIT * np.array(rows)).astype(np.int16)
 
 
