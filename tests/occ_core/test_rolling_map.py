@@ -51,11 +51,12 @@ def rolling(decay: float = 30.0) -> RollingMap:
     return RollingMap(GRID, 20.0, decay)
 
 
+@pytest.mark.parametrize("height", [20, 24])  # in whole words of eight voxels, and not
 @pytest.mark.parametrize("seed", range(4))
-def test_adding_frames_equals_the_plain_form(seed):
+def test_adding_frames_equals_the_plain_form(seed, height):
     random = np.random.default_rng(seed)
     corner = (-30, -35, -12)
-    found = VoxelMap((60, 64, 20), 0.2, corner, 30.0)
+    found = VoxelMap((60, 64, height), 0.2, corner, 30.0)
     odds, notes = np.zeros(found.shape, np.int8), np.zeros(found.shape, np.uint32)
     for n in range(4):
         T_map_grid = translation(*random.uniform(-2, 2, 3)) @ turned(random.uniform(-3, 3), random.uniform(-0.2, 0.2))
