@@ -194,7 +194,9 @@ def main(argv: list[str] | None = None) -> int:
     streets = [open_drive(f"synthetic:{seed}:{MOVING_FRAMES}") for seed in arguments.seeds]
     still, scores = [], []
     for name, drives in (("occle-nano", real), ("occle-nano-synthetic", streets)):
-        network = predictor(name) if drives else None
+        if not drives:
+            continue
+        network = predictor(name)
         for drive in drives:
             occupancies, last = predict_all(network, drive), drive.frames[:MOVING_FRAMES][-1]
             poses = drive.poses[:MOVING_FRAMES]

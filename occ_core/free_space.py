@@ -15,7 +15,7 @@ _BEFORE_HIT = 1.5
 _ABOVE_GROUND = 2.0
 """Voxels: rays do not free what is nearer to their end, nor, where they end on the ground, what is less far above their
 end. A ray that grazes the ground passes through voxels whose ground it never hits."""
-_KNOWN = 4
+_KNOWN = 2
 """Voxels in a row that other rays passed through, after which a ray ends: the rest of the way to the sensor is the same
 within a voxel (as in voxblox's fast integrator, Oleynikova et al. 2017)."""
 
