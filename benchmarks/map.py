@@ -15,7 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from occ_core import CLASS_NAMES, KITTI_GRID, CompletionMetrics, Occupancy
-from occ_core.occupancy import birds_eye_view, visible_voxels
+from occ_core.class_costs import DEFAULT_COSTS, class_costs
+from occ_core.local_ground import ground_heights
+from occ_core.obstacles import CONFIDENT, Band, column_costs
+from occ_core.occupancy import visible_voxels
 from occ_core.rig import translation
 from occ_core.rolling_map import RollingMap
 from occ_core.taxonomy import voxels_from_raw
@@ -59,11 +62,17 @@ def standing(network: Predictor, drive: Drive, frame: str) -> list[str]:
         occupancy = network.predict(image, noisy, drive.calibration)
         world.update(occupancy, T, SENSORS, PERIOD * n)
         remembered = world.occupancy()
-        grids.append(birds_eye_view(occupancy.labels, occupancy.grid))
-        maps.append(birds_eye_view(remembered.labels, remembered.grid))
+        grids.append(_view(occupancy, CONFIDENT))
+        maps.append(_view(remembered, 0))
     single = _flips(grids, near(occupancy, np.zeros(2)))
     with_map = _flips(maps, near(remembered, T[:2, 3]))
     return [f"{drive.name}, frame {frame}", *(f"{100 * np.mean(f):.2f}" for f in (single, with_map, with_map[5:]))]
+
+
+def _view(occupancy: Occupancy, confident: int) -> np.ndarray:
+    """As `~/grid` has it with CONFIDENT, as `~/map` with 0."""
+    ground = ground_heights(occupancy.labels, occupancy.grid)
+    return column_costs(occupancy, ground, class_costs(DEFAULT_COSTS), Band(), confident)
 
 
 def near(occupancy: Occupancy, center: np.ndarray) -> np.ndarray:
@@ -194,7 +203,9 @@ def main(argv: list[str] | None = None) -> int:
     streets = [open_drive(f"synthetic:{seed}:{MOVING_FRAMES}") for seed in arguments.seeds]
     still, scores = [], []
     for name, drives in (("occle-nano", real), ("occle-nano-synthetic", streets)):
-        network = predictor(name) if drives else None
+        if not drives:
+            continue
+        network = predictor(name)
         for drive in drives:
             occupancies, last = predict_all(network, drive), drive.frames[:MOVING_FRAMES][-1]
             poses = drive.poses[:MOVING_FRAMES]

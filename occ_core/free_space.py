@@ -3,19 +3,18 @@
 import numpy as np
 
 from .compiled import compiled
+from .local_ground import IS_GROUND
 from .occupancy import Occupancy
-from .taxonomy import CLASS_NAMES, NUM_CLASSES
+from .taxonomy import NUM_CLASSES
 
 LABEL, HIT, SEEN_FREE = 0x1F, 0x20, 0x40
 """Bits of a voxel's code: its class; a LiDAR point is in it; a ray passed through it."""
 
-GROUND = tuple(CLASS_NAMES.index(name) for name in ("road", "parking", "sidewalk", "other-ground", "terrain"))
-_IS_GROUND = np.isin(np.arange(256), GROUND)
 _BEFORE_HIT = 1.5
 _ABOVE_GROUND = 2.0
 """Voxels: rays do not free what is nearer to their end, nor, where they end on the ground, what is less far above their
 end. A ray that grazes the ground passes through voxels whose ground it never hits."""
-_KNOWN = 4
+_KNOWN = 2
 """Voxels in a row that other rays passed through, after which a ray ends: the rest of the way to the sensor is the same
 within a voxel (as in voxblox's fast integrator, Oleynikova et al. 2017)."""
 
@@ -33,7 +32,7 @@ def codes_of(occupancy: Occupancy, sensors: np.ndarray) -> np.ndarray:
         hits = np.flatnonzero(np.ascontiguousarray(occupancy.hits).view(np.bool_))
         codes.reshape(-1)[hits] |= HIT
         places = (np.asarray(sensors, np.float64) - grid.origin) / grid.voxel_size
-        _mark(codes, hits, places, _IS_GROUND)
+        _mark(codes, hits, places, IS_GROUND)
     return codes
 
 

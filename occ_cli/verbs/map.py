@@ -108,6 +108,7 @@ def _write(arguments: argparse.Namespace, drive: "Drive", occupancies: "Iterator
     from tqdm import tqdm
 
     from ..drawing import map_picture, save_png
+    from ..errors import CommandError
     from ..map_files import write_npz, write_ply
 
     T_grid_lidar = drive.calibration.T_grid_lidar
@@ -121,9 +122,7 @@ def _write(arguments: argparse.Namespace, drive: "Drive", occupancies: "Iterator
         world.add(occupancy, T_map_grid, T_grid_lidar[None, :3, 3], float(drive.times[row]))
         path.append(T_map_grid[:3, 3])
     if world is None:
-        from ..errors import CommandError
-
-        raise CommandError(f"{drive.path}: no frame to make a map of")
+        raise CommandError(f"{drive.path}: no frames")
     whole = world.occupancy()
     print(write_ply(arguments.output / f"{drive.name}.ply", whole))
     print(write_npz(arguments.output / f"{drive.name}.npz", whole))
