@@ -1,7 +1,6 @@
 """Rigid transforms as ROS sends them, and the tree they make."""
 
 import math
-import threading
 from bisect import bisect_left, bisect_right
 from typing import NamedTuple
 
@@ -110,8 +109,7 @@ class TransformTree:
     """The transforms of /tf and /tf_static: each frame's pose in its parent, fixed or over time.
 
     A frame has one parent. A fixed transform takes precedence over moving ones of the same frame, whatever their
-    parent; of two parents of a moving frame the newest counts, and what was known of it before is forgotten. Safe
-    between threads.
+    parent; of two parents of a moving frame the newest counts, and what was known of it before is forgotten.
     """
 
     def __init__(self, history: float | None = None):
@@ -121,7 +119,6 @@ class TransformTree:
         self._history = None if history is None else round(history * 1e9)
         self._links: dict[str, tuple[str, np.ndarray] | _Track] = {}
         self._samples = 0
-        self._lock = threading.Lock()
 
     def add(self, parent: str, child: str, T_parent_child: np.ndarray, stamp: int | None = None) -> bool:
         """stamp : ns, sorted in among earlier ones; None for a fixed transform, which replaces the one before.
@@ -129,34 +126,32 @@ class TransformTree:
         False where there is no room for another frame (MAX_FRAMES), or a name is longer than MAX_NAME.
         """
         parent, child = parent.lstrip("/"), child.lstrip("/")
-        with self._lock:
-            link = self._links.get(child)
-            limited = self._history is not None
-            if limited and (len(child) > MAX_NAME or len(parent) > MAX_NAME):
-                return False
-            if limited and link is None and len(self._links) >= MAX_FRAMES:
-                return False
-            before = len(link.stamps) if isinstance(link, _Track) else 0
-            if stamp is None:
-                self._links[child] = (parent, T_parent_child)
-                self._samples -= before
-                return True
-            if isinstance(link, tuple):
-                return True
-            if link is None or link.parent != parent:
-                link = self._links[child] = _Track(parent)
-            link.add(stamp, T_parent_child, self._history)
-            self._samples += len(link.stamps) - before
-            if limited and self._samples > MAX_SAMPLES:
-                longest = max((t for t in self._links.values() if isinstance(t, _Track)), key=lambda t: len(t.stamps))
-                self._samples -= longest.forget(len(longest.stamps) // 2)
+        link = self._links.get(child)
+        limited = self._history is not None
+        if limited and (len(child) > MAX_NAME or len(parent) > MAX_NAME):
+            return False
+        if limited and link is None and len(self._links) >= MAX_FRAMES:
+            return False
+        before = len(link.stamps) if isinstance(link, _Track) else 0
+        if stamp is None:
+            self._links[child] = (parent, T_parent_child)
+            self._samples -= before
             return True
+        if isinstance(link, tuple):
+            return True
+        if link is None or link.parent != parent:
+            link = self._links[child] = _Track(parent)
+        link.add(stamp, T_parent_child, self._history)
+        self._samples += len(link.stamps) - before
+        if limited and self._samples > MAX_SAMPLES:
+            longest = max((t for t in self._links.values() if isinstance(t, _Track)), key=lambda t: len(t.stamps))
+            self._samples -= longest.forget(len(longest.stamps) // 2)
+        return True
 
     @property
     def frames(self) -> list[str]:
         """All frame names, sorted."""
-        with self._lock:
-            return sorted({name for child, link in self._links.items() for name in (child, _parent(link))})
+        return sorted({name for child, link in self._links.items() for name in (child, _parent(link))})
 
     @property
     def samples(self) -> int:
@@ -168,13 +163,12 @@ class TransformTree:
 
         Before and after what is known of a moving frame, its first or last pose is used.
         """
-        with self._lock:
-            names = self._ancestors(frame.lstrip("/"))
-            links = [self._links[name] for name in names[:-1]]
-            found, T = {names[0]: np.eye(4)}, np.eye(4)
-            for parent, link in zip(names[1:], links, strict=True):
-                T = _pose(link, stamp)[0] @ T
-                found[parent] = T
+        names = self._ancestors(frame.lstrip("/"))
+        links = [self._links[name] for name in names[:-1]]
+        found, T = {names[0]: np.eye(4)}, np.eye(4)
+        for parent, link in zip(names[1:], links, strict=True):
+            T = _pose(link, stamp)[0] @ T
+            found[parent] = T
         return found, any(isinstance(link, _Track) for link in links)
 
     def between(self, target: str, source: str, stamp: int | None = None) -> np.ndarray | None:
@@ -193,27 +187,25 @@ class TransformTree:
         extrapolate : after the last one, its last velocity goes on instead (constant-velocity model)
         """
         target, source = target.lstrip("/"), source.lstrip("/")
-        with self._lock:
-            paths = self._paths(target, source)
-            if paths is None:
-                return Lookup(None, "tf does not connect them")
-            poses, farthest = [], 0.0
-            for path in paths:
-                T = np.eye(4)
-                for name in path:
-                    link_pose, late = _pose(self._links[name], stamp, extrapolate)
-                    if abs(late) > beyond:
-                        return Lookup(None, _why(name, late), abs(late))
-                    T, farthest = link_pose @ T, max(farthest, abs(late))
-                poses.append(T)
+        paths = self._paths(target, source)
+        if paths is None:
+            return Lookup(None, "tf does not connect them")
+        poses, farthest = [], 0.0
+        for path in paths:
+            T = np.eye(4)
+            for name in path:
+                link_pose, late = _pose(self._links[name], stamp, extrapolate)
+                if abs(late) > beyond:
+                    return Lookup(None, _why(name, late), abs(late))
+                T, farthest = link_pose @ T, max(farthest, abs(late))
+            poses.append(T)
         return Lookup(np.linalg.inv(poses[0]) @ poses[1] if paths[0] else poses[1], "", farthest)
 
     def still(self, target: str, source: str) -> bool:
         """Whether they are joined, and nothing between them has moved as far back as is known."""
-        with self._lock:
-            paths = self._paths(target.lstrip("/"), source.lstrip("/"))
-            links = [self._links[name] for path in paths or () for name in path]
-            return paths is not None and not any(isinstance(link, _Track) and link.moved for link in links)
+        paths = self._paths(target.lstrip("/"), source.lstrip("/"))
+        links = [self._links[name] for path in paths or () for name in path]
+        return paths is not None and not any(isinstance(link, _Track) and link.moved for link in links)
 
     def _ancestors(self, frame: str) -> list[str]:
         """The frame and its ancestors; it ends where a loop begins."""

@@ -3,6 +3,7 @@
 What moves is looked up at the stamp of the message that it is for.
 """
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -37,6 +38,8 @@ class CalibrationSource:
         self._intrinsics_used: Intrinsics | None = None
         self._calibration: Calibration | None = None
         self._transforms = TransformTree(HISTORY)
+        self._lock = threading.Lock()
+        """Of the transforms."""
         self.intrinsics: Intrinsics | None = None
 
     def add_transform(self, stamped, static: bool = False) -> None:
@@ -50,7 +53,9 @@ class CalibrationSource:
         except TransformError as error:
             raise TransformError(f"{error} ({quoted(parent)} to {quoted(child)})") from None
         stamp = None if static else nanoseconds(stamped.header.stamp) or None
-        if not self._transforms.add(parent, child, T_parent_child, stamp):
+        with self._lock:
+            added = self._transforms.add(parent, child, T_parent_child, stamp)
+        if not added:
             raise TransformError(f"tf: too many frames, or a name too long; {quoted(child)} is left out")
 
     def calibration(
@@ -91,9 +96,10 @@ class CalibrationSource:
             return IDENTITY
         if not self._tf_available:
             raise NoCalibration(f"no transform from {quoted(source)} to {quoted(target)}: tf2_msgs is not installed")
-        found = self._transforms.lookup(target, source, stamp, LATE)
-        if found.T is None and self._transforms.still(target, source):
-            found = self._transforms.lookup(target, source)  # fixed, though it is sent on /tf
+        with self._lock:
+            found = self._transforms.lookup(target, source, stamp, LATE)
+            if found.T is None and self._transforms.still(target, source):
+                found = self._transforms.lookup(target, source)  # fixed, though it is sent on /tf
         if found.T is None and not found.beyond:
             raise NoCalibration(f"tf does not connect {quoted(target)} and {quoted(source)}; publish the transform")
         if found.T is None:
@@ -106,7 +112,8 @@ class CalibrationSource:
         ns; None: the newest. Up to LATE seconds after what tf knows, the last velocity goes on; farther away there is
         none.
         """
-        return self._transforms.lookup(fixed, frame, stamp, LATE, extrapolate=True)
+        with self._lock:
+            return self._transforms.lookup(fixed, frame, stamp, LATE, extrapolate=True)
 
     @property
     def has_intrinsics(self) -> bool:
