@@ -13,7 +13,18 @@ import pytest
 import yaml
 
 from occ_node.parameters import Settings
-from occ_node.topics import CAMERA_INFO, GRID, IMAGE, MARKERS, OVERLAY, POINTS, VOXELS
+from occ_node.topics import (
+    CAMERA_INFO,
+    GRID,
+    IMAGE,
+    MAP,
+    MAP_MARKERS,
+    MARKERS,
+    OBSTACLES,
+    OVERLAY,
+    POINTS,
+    VOXELS,
+)  # fmt: skip
 from occ_runtime import MONOOCC
 
 ROOT = Path(__file__).parents[2]
@@ -239,5 +250,6 @@ def test_the_view_shows_the_nodes_topics(name):
     view = yaml.safe_load((ROOT / "rviz" / f"{name}.rviz").read_text())["Visualization Manager"]
     assert view["Global Options"]["Fixed Frame"] == "velo_link"
     topics = {display["Topic"]["Value"] for display in view["Displays"] if "Topic" in display}
-    assert {f"/occ_node/{output.name}" for output in (MARKERS, VOXELS, GRID, OVERLAY)} <= topics
+    shown = (MARKERS, VOXELS, GRID, OVERLAY, OBSTACLES, MAP, MAP_MARKERS)
+    assert {f"/occ_node/{output.name}" for output in shown} <= topics
     assert ("/kitti/velo/pointcloud" in topics) == (name == "occle")
