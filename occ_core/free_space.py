@@ -27,7 +27,9 @@ def codes_of(occupancy: Occupancy, sensors: np.ndarray) -> np.ndarray:
     sensors : (S, 3) metres in the grid frame
     """
     labels, grid = occupancy.labels, occupancy.grid
-    codes = np.ascontiguousarray(labels) * (labels < NUM_CLASSES)
+    codes = np.array(labels, order="C")
+    if codes.max() >= NUM_CLASSES:
+        codes[codes >= NUM_CLASSES] = 0
     if occupancy.hits is not None and len(sensors):
         hits = np.flatnonzero(np.ascontiguousarray(occupancy.hits).view(np.bool_))
         codes.reshape(-1)[hits] |= HIT

@@ -254,6 +254,13 @@ def _words(voxels):
 @compiled
 def _inside(place, step, length, first, end):
     """The part of first..end where place + n * step is in [0, length), which is one piece."""
+    low, high = place + first * step, place + (end - 1) * step
+    if low > high:
+        low, high = high, low
+    if low >= 0 and high < length:
+        return first, end
+    if high < 0 or low >= length:
+        return first, first
     while first < end and not 0 <= place + first * step < length:
         first += 1
     while first < end and not 0 <= place + (end - 1) * step < length:
