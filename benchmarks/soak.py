@@ -25,11 +25,12 @@ from diagnostic_msgs.msg import DiagnosticArray
 
 from occ_cli.processes import JsonLines
 from occ_data.bags import write_bag
+from occ_data.bags.writer import WORLD_FRAME
 from occ_data.kitti import Sequence
 from occ_data.synthetic import generate
 from occ_node.dds import free_domain, use_loopback_profile
 from occ_node.recorder import header_stamp
-from occ_node.topics import DIAGNOSTICS, MARKERS, SEMANTIC_GRID, VOXELS, message_class
+from occ_node.topics import DIAGNOSTICS, GRID, MAP, MARKERS, OBSTACLES, SEMANTIC_GRID, VOXELS, Topic, message_class
 from occ_runtime import OCCLE
 
 from .measure import Options, markdown, milliseconds
@@ -47,6 +48,7 @@ TOPICS = {
     "--points": POINTS_TOPIC,
 }
 OUTPUTS = (SEMANTIC_GRID, MARKERS, VOXELS)
+FOR_NAV2 = (OBSTACLES, GRID, MAP)
 COMMAND = [sys.executable, "-m", "occ_cli.node"]
 
 
@@ -63,8 +65,8 @@ class Watch:
     report: tuple[float, dict[str, str]] = (0.0, {})
 
 
-def measure(options: Options, minutes: float = MINUTES) -> dict:
-    """One run of so many minutes; 12 s with `options.quick`."""
+def measure(options: Options, minutes: float = MINUTES, for_nav2: bool = False) -> dict:
+    """One run of so many minutes; 12 s with `options.quick`. for_nav2 : with FOR_NAV2 and the rolling map."""
     os.environ["ROS_DOMAIN_ID"] = str(free_domain())
     minutes = 0.2 if options.quick else minutes
     drive = min(DRIVE, round(minutes * 60 * RATE))
@@ -77,16 +79,18 @@ def measure(options: Options, minutes: float = MINUTES) -> dict:
         topics = [part for pair in TOPICS.items() for part in pair]
         calibration = str(sequence.path / "calib.txt")
         run = [*COMMAND, "run", "--loopback", "--bundle", options.bundle, "--calibration", calibration, *topics]
+        if for_nav2:
+            run += ["--param", f"map_frame:={WORLD_FRAME}"]
         played = JsonLines(folder / "played.jsonl")
         play = [*COMMAND, "play", str(folder / "drive"), "--loopback", "--loop", str(loops), "--wait", "60"]
         play += ["--log", str(played.path), "--need", *TOPICS.values()]
         with _process(run, folder / "node.log") as node:
-            watch = _watch(node, play, drive * loops, folder)
+            watch = _watch(node, play, drive * loops, folder, (*OUTPUTS, *FOR_NAV2) if for_nav2 else OUTPUTS)
         played.update()
     return {"bundle": options.bundle, "minutes": minutes, **summary(watch, played.lines)}
 
 
-def _watch(node: subprocess.Popen, play: list[str], frames: int, folder: Path) -> Watch:
+def _watch(node: subprocess.Popen, play: list[str], frames: int, folder: Path, outputs: tuple[Topic, ...]) -> Watch:
     """Until the player has ended and the node has accounted for every frame."""
     watch = Watch()
 
@@ -100,7 +104,7 @@ def _watch(node: subprocess.Popen, play: list[str], frames: int, folder: Path) -
     try:
         watcher = rclpy.create_node("occ_benchmark_soak")
         # Every output is listened to, so that every output is made.
-        for topic in OUTPUTS:
+        for topic in outputs:
             heard = on_voxels if topic is VOXELS else lambda _: None
             watcher.create_subscription(message_class(topic.type), f"/occ_node/{topic.name}", heard, 10, raw=True)
         watcher.create_subscription(DiagnosticArray, DIAGNOSTICS, on_diagnostics, 10)
@@ -120,7 +124,7 @@ def _watch(node: subprocess.Popen, play: list[str], frames: int, folder: Path) -
                     bar.update(len(watch.arrivals) - bar.n)
 
         with tqdm.tqdm(total=frames, desc="node under watch", unit="frame", leave=False, disable=None) as bar:
-            names = [f"/occ_node/{topic.name}" for topic in OUTPUTS]
+            names = [f"/occ_node/{topic.name}" for topic in outputs]
             spin_until(lambda: all(watcher.count_publishers(name) for name in names), "the node to start", 180)
             with _process(play, folder / "player.log") as player:
                 spin_until(lambda: player.poll() is not None, "the end of the drive", 2 * frames / RATE + 120)
@@ -160,6 +164,7 @@ def summary(watch: Watch, played: list[dict]) -> dict:
         "last_mb": float(megabytes[-1]),
         "peak_mb": float(megabytes.max()),
         "slope_mb_per_1000_frames": float(1000 * slope),
+        "p50_ms": float(np.median(latencies)),
         "p95_first_quarter_ms": float(first),
         "p95_last_quarter_ms": float(last),
         "samples": len(watch.samples),
@@ -221,14 +226,14 @@ def tables(result: dict) -> dict[str, str]:
     reasons = ", ".join(f"{name} {number}" for name, number in result["reasons"].items() if number) or "none"
     header = [
         f"{result['minutes']:g} minutes of {result['bundle']}", "answered", "memory, MB: first", "last", "peak",
-        "growth per 1,000 frames", "p95 of the first quarter, ms", "of the last",
+        "growth per 1,000 frames", "p50, ms", "p95 of the first quarter, ms", "of the last",
     ]  # fmt: skip
     row = [
         f"{result['offered']} frames offered; not answered: {reasons}",
         f"{result['answered']}",
         *(f"{result[name]:.0f}" for name in ("first_mb", "last_mb", "peak_mb")),
         f"{result['slope_mb_per_1000_frames']:+.2f}",
-        *(milliseconds(result[name]) for name in ("p95_first_quarter_ms", "p95_last_quarter_ms")),
+        *(milliseconds(result[name]) for name in ("p50_ms", "p95_first_quarter_ms", "p95_last_quarter_ms")),
     ]
     return {"soak": markdown(header, [row])}
 
@@ -238,14 +243,17 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=MINUTES, help="default %(default)g; shorter ones are not kept")
     parser.add_argument("--bundle", default=OCCLE, help="engine bundle, by name or path (default: %(default)s)")
+    parser.add_argument(
+        "--nav2", action="store_true", help="with obstacles, grid and the rolling map (needs tf2_msgs); not kept"
+    )
     arguments = parser.parse_args(argv)
     use_loopback_profile()
     try:
-        result = measure(Options(arguments.bundle, None), arguments.minutes)
+        result = measure(Options(arguments.bundle, None), arguments.minutes, arguments.nav2)
     except RuntimeError as error:
         print(f"benchmarks.soak: {error}", file=sys.stderr)
         return 1
-    publish("soak", result, tables(result), kept=arguments.minutes >= MINUTES)
+    publish("soak", result, tables(result), kept=arguments.minutes >= MINUTES and not arguments.nav2)
     for text in (found := failures(result)):
         print(f"benchmarks.soak: {text}", file=sys.stderr)
     return int(bool(found))
