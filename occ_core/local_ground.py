@@ -8,6 +8,7 @@ from .grid import Grid
 from .rig import GRID_HEIGHT
 
 _BLOCK = 4  # columns a side in which the ground is averaged
+_FAR = 10  # blocks
 _STEP = 2.0  # voxels that a column's own ground may be away from its block's
 
 IS_GROUND = np.zeros(256, np.bool_)
@@ -22,8 +23,8 @@ def ground_heights(labels: np.ndarray, grid: Grid) -> np.ndarray:
 
     1. A column's own ground is the centre of the highest voxel of its lowest stack of ground voxels.
     2. The ground of a block of 4 x 4 columns is their median, then the median with the blocks around.
-    3. Blocks without ground take the mean of neighbours that have one, again and again; without any ground voxel in the
-       grid all are on the ground plane of the grid frame.
+    3. Blocks without ground take the mean of neighbours that have one, again and again, up to _FAR blocks away; farther
+       ones the mean of all. Without any ground voxel all are on the ground plane of the grid frame.
     4. A column has its own ground where that is within two voxels of its block's, otherwise its block's.
     """
     plane = (-GRID_HEIGHT - grid.origin[2]) / grid.voxel_size
@@ -103,7 +104,10 @@ def _fill(blocks, plane):
     if unknown == blocks.size:
         blocks[:] = plane
         return blocks
-    while unknown:
+    mean = np.nanmean(blocks)
+    for _ in range(_FAR):
+        if not unknown:
+            break
         before = blocks.copy()
         for a in range(na):
             for b in range(nb):
@@ -118,6 +122,11 @@ def _fill(blocks, plane):
                 if count:
                     blocks[a, b] = total / count
                     unknown -= 1
+    if unknown:
+        for a in range(na):
+            for b in range(nb):
+                if np.isnan(blocks[a, b]):
+                    blocks[a, b] = mean
     return blocks
 
 
@@ -146,11 +155,13 @@ def ground_heights_ref(labels: np.ndarray, grid: Grid) -> np.ndarray:
     blocks = np.where(np.isnan(blocks), np.nan, _lower_median(_neighbours(blocks)))
     if np.isnan(blocks).all():
         blocks[:] = (-GRID_HEIGHT - grid.origin[2]) / grid.voxel_size
-    while np.isnan(blocks).any():
+    known = np.nanmean(blocks)
+    for _ in range(_FAR):
         around = _neighbours(blocks)
         count = (~np.isnan(around)).sum(-1)
         mean = np.nansum(around, -1) / np.where(count, count, np.nan)
         blocks = np.where(np.isnan(blocks), mean, blocks)
+    blocks = np.where(np.isnan(blocks), known, blocks)
 
     level = blocks.repeat(_BLOCK, 0).repeat(_BLOCK, 1)[: own.shape[0], : own.shape[1]]
     ground = np.where(np.abs(own - level) <= _STEP, own, level)

@@ -304,14 +304,18 @@ def _forget(odds, notes, limits, now):
 @compiled
 def _read(odds, notes, corner, limits, now, probability, labels, confidence):
     nx, ny, nz = odds.shape
+    words = _words(odds)
     for i in range(nx):
         p = (i - corner[0]) % nx
         for j in range(ny):
             q = (j - corner[1]) % ny
-            for k in range(nz):
-                value, note = odds[i, j, k], np.int64(notes[i, j, k])
-                if value < OCCUPIED or _too_old(note, limits, now):
+            for first in range(0, nz, 8):
+                if len(words) and words[((i * ny + j) * nz + first) >> 3] == 0:  # eight voxels at once
                     continue
-                r = (k - corner[2]) % nz
-                labels[p, q, r] = note & 0xFF
-                confidence[p, q, r] = probability[value + 128]
+                for k in range(first, min(first + 8, nz)):
+                    value, note = odds[i, j, k], np.int64(notes[i, j, k])
+                    if value < OCCUPIED or _too_old(note, limits, now):
+                        continue
+                    r = (k - corner[2]) % nz
+                    labels[p, q, r] = note & 0xFF
+                    confidence[p, q, r] = probability[value + 128]

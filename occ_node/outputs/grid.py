@@ -8,7 +8,6 @@ from nav_msgs.msg import MapMetaData, OccupancyGrid
 from std_msgs.msg import Header
 
 from occ_core import Grid
-from occ_core.local_ground import ground_heights
 from occ_core.obstacles import column_costs
 from occ_core.transforms import IDENTITY, quaternion_of
 
@@ -35,10 +34,8 @@ def occupancy_grid(header: Header, view: np.ndarray, grid: Grid, T_frame_grid: n
 
 def make_grid(frame: Frame, settings: Settings) -> OccupancyGrid:
     """0 free to 100 lethal by `class_costs`, -1 unknown."""
-    grid = frame.occupancy.grid
-    ground = ground_heights(frame.occupancy.labels, grid)
-    view = column_costs(frame.occupancy, ground, settings.costs, settings.band)
-    return occupancy_grid(frame.header, view, grid, frame.T_frame_grid)
+    view = column_costs(frame.occupancy, frame.ground, settings.costs, settings.band)
+    return occupancy_grid(frame.header, view, frame.occupancy.grid, frame.T_frame_grid)
 
 
 OUTPUT = Output(topics.GRID.name, OccupancyGrid, LATCHED, make_grid)

@@ -2,7 +2,6 @@
 
 from sensor_msgs.msg import PointCloud2
 
-from occ_core.local_ground import ground_heights
 from occ_core.obstacles import obstacle_voxels, seen_voxels
 
 from .. import topics
@@ -17,8 +16,7 @@ OBSTACLE_POINT = voxel_point("seen")
 def make_obstacles(frame: Frame, settings: Settings) -> bytes:
     """Voxels between `clearance_low` and `robot_height` above the local ground, of classes of cost 100."""
     occupancy = frame.occupancy
-    ground = ground_heights(occupancy.labels, occupancy.grid)
-    flat = obstacle_voxels(occupancy.labels, ground, occupancy.grid, settings.costs, settings.band)
+    flat = obstacle_voxels(occupancy.labels, frame.ground, occupancy.grid, settings.costs, settings.band)
     seen = seen_voxels(flat, occupancy.hits)
     if settings.obstacles_seen_only:
         flat, seen = flat[seen > 0], seen[seen > 0]

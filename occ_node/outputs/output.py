@@ -10,6 +10,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
 
 from occ_core import Calibration, Occupancy
+from occ_core.local_ground import ground_heights
 from occ_core.rolling_map import RollingMap
 
 from ..parameters import Settings
@@ -61,6 +62,11 @@ class Frame:
     def T_frame_grid(self) -> np.ndarray:
         """(4, 4) grid frame, in which the voxels are, -> the header's frame."""
         return np.linalg.inv(self.calibration.T_grid_lidar)
+
+    @cached_property
+    def ground(self) -> np.ndarray:
+        """(X, Y) float32 metres: height of the local ground of each column in the grid frame."""
+        return ground_heights(self.occupancy.labels, self.occupancy.grid)
 
 
 @dataclass(frozen=True, eq=False)
