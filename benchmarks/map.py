@@ -167,7 +167,7 @@ def cost(occupancies: list[Occupancy], poses: np.ndarray) -> list[list[str]]:
 
     def update():
         n = next(clock)
-        turn = n % (2 * len(poses) - 2)  # to and fro, so that the robot never jumps
+        turn = n % (2 * len(poses) - 2)  # back and forth, so that the robot never jumps
         k = min(turn, 2 * len(poses) - 2 - turn)
         world.update(occupancies[k], T @ poses[k], SENSORS, PERIOD * n)
 

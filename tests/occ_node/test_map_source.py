@@ -94,7 +94,7 @@ def test_without_a_transform_frames_go_on_and_the_reason_is_said(source, calibra
         and [make(added, source.settings) for name, make in MAKE.items() if "map" in name] == [None] * 3
     )
     (problem,) = source.problems()
-    assert problem.startswith("map: tf does not connect 'velo_link' and 'odom'")
+    assert problem == "map: no transform from 'velo_link' to 'odom': tf does not connect them"
     calibration.add_transform(odom(0.0))
     assert source.add(frame(100.1)).map is not None and source.problems() == []
 

@@ -10,12 +10,14 @@ pytest.importorskip("rclpy", reason="rclpy is not installed (pip install occ_nod
 from sensor_msgs.msg import PointCloud2, PointField
 
 from occ_core.decode import CloudError
+from occ_core.rig import KITTI_RIG
 from occ_core.transforms import matrix_of
 from occ_node.calibration_source import CalibrationSource, NoCalibration
 from occ_node.clouds import CloudMessage, Clouds
 from occ_node.counters import MOTION_EXTRAPOLATED, MOTION_MISSING, Counters, clouds_missing
 from occ_node.log import Log
 from occ_node.parameters import Settings
+from occ_node.sensing import Sensing
 from occ_node.sweeps import Sweeps
 
 from . import scene
@@ -46,7 +48,9 @@ class Robot:
             self.calibration.add_transform(stamped("base", name, matrix_of((0, y, 0), (0, 0, 0, 1))), static=True)
         for ms in range(-500, until + 1, 10):
             self.calibration.add_transform(stamped("odom", "base", pose(ms), START + ms * MS))
-        self._sweeps = Sweeps(self.clouds, self.calibration, settings, self.counters, Log(self))
+        log = Log(self)
+        sensing = Sensing(KITTI_RIG, settings, log)
+        self._sweeps = Sweeps(self.clouds, self.calibration, sensing, settings, self.counters, log)
         self.warning = self.error = self.lines.append
 
     def merge(self, leading: CloudMessage, *others: CloudMessage):
