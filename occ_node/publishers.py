@@ -51,21 +51,16 @@ class Publishers:
         with self._lock:
             return any(publisher.get_subscription_count() for publisher in self._publishers.values())
 
-    def publish(self, frame: Frame) -> None:
-        """All outputs in the order given; see `outputs.OUTPUTS` for why it matters."""
+    def publish(self, frame: Frame, with_map: Callable[[Frame], Frame] = lambda frame: frame) -> None:
+        """All outputs in the order given; see `outputs.OUTPUTS` for why it matters. Those of the map come last.
+
+        with_map : adds the frame to the map
+        """
         with self._lock:
             self._published.append(self._clock())
             frame = replace(frame, lifetime=self._lifetime())
-            for output in self._outputs:
-                publisher = self._publishers[output.name]
-                if output.latched or publisher.get_subscription_count():
-                    message = output.make(frame, self.settings)
-                    if message is not None:
-                        publisher.publish(message)
-                        if output.latched:
-                            self._latched.add(output.name)
-                    elif output.latched:
-                        self._forget(output)
+            self._publish(frame, [output for output in self._outputs if not output.of_map])
+            self._publish(with_map(frame), [output for output in self._outputs if output.of_map])
 
     def idle(self) -> None:
         """A frame was left out because nobody listens: late subscribers wait for the next one, rather than get an old
@@ -96,6 +91,18 @@ class Publishers:
             self._latched.remove(output.name)
             self._node.destroy_publisher(self._publishers[output.name])
             self._publishers[output.name] = self._create(output)
+
+    def _publish(self, frame: Frame, outputs: list[Output]) -> None:
+        for output in outputs:
+            publisher = self._publishers[output.name]
+            if output.latched or publisher.get_subscription_count():
+                message = output.make(frame, self.settings)
+                if message is not None:
+                    publisher.publish(message)
+                    if output.latched:
+                        self._latched.add(output.name)
+                elif output.latched:
+                    self._forget(output)
 
     def _create(self, output: Output):
         return self._node.create_publisher(output.message, f"~/{output.name}", output.qos)

@@ -86,10 +86,8 @@ class Worker:
     def _publish(self, frame: Frame, arrival: float) -> None:
         """On the publisher's thread."""
         try:
-            with self._profiler.stage("map"):
-                frame = self._map_source.add(frame)
             with self._profiler.stage("publish"):
-                self._publishers.publish(frame)
+                self._publishers.publish(frame, self._with_map)
         except Exception as error:
             if self._context.ok():
                 self._counters.error(Drop.FAILED, f"publishing failed: {reason_of(error)}")
@@ -101,3 +99,7 @@ class Worker:
         age = 1e-9 * self._clock.now().nanoseconds - stamp
         if abs(age) < _COMPARABLE_AGE:
             self._profiler.record("age", age)
+
+    def _with_map(self, frame: Frame) -> Frame:
+        with self._profiler.stage("map"):
+            return self._map_source.add(frame)

@@ -23,4 +23,4 @@ def make_map(frame: Frame, settings: Settings) -> OccupancyGrid | None:
     return occupancy_grid(frame.map.header, view, occupancy.grid)
 
 
-OUTPUT = Output(topics.MAP.name, OccupancyGrid, LATCHED, make_map)
+OUTPUT = Output(topics.MAP.name, OccupancyGrid, LATCHED, make_map, of_map=True)

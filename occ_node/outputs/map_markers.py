@@ -15,4 +15,4 @@ def make_map_markers(frame: Frame, settings: Settings) -> bytes | None:
     return voxel_markers(frame.map.header, frame.map.occupancy, settings.markers_all, frame.lifetime)
 
 
-OUTPUT = Output(topics.MAP_MARKERS.name, MarkerArray, NEWEST, make_map_markers, CLEAR)
+OUTPUT = Output(topics.MAP_MARKERS.name, MarkerArray, NEWEST, make_map_markers, CLEAR, of_map=True)

@@ -13,4 +13,4 @@ def make_map_voxels(frame: Frame, settings: Settings) -> bytes | None:
     return None if frame.map is None else voxel_cloud_cdr(frame.map.header, frame.map.occupancy)
 
 
-OUTPUT = Output(topics.MAP_VOXELS.name, PointCloud2, NEWEST, make_map_voxels)
+OUTPUT = Output(topics.MAP_VOXELS.name, PointCloud2, NEWEST, make_map_voxels, of_map=True)

@@ -76,6 +76,7 @@ class Output:
     name : below the node's own name, `~/<name>`; message : the message class
     make : (frame, settings) -> a message, the message serialised as CDR bytes, or None where this frame has nothing to
         publish; called only while the topic has subscribers or where it is latched, on the publisher's thread
+    of_map : made of `Frame.map`, and published after the others: they do not wait until the frame is in the map
     clear : published when the node is deactivated, for displays that keep what they got; None to publish nothing
     """
 
@@ -84,6 +85,7 @@ class Output:
     qos: QoSProfile
     make: Callable[[Frame, Settings], Any]
     clear: Any = None
+    of_map: bool = False
 
     @property
     def latched(self) -> bool:

@@ -1,6 +1,7 @@
 """Many random transitions while frames arrive: the node answers each, and holds no more after them than before."""
 
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -43,7 +44,10 @@ def test_200_random_transitions(tmp_path, fake_bundle, calibration_file):
         usages = [usage for usage in random_transitions(change, node.pid, 200) if usage.transitions > SETTLED]
         assert len(usages) > 5
         assert len({(usage.threads, usage.descriptors) for usage in usages}) == 1, usages
-        assert usages[-1].resident_mb - usages[0].resident_mb < 10, usages
+        # Medians: a single reading also holds what the node is about to free.
+        third = len(usages) // 3
+        first, last = (median(usage.resident_mb for usage in part) for part in (usages[:third], usages[-third:]))
+        assert last - first < 10, usages
         assert node.alive() and "Traceback" not in node.log()
     finally:
         node.stop()
