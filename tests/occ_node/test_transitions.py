@@ -10,7 +10,6 @@ pytest.importorskip("rclpy", reason="rclpy is not installed (pip install occ_nod
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
-from benchmarks.life_cycle import GROWTH_MB
 from benchmarks.transitions import random_transitions
 
 from . import scene
@@ -21,7 +20,9 @@ SETTLED = 50
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to count what a process holds")
-def test_200_random_transitions(tmp_path, fake_bundle, calibration_file):
+def test_200_random_transitions(tmp_path, fake_bundle, calibration_file, monkeypatch):
+    # One heap for all threads: each of several keeps what was freed in it, and how many there are depends on the load.
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
     parameters = {"bundle": fake_bundle, "backend": "fake", "calibration_file": calibration_file}
     node = NodeProcess(tmp_path, **parameters, autostart="false")
     client = Client(node.domain)
@@ -48,7 +49,7 @@ def test_200_random_transitions(tmp_path, fake_bundle, calibration_file):
         # Medians: a single reading also holds what the node is about to free.
         third = len(usages) // 3
         first, last = (median(usage.resident_mb for usage in part) for part in (usages[:third], usages[-third:]))
-        assert last - first < GROWTH_MB, [round(usage.resident_mb) for usage in usages]
+        assert last - first < 10, [round(usage.resident_mb) for usage in usages]
         assert node.alive() and "Traceback" not in node.log()
     finally:
         node.stop()
