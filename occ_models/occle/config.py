@@ -30,8 +30,11 @@ class OccLEConfig:
 
     channels: C of the feature grid, whose voxels are preprocess.lifting_factor grid voxels long; voxel_channels: of the
     learned voxel features; lidar_widths: U-Net over heights as channels, from half resolution down; head_width: at half
-    resolution; frames: N of the geometric branch; sparse: the LiDAR convolutions compute only at voxels with points, as
-    the paper's do, and not at their neighbours.
+    resolution; frames: N of the geometric branch.
+
+    Settings in which the smaller sizes depart from the paper (docs/train-occle.md lists them):
+    sparse: the geometric branch's LiDAR convolutions compute only at voxels with points, and not at their neighbours.
+    semantic_header: what the 3-D header of L_sem sees: "lidar", F_P^s alone; "image+lidar", F_sem.
     """
 
     model: ClassVar[str] = "occle"
@@ -52,6 +55,12 @@ class OccLEConfig:
     head_width: int = 96
     frames: int = 1
     sparse: bool = False
+    semantic_header: str = "image+lidar"
+
+    def __post_init__(self):
+        for name, choices in (("semantic_header", ("image+lidar", "lidar")),):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
 
     @property
     def views(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from .config import OccLEConfig
 from .dual_mamba import DualMambaFusion
 from .geometric import GeometricBranch
 from .lidar import VoxelFeatureEncoder, spread
-from .semantic import SemanticBranch
+from .semantic import SemanticBranch, SemanticFeatures
 
 
 class OccLEOutput(NamedTuple):
@@ -56,30 +56,28 @@ class OccLE(OccupancyNetwork):
         lifting: Tensor,
     ) -> OccLEOutput:
         inputs = (image, voxels, voxel_counts, voxel_table, occupancy, lifting)
-        columns, f_sem, f_image, half, f_geo = self._branches(*inputs)
-        fused = self.fusion(f_sem, f_geo)
-        logits, semantics = self.head(fused, half, columns)
-        headers = self.semantic.header_2d(f_image), self.semantic.header_3d(f_sem), self.geometric.header(f_geo)
+        columns, f_sem, f_geo = self._branches(*inputs)
+        fused = self.fusion(f_sem.grid, f_geo)
+        logits, semantics = self.head(fused, f_sem.half, columns)
+        headers = *self.semantic.maps(f_sem), self.geometric.header(f_geo)
         return OccLEOutput(grid_of_cells(logits), semantics, fused, *headers)
 
     def semantic_maps(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, Tensor]:
         """Only the semantic branch: `semantic_2d` and `semantic_3d` of `OccLEOutput`."""
         columns, grid, _ = self._voxels(voxels, voxel_counts, voxel_table, occupancy)
-        f_sem, f_image, _ = self._semantic_features(image, grid, columns, lifting)
-        return self.semantic.header_2d(f_image), self.semantic.header_3d(f_sem)
+        return self.semantic.maps(self._semantic_features(image, grid, columns, lifting))
 
     def geometry(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> Tensor:
         """Only the geometric branch: `geometry` of `OccLEOutput`."""
         _, grid, active = self._voxels(voxels, voxel_counts, voxel_table, occupancy)
         return self.geometric.header(self.geometric(image, grid, active, lifting))
 
-    def _branches(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, ...]:
+    def _branches(
+        self, image, voxels, voxel_counts, voxel_table, occupancy, lifting
+    ) -> tuple[Tensor, SemanticFeatures, Tensor]:
         columns, grid, active = self._voxels(voxels, voxel_counts, voxel_table, occupancy)
-        return (
-            columns,
-            *self._semantic_features(image, grid, columns, lifting),
-            self.geometric(image, grid, active, lifting),
-        )
+        f_sem = self._semantic_features(image, grid, columns, lifting)
+        return columns, f_sem, self.geometric(image, grid, active, lifting)
 
     def _voxels(self, voxels, voxel_counts, voxel_table, occupancy) -> tuple[Tensor, Tensor, Tensor]:
         """The scan's occupancy in columns of cells, learned features on the voxel grid, and where there are points."""
@@ -89,12 +87,12 @@ class OccLE(OccupancyNetwork):
         active = spread((voxel_counts > 0).to(voxels.dtype).unsqueeze(1), voxel_table)  # (B*N, X/v, Y/v, Z/v, 1)
         return columns, grid, active
 
-    def _semantic_features(self, image, grid, columns, lifting) -> tuple[Tensor, Tensor, Tensor]:
+    def _semantic_features(self, image, grid, columns, lifting) -> SemanticFeatures:
         # The semantic branch takes the current frame only, the first of each N.
         n = self.config.frames
         return self.semantic(image[::n], grid[::n], columns, lifting[::n])
 
     def logits(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Occupancy and class logits as `ScanHead` returns them."""
-        columns, f_sem, _, half, f_geo = self._branches(*inputs)
-        return self.head(self.fusion(f_sem, f_geo), half, columns)
+        columns, f_sem, f_geo = self._branches(*inputs)
+        return self.head(self.fusion(f_sem.grid, f_geo), f_sem.half, columns)

@@ -1,5 +1,7 @@
 """Semantic branch (OccLE section 3.2): image and LiDAR features side by side, eq. 1 and 2."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -9,6 +11,17 @@ from ..layers.conv import ResNet, conv_bn_relu
 from ..layers.image import ImageUNet, image_header, lift
 from .config import OccLEConfig
 from .lidar import LidarUNet
+
+
+class SemanticFeatures(NamedTuple):
+    """grid : F_sem, both sensors, and lidar : F_P^s, (B, C, X, Y, Z) each; image : F_I^s (B, C, h, w)
+    half : LiDAR map at half resolution for the final head
+    """
+
+    grid: Tensor
+    image: Tensor
+    lidar: Tensor
+    half: Tensor
 
 
 class SemanticBranch(nn.Module):
@@ -25,10 +38,20 @@ class SemanticBranch(nn.Module):
         self.combine = conv_bn_relu(2 * c, c, 1, dims=3)
         self.header_2d = image_header(c)
         self.header_3d = nn.Sequential(conv_bn_relu(c, 2 * c, 1, dims=3), nn.Conv3d(2 * c, NUM_CLASSES, 1))
+        self.header_on_lidar = config.semantic_header == "lidar"
 
-    def forward(self, image: Tensor, voxel_grid: Tensor, columns: Tensor, lifting: Tensor):
-        """Returns F_sem (B, C, X, Y, Z), F_I^s (B, C, h, w) and the half-resolution LiDAR map for the final head."""
+    @property
+    def beyond_headers(self) -> tuple[nn.Module, ...]:
+        """Parts that the headers do not see: L_sem alone does not train them."""
+        return (self.combine,) if self.header_on_lidar else ()
+
+    def forward(self, image: Tensor, voxel_grid: Tensor, columns: Tensor, lifting: Tensor) -> SemanticFeatures:
         f_image = self.image(image)
         f_lidar, half = self.lidar(voxel_grid, columns)
         lifted = lift(f_image, lifting, f_lidar.shape[2:])
-        return self.combine(torch.cat([lifted, f_lidar], 1)), f_image, half
+        return SemanticFeatures(self.combine(torch.cat([lifted, f_lidar], 1)), f_image, f_lidar, half)
+
+    def maps(self, features: SemanticFeatures) -> tuple[Tensor, Tensor]:
+        """Class logits in the image (B, 20, h, w) and in the grid (B, 20, X, Y, Z)."""
+        grid = features.lidar if self.header_on_lidar else features.grid
+        return self.header_2d(features.image), self.header_3d(grid)

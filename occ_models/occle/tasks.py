@@ -32,7 +32,7 @@ class SemanticTask(Task):
     measured = ("_2d", "_3d")
 
     def __init__(self, model: OccLE, training: TrainingConfig, steps: int):
-        frozen = model.geometric, model.fusion, model.head
+        frozen = model.geometric, model.fusion, model.head, *model.semantic.beyond_headers
         super().__init__(model, training, steps, weights_of(*SEMANTIC_TERMS), frozen)
         self.register_buffer("weights", class_weights(), persistent=False)
 

@@ -1,0 +1,75 @@
+"""Settings of OccLE's structure: what each changes, and one training step of it."""
+
+from dataclasses import replace
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
+pytest.importorskip("lightning", reason="needs lightning (the train extra)")
+
+from occ_data.kitti import Sequence  # noqa: E402
+from occ_models.config import load_config  # noqa: E402
+from occ_models.data import FrameDataset, collate  # noqa: E402
+from occ_models.frames import frames_of  # noqa: E402
+from occ_models.occle.config import OccLEConfig  # noqa: E402
+from occ_models.occle.model import OccLE  # noqa: E402
+from occ_models.occle.tasks import SemanticTask  # noqa: E402
+from occ_models.recipe import TrainingConfig  # noqa: E402
+
+from .conftest import PICO  # noqa: E402
+
+CONFIG = load_config(PICO, OccLEConfig)
+
+
+@pytest.fixture
+def step(sequence):
+    """Losses of one training step, after it; gradients of some of them, or of all, are in the task."""
+
+    def one(task, *terms: str) -> dict[str, torch.Tensor]:
+        data = FrameDataset(frames_of([Sequence(sequence)]), task.model.config, image_labels="pseudo_labels")
+        losses = task.weighted_losses(collate([data[0], data[1]]))
+        sum(losses[name] for name in terms or losses).backward()
+        assert all(value.isfinite() for value in losses.values())
+        return losses
+
+    return one
+
+
+def fresh(**settings) -> OccLE:
+    torch.manual_seed(0)
+    return OccLE(replace(CONFIG, **settings))
+
+
+def reached(task, depth: int = 1) -> set[str]:
+    """Parts of the network with a gradient that is not zero: first words of their parameters' names."""
+    return {
+        ".".join(name.split(".")[:depth])
+        for name, p in task.model.named_parameters()
+        if p.grad is not None and p.grad.any()
+    }
+
+
+def idle(task) -> list[str]:
+    """What should learn and has no gradient: processes that train together would wait for it."""
+    return [name for name, p in task.named_parameters() if p.requires_grad and p.grad is None]
+
+
+@pytest.mark.parametrize(("header", "sees_image"), [("image+lidar", True), ("lidar", False)])
+def test_the_3d_header_on_lidar_features_takes_no_shortcut_through_the_image(header, sees_image, step):
+    task = SemanticTask(fresh(semantic_header=header), TrainingConfig(), 1)
+    step(task, "sem_3d")
+    assert ("semantic.image" in reached(task, 2)) == sees_image
+    assert {"voxel_features.first", "semantic.lidar", "semantic.header_3d"} <= reached(task, 2)
+
+
+@pytest.mark.parametrize("header", ["image+lidar", "lidar"])
+def test_phase_1_trains_what_the_headers_see(header, step):
+    task = SemanticTask(fresh(semantic_header=header), TrainingConfig(), 1)
+    assert set(step(task)) == {"sem_2d", "sem_3d"}
+    assert reached(task) == {"voxel_features", "semantic"} and not idle(task)
+    assert ("semantic.combine" in reached(task, 2)) == (header == "image+lidar")
+
+
+def test_an_unknown_choice_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"semantic_header: expected image\+lidar or lidar, got 'image'"):
+        fresh(semantic_header="image")
