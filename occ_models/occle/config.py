@@ -35,6 +35,7 @@ class OccLEConfig:
     Settings in which the smaller sizes depart from the paper (docs/train-occle.md lists them):
     sparse: the geometric branch's LiDAR convolutions compute only at voxels with points, and not at their neighbours.
     semantic_header: what the 3-D header of L_sem sees: "lidar", F_P^s alone; "image+lidar", F_sem.
+    head: what decides: "fused", the fused grid alone; "scan", also the scan's hits and its half-resolution map.
     """
 
     model: ClassVar[str] = "occle"
@@ -56,9 +57,10 @@ class OccLEConfig:
     frames: int = 1
     sparse: bool = False
     semantic_header: str = "image+lidar"
+    head: str = "scan"
 
     def __post_init__(self):
-        for name, choices in (("semantic_header", ("image+lidar", "lidar")),):
+        for name, choices in (("semantic_header", ("image+lidar", "lidar")), ("head", ("scan", "fused"))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
 

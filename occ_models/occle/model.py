@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..layers.head import OccupancyNetwork, ScanHead, columns_of_cells, grid_of_cells
+from ..layers.head import FactorisedHead, OccupancyNetwork, ScanHead, columns_of_cells, grid_of_cells
 from .config import OccLEConfig
 from .dual_mamba import DualMambaFusion
 from .geometric import GeometricBranch
@@ -44,7 +44,11 @@ class OccLE(OccupancyNetwork):
         self.semantic = SemanticBranch(config)
         self.geometric = GeometricBranch(config)
         self.fusion = DualMambaFusion(c, (x, y, z), config.fusion)
-        self.head = ScanHead(c, z, config.lidar_widths[0], pre.grid.shape[2], pre.lifting_factor, config.head_width)
+        cells = pre.grid.shape[2], pre.lifting_factor, config.head_width
+        if config.head == "fused":
+            self.head = FactorisedHead(c, z, *cells)
+        else:
+            self.head = ScanHead(c, z, config.lidar_widths[0], *cells)
 
     def forward(
         self,
@@ -58,7 +62,7 @@ class OccLE(OccupancyNetwork):
         inputs = (image, voxels, voxel_counts, voxel_table, occupancy, lifting)
         columns, f_sem, f_geo = self._branches(*inputs)
         fused = self.fusion(f_sem.grid, f_geo)
-        logits, semantics = self.head(fused, f_sem.half, columns)
+        logits, semantics = self._decision(fused, f_sem, columns)
         headers = *self.semantic.maps(f_sem), self.geometric.header(f_geo)
         return OccLEOutput(grid_of_cells(logits), semantics, fused, *headers)
 
@@ -93,6 +97,9 @@ class OccLE(OccupancyNetwork):
         return self.semantic(image[::n], grid[::n], columns, lifting[::n])
 
     def logits(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Occupancy and class logits as `ScanHead` returns them."""
+        """Occupancy and class logits as `FactorisedHead` returns them."""
         columns, f_sem, f_geo = self._branches(*inputs)
-        return self.head(self.fusion(f_sem.grid, f_geo), f_sem.half, columns)
+        return self._decision(self.fusion(f_sem.grid, f_geo), f_sem, columns)
+
+    def _decision(self, fused, f_sem, columns) -> tuple[Tensor, Tensor]:
+        return self.head(fused) if self.config.head == "fused" else self.head(fused, f_sem.half, columns)

@@ -8,15 +8,17 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 
 from occ_data.kitti import Sequence  # noqa: E402
-from occ_models.config import load_config  # noqa: E402
+from occ_models.config import load_config, map_shape  # noqa: E402
 from occ_models.data import FrameDataset, collate  # noqa: E402
 from occ_models.frames import frames_of  # noqa: E402
 from occ_models.occle.config import OccLEConfig  # noqa: E402
 from occ_models.occle.model import OccLE  # noqa: E402
-from occ_models.occle.tasks import SemanticTask  # noqa: E402
+from occ_models.occle.projection import Projection  # noqa: E402
+from occ_models.occle.tasks import JointLosses, JointTask, SemanticTask  # noqa: E402
 from occ_models.recipe import TrainingConfig  # noqa: E402
 
 from .conftest import PICO  # noqa: E402
+from .test_occle import frame, tensors  # noqa: E402
 
 CONFIG = load_config(PICO, OccLEConfig)
 
@@ -70,6 +72,38 @@ def test_phase_1_trains_what_the_headers_see(header, step):
     assert ("semantic.combine" in reached(task, 2)) == (header == "image+lidar")
 
 
-def test_an_unknown_choice_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"semantic_header: expected image\+lidar or lidar, got 'image'"):
-        fresh(semantic_header="image")
+@pytest.mark.parametrize(("head", "sees_scan"), [("scan", True), ("fused", False)])
+def test_the_fused_head_decides_from_the_fused_grid_alone(head, sees_scan):
+    model = fresh(head=head).eval()
+    inputs = tensors(frame(CONFIG))
+    with torch.no_grad():
+        model.fusion.fuse[1].weight.zero_()  # the fused grid says nothing
+        here, elsewhere = (model.logits(*inputs[:4], hits, inputs[5])[0] for hits in (inputs[4], inputs[4].flip(2)))
+    assert torch.equal(here, elsewhere) != sees_scan
+
+
+@pytest.mark.parametrize("head", ["scan", "fused"])
+def test_phase_3_trains_everything_but_the_geometric_branch(head, step):
+    task = joint_task(fresh(head=head))
+    names = {"ce_occupied", "ce_class", "scal_geo", "iou", "scal_sem", "sem_2d", "sem_3d", "projection"}
+    assert set(step(task)) == names
+    assert reached(task) == {"semantic", "fusion", "head"} and not idle(task)
+
+
+def joint_task(model: OccLE) -> JointTask:
+    """Phase III of the paper."""
+    grid = model.config.preprocess.grid.coarsen(model.config.preprocess.lifting_factor)
+    projection = Projection(model.config.channels, grid, map_shape(model.config))
+    return JointTask(model, TrainingConfig(), 1, JointLosses(projection=projection, freeze_geometric=True))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"semantic_header": "image"}, r"semantic_header: expected image\+lidar or lidar, got 'image'"),
+        ({"head": "both"}, "head: expected scan or fused, got 'both'"),
+    ],
+)
+def test_an_unknown_choice_is_refused_by_name(settings, message):
+    with pytest.raises(ValueError, match=message):
+        fresh(**settings)
