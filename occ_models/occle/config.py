@@ -34,6 +34,7 @@ class OccLEConfig:
 
     Settings in which the smaller sizes depart from the paper (docs/train-occle.md lists them):
     sparse: the geometric branch's LiDAR convolutions compute only at voxels with points, and not at their neighbours.
+    own_voxel_features: each branch learns its own; otherwise both use those of phase I, frozen from then on.
     semantic_header: what the 3-D header of L_sem sees: "lidar", F_P^s alone; "image+lidar", F_sem.
     head: what decides: "fused", the fused grid alone; "scan", also the scan's hits and its half-resolution map.
     """
@@ -56,6 +57,7 @@ class OccLEConfig:
     head_width: int = 96
     frames: int = 1
     sparse: bool = False
+    own_voxel_features: bool = False
     semantic_header: str = "image+lidar"
     head: str = "scan"
 

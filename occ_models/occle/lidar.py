@@ -10,6 +10,7 @@ from occ_core import Grid
 
 from ..layers.conv import UNetDecoder, conv_bn_relu, grid_from_heights
 from ..layers.sparse import MaskedConv3d
+from .config import OccLEConfig
 
 
 def point_scale(grid: Grid) -> tuple[float, ...]:
@@ -40,6 +41,11 @@ class VoxelFeatureEncoder(nn.Module):
         of_point, of_voxel = self.second.weight.chunk(2, 1)
         x = F.linear(x, of_point) + F.linear(x.amax(1, keepdim=True), of_voxel, self.second.bias)
         return (x.relu() * mask).amax(1)
+
+
+def own_voxel_features(config: OccLEConfig) -> VoxelFeatureEncoder | None:
+    """A branch's own encoder, or None where both branches use that of the whole network."""
+    return VoxelFeatureEncoder(config.voxel_channels, config.preprocess.grid) if config.own_voxel_features else None
 
 
 def spread(features: Tensor, table: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..layers.head import FactorisedHead, OccupancyNetwork, ScanHead, columns_of_cells, grid_of_cells
 from .config import OccLEConfig
@@ -40,7 +40,8 @@ class OccLE(OccupancyNetwork):
         self.config = config
         pre, c = config.preprocess, config.channels
         x, y, z = pre.grid.coarsen(pre.lifting_factor).shape
-        self.voxel_features = VoxelFeatureEncoder(config.voxel_channels, pre.grid)
+        own = config.own_voxel_features
+        self.voxel_features = None if own else VoxelFeatureEncoder(config.voxel_channels, pre.grid)
         self.semantic = SemanticBranch(config)
         self.geometric = GeometricBranch(config)
         self.fusion = DualMambaFusion(c, (x, y, z), config.fusion)
@@ -49,6 +50,11 @@ class OccLE(OccupancyNetwork):
             self.head = FactorisedHead(c, z, *cells)
         else:
             self.head = ScanHead(c, z, config.lidar_widths[0], *cells)
+
+    @property
+    def shared(self) -> tuple[nn.Module, ...]:
+        """Parts that belong to both branches."""
+        return () if self.voxel_features is None else (self.voxel_features,)
 
     def forward(
         self,
@@ -68,28 +74,33 @@ class OccLE(OccupancyNetwork):
 
     def semantic_maps(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, Tensor]:
         """Only the semantic branch: `semantic_2d` and `semantic_3d` of `OccLEOutput`."""
-        columns, grid, _ = self._voxels(voxels, voxel_counts, voxel_table, occupancy)
-        return self.semantic.maps(self._semantic_features(image, grid, columns, lifting))
+        grid = self._voxel_grid(self.semantic, voxels, voxel_counts, voxel_table)
+        return self.semantic.maps(self._semantic_features(image, grid, self._columns(occupancy, image), lifting))
 
     def geometry(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> Tensor:
         """Only the geometric branch: `geometry` of `OccLEOutput`."""
-        _, grid, active = self._voxels(voxels, voxel_counts, voxel_table, occupancy)
-        return self.geometric.header(self.geometric(image, grid, active, lifting))
+        grid = self._voxel_grid(self.geometric, voxels, voxel_counts, voxel_table)
+        return self.geometric.header(self.geometric(image, grid, _active(voxel_counts, voxel_table, image), lifting))
 
     def _branches(
         self, image, voxels, voxel_counts, voxel_table, occupancy, lifting
     ) -> tuple[Tensor, SemanticFeatures, Tensor]:
-        columns, grid, active = self._voxels(voxels, voxel_counts, voxel_table, occupancy)
+        cloud, columns = (voxels, voxel_counts, voxel_table), self._columns(occupancy, image)
+        grid = self._voxel_grid(self.semantic, *cloud)
         f_sem = self._semantic_features(image, grid, columns, lifting)
-        return columns, f_sem, self.geometric(image, grid, active, lifting)
+        if not self.shared:
+            grid = self._voxel_grid(self.geometric, *cloud)
+        return columns, f_sem, self.geometric(image, grid, _active(voxel_counts, voxel_table, image), lifting)
 
-    def _voxels(self, voxels, voxel_counts, voxel_table, occupancy) -> tuple[Tensor, Tensor, Tensor]:
-        """The scan's occupancy in columns of cells, learned features on the voxel grid, and where there are points."""
+    def _columns(self, occupancy, image) -> Tensor:
+        """The scan's occupancy in columns of cells."""
         # Bytes become floats first: TensorRT takes uint8 only for an engine's inputs and outputs.
-        columns = columns_of_cells(occupancy[:: self.config.frames].to(voxels.dtype))
-        grid = spread(self.voxel_features(voxels, voxel_counts), voxel_table)  # (B*N, X/v, Y/v, Z/v, Cv)
-        active = spread((voxel_counts > 0).to(voxels.dtype).unsqueeze(1), voxel_table)  # (B*N, X/v, Y/v, Z/v, 1)
-        return columns, grid, active
+        return columns_of_cells(occupancy[:: self.config.frames].to(image.dtype))
+
+    def _voxel_grid(self, branch, voxels, voxel_counts, voxel_table) -> Tensor:
+        """A branch's learned features on the voxel grid, (B*N, X/v, Y/v, Z/v, Cv)."""
+        encoder = self.voxel_features or branch.voxel_features
+        return spread(encoder(voxels, voxel_counts), voxel_table)
 
     def _semantic_features(self, image, grid, columns, lifting) -> SemanticFeatures:
         # The semantic branch takes the current frame only, the first of each N.
@@ -103,3 +114,8 @@ class OccLE(OccupancyNetwork):
 
     def _decision(self, fused, f_sem, columns) -> tuple[Tensor, Tensor]:
         return self.head(fused) if self.config.head == "fused" else self.head(fused, f_sem.half, columns)
+
+
+def _active(voxel_counts, voxel_table, image) -> Tensor:
+    """Where there are points, (B*N, X/v, Y/v, Z/v, 1)."""
+    return spread((voxel_counts > 0).to(image.dtype).unsqueeze(1), voxel_table)

@@ -10,7 +10,7 @@ from occ_core import NUM_CLASSES
 from ..layers.conv import ResNet, conv_bn_relu
 from ..layers.image import ImageUNet, image_header, lift
 from .config import OccLEConfig
-from .lidar import LidarUNet
+from .lidar import LidarUNet, own_voxel_features
 
 
 class SemanticFeatures(NamedTuple):
@@ -38,6 +38,7 @@ class SemanticBranch(nn.Module):
         self.combine = conv_bn_relu(2 * c, c, 1, dims=3)
         self.header_2d = image_header(c)
         self.header_3d = nn.Sequential(conv_bn_relu(c, 2 * c, 1, dims=3), nn.Conv3d(2 * c, NUM_CLASSES, 1))
+        self.voxel_features = own_voxel_features(config)
         self.header_on_lidar = config.semantic_header == "lidar"
 
     @property

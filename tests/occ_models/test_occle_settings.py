@@ -14,7 +14,7 @@ from occ_models.frames import frames_of  # noqa: E402
 from occ_models.occle.config import OccLEConfig  # noqa: E402
 from occ_models.occle.model import OccLE  # noqa: E402
 from occ_models.occle.projection import Projection  # noqa: E402
-from occ_models.occle.tasks import JointLosses, JointTask, SemanticTask  # noqa: E402
+from occ_models.occle.tasks import GeometricTask, JointLosses, JointTask, SemanticTask  # noqa: E402
 from occ_models.recipe import TrainingConfig  # noqa: E402
 
 from .conftest import PICO  # noqa: E402
@@ -88,6 +88,43 @@ def test_phase_3_trains_everything_but_the_geometric_branch(head, step):
     names = {"ce_occupied", "ce_class", "scal_geo", "iou", "scal_sem", "sem_2d", "sem_3d", "projection"}
     assert set(step(task)) == names
     assert reached(task) == {"semantic", "fusion", "head"} and not idle(task)
+
+
+def test_each_branch_learns_its_own_voxel_features(step):
+    """Each encoder is trained and frozen with its branch."""
+    model = fresh(own_voxel_features=True)
+    encoder = sum(p.numel() for p in model.semantic.voxel_features.parameters())
+    assert count(model) - count(fresh()) == encoder
+
+    semantic = SemanticTask(model, TrainingConfig(), 1)
+    step(semantic)
+    assert reached(semantic) == {"semantic"} and "semantic.voxel_features" in reached(semantic, 2)
+    geometric = GeometricTask(fresh(own_voxel_features=True), TrainingConfig(), 1, freeze_voxel_features=True)
+    step(geometric)
+    assert reached(geometric) == {"geometric"} and "geometric.voxel_features" in reached(geometric, 2)
+    joint = joint_task(fresh(own_voxel_features=True))
+    step(joint)
+    assert reached(joint) == {"semantic", "fusion", "head"} and "semantic.voxel_features" in reached(joint, 2)
+    assert not idle(semantic) + idle(geometric) + idle(joint)
+
+
+def test_one_encoder_stays_as_phase_1_left_it(step):
+    task = GeometricTask(fresh(), TrainingConfig(), 1, freeze_voxel_features=True)
+    step(task)
+    assert reached(task) == {"geometric"} and not idle(task)
+
+
+def count(model: OccLE) -> int:
+    return sum(p.numel() for p in model.parameters())
+
+
+def test_a_branch_alone_gives_what_it_gives_within_the_whole_with_its_own_features():
+    model = fresh(own_voxel_features=True).eval()
+    inputs = tensors(frame(CONFIG))
+    with torch.no_grad():
+        output, maps, geometry = model(*inputs), model.semantic_maps(*inputs), model.geometry(*inputs)
+    for found, expected in zip((*maps, geometry), output[3:], strict=True):
+        torch.testing.assert_close(found, expected)
 
 
 def joint_task(model: OccLE) -> JointTask:
