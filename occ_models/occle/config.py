@@ -34,6 +34,8 @@ class OccLEConfig:
 
     Settings in which the smaller sizes depart from the paper (docs/train-occle.md lists them):
     sparse: the geometric branch's LiDAR convolutions compute only at voxels with points, and not at their neighbours.
+    sparse_widths: of the semantic branch's sparse 3-D U-Net, from the feature grid down, 1 to 3 layers (table 3); none:
+    a 2-D U-Net with heights as channels, `lidar_widths` wide.
     own_voxel_features: each branch learns its own; otherwise both use those of phase I, frozen from then on.
     semantic_header: what the 3-D header of L_sem sees: "lidar", F_P^s alone; "image+lidar", F_sem.
     head: what decides: "fused", the fused grid alone; "scan", also the scan's hits and its half-resolution map.
@@ -57,6 +59,7 @@ class OccLEConfig:
     head_width: int = 96
     frames: int = 1
     sparse: bool = False
+    sparse_widths: tuple[int, ...] = ()
     own_voxel_features: bool = False
     semantic_header: str = "image+lidar"
     head: str = "scan"
@@ -65,6 +68,12 @@ class OccLEConfig:
         for name, choices in (("semantic_header", ("image+lidar", "lidar")), ("head", ("scan", "fused"))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
+        shape, halvings = (
+            self.preprocess.grid.coarsen(self.preprocess.lifting_factor).shape,
+            len(self.sparse_widths) - 1,
+        )
+        if halvings > 0 and any(n % (1 << halvings) for n in shape):
+            raise ValueError(f"sparse_widths: a grid of {shape} cannot be halved {halvings} times")
 
     @property
     def views(self) -> tuple[int, ...]:

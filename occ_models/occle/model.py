@@ -49,7 +49,8 @@ class OccLE(OccupancyNetwork):
         if config.head == "fused":
             self.head = FactorisedHead(c, z, *cells)
         else:
-            self.head = ScanHead(c, z, config.lidar_widths[0], *cells)
+            half = 0 if config.sparse_widths else config.lidar_widths[0]
+            self.head = ScanHead(c, z, half, *cells)
 
     @property
     def shared(self) -> tuple[nn.Module, ...]:
@@ -75,7 +76,8 @@ class OccLE(OccupancyNetwork):
     def semantic_maps(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, Tensor]:
         """Only the semantic branch: `semantic_2d` and `semantic_3d` of `OccLEOutput`."""
         grid = self._voxel_grid(self.semantic, voxels, voxel_counts, voxel_table)
-        return self.semantic.maps(self._semantic_features(image, grid, self._columns(occupancy, image), lifting))
+        active, columns = _active(voxel_counts, voxel_table, image), self._columns(occupancy, image)
+        return self.semantic.maps(self._semantic_features(image, grid, active, columns, lifting))
 
     def geometry(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> Tensor:
         """Only the geometric branch: `geometry` of `OccLEOutput`."""
@@ -86,11 +88,11 @@ class OccLE(OccupancyNetwork):
         self, image, voxels, voxel_counts, voxel_table, occupancy, lifting
     ) -> tuple[Tensor, SemanticFeatures, Tensor]:
         cloud, columns = (voxels, voxel_counts, voxel_table), self._columns(occupancy, image)
-        grid = self._voxel_grid(self.semantic, *cloud)
-        f_sem = self._semantic_features(image, grid, columns, lifting)
+        grid, active = self._voxel_grid(self.semantic, *cloud), _active(voxel_counts, voxel_table, image)
+        f_sem = self._semantic_features(image, grid, active, columns, lifting)
         if not self.shared:
             grid = self._voxel_grid(self.geometric, *cloud)
-        return columns, f_sem, self.geometric(image, grid, _active(voxel_counts, voxel_table, image), lifting)
+        return columns, f_sem, self.geometric(image, grid, active, lifting)
 
     def _columns(self, occupancy, image) -> Tensor:
         """The scan's occupancy in columns of cells."""
@@ -102,10 +104,10 @@ class OccLE(OccupancyNetwork):
         encoder = self.voxel_features or branch.voxel_features
         return spread(encoder(voxels, voxel_counts), voxel_table)
 
-    def _semantic_features(self, image, grid, columns, lifting) -> SemanticFeatures:
+    def _semantic_features(self, image, grid, active, columns, lifting) -> SemanticFeatures:
         # The semantic branch takes the current frame only, the first of each N.
         n = self.config.frames
-        return self.semantic(image[::n], grid[::n], columns, lifting[::n])
+        return self.semantic(image[::n], grid[::n], active[::n], columns, lifting[::n])
 
     def logits(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Occupancy and class logits as `FactorisedHead` returns them."""
@@ -113,7 +115,7 @@ class OccLE(OccupancyNetwork):
         return self._decision(self.fusion(f_sem.grid, f_geo), f_sem, columns)
 
     def _decision(self, fused, f_sem, columns) -> tuple[Tensor, Tensor]:
-        return self.head(fused) if self.config.head == "fused" else self.head(fused, f_sem.half, columns)
+        return self.head(fused) if self.config.head == "fused" else self.head(fused, columns, *f_sem.half)
 
 
 def _active(voxel_counts, voxel_table, image) -> Tensor:

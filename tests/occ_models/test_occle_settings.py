@@ -127,6 +127,21 @@ def test_a_branch_alone_gives_what_it_gives_within_the_whole_with_its_own_featur
         torch.testing.assert_close(found, expected)
 
 
+SPARSE = {1: (8,), 2: (8, 12), 3: (8, 12, 16)}
+
+
+@pytest.mark.parametrize("layers", SPARSE)
+@pytest.mark.parametrize("head", ["scan", "fused"])
+def test_the_sparse_u_net_trains_with_both_heads(layers, head, step):
+    settings = {"sparse_widths": SPARSE[layers], "head": head, "semantic_header": "lidar"}
+    semantic, joint = SemanticTask(fresh(**settings), TrainingConfig(), 1), joint_task(fresh(**settings))
+    for task in (semantic, joint):
+        step(task)
+        assert not idle(task)
+        trained = {n for n, p in task.model.semantic.lidar.named_parameters() if p.grad is not None and p.grad.any()}
+        assert trained == {n for n, _ in task.model.semantic.lidar.named_parameters()}
+
+
 def joint_task(model: OccLE) -> JointTask:
     """Phase III of the paper."""
     grid = model.config.preprocess.grid.coarsen(model.config.preprocess.lifting_factor)
@@ -138,6 +153,7 @@ def joint_task(model: OccLE) -> JointTask:
     ("settings", "message"),
     [
         ({"semantic_header": "image"}, r"semantic_header: expected image\+lidar or lidar, got 'image'"),
+        ({"sparse_widths": (8, 8, 8, 8)}, r"sparse_widths: a grid of \(32, 32, 4\) cannot be halved 3 times"),
         ({"head": "both"}, "head: expected scan or fused, got 'both'"),
     ],
 )
