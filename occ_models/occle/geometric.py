@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ..layers.conv import ResNet, conv_bn_relu
 from ..layers.image import lift
 from .config import OccLEConfig
-from .lidar import LidarEncoder3d
+from .lidar import LidarEncoder3d, own_voxel_features
 
 
 class AxialAttention(nn.Module):
@@ -43,6 +43,7 @@ class GeometricEncoders(nn.Module):
         self.lidar = LidarEncoder3d(config.voxel_channels, c, stride, config.sparse)
         # Conv1D over the frame axis with a kernel of all N frames: a 1x1x1 convolution on the frames side by side.
         self.frames = config.frames
+        self.voxel_features = own_voxel_features(config)
         self.fuse_image = nn.Conv3d(config.frames * c, c, 1) if config.frames > 1 else nn.Identity()
         self.fuse_lidar = nn.Conv3d(config.frames * c, c, 1) if config.frames > 1 else nn.Identity()
 

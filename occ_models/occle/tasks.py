@@ -32,7 +32,7 @@ class SemanticTask(Task):
     measured = ("_2d", "_3d")
 
     def __init__(self, model: OccLE, training: TrainingConfig, steps: int):
-        frozen = model.geometric, model.fusion, model.head
+        frozen = model.geometric, model.fusion, model.head, *model.semantic.beyond_headers
         super().__init__(model, training, steps, weights_of(*SEMANTIC_TERMS), frozen)
         self.register_buffer("weights", class_weights(), persistent=False)
 
@@ -48,7 +48,7 @@ class SemanticTask(Task):
 class GeometricTask(Task):
     """Phase II, teacher and student alike: free or occupied on the feature grid.
 
-    freeze_voxel_features: both branches use the learned voxel features; after phase I they stay as it left them.
+    freeze_voxel_features: voxel features that both branches use stay as phase I left them. Own ones are learned.
     """
 
     figures = ("iou", "precision", "recall")
@@ -56,7 +56,7 @@ class GeometricTask(Task):
     def __init__(self, model: OccLE, training: TrainingConfig, steps: int, freeze_voxel_features: bool):
         frozen = (model.semantic, model.fusion, model.head)
         if freeze_voxel_features:
-            frozen += (model.voxel_features,)
+            frozen += model.shared
         super().__init__(model, training, steps, weights_of(*GEOMETRIC_TERMS), frozen)
         self.register_buffer("weights", torch.tensor(GEOMETRY_WEIGHTS), persistent=False)
 
@@ -76,7 +76,7 @@ class JointLosses:
     labelled : share of the draws that have voxel labels, for L_occ; 0: no L_occ
     semantic, geometric : L_sem, L_geo
     projection : eq. 5's module, None: no L_proj
-    freeze_geometric : the geometric branch and the voxel features stay as phase II left them
+    freeze_geometric : the geometric branch, and voxel features that both branches use, stay as phase II left them
     """
 
     labelled: float = 1.0
@@ -101,7 +101,7 @@ class JointTask(Task):
     def __init__(self, model: OccLE, training: TrainingConfig, steps: int, used: JointLosses):
         frozen = []
         if used.freeze_geometric:
-            frozen += [model.geometric, model.voxel_features]
+            frozen += [model.geometric, *model.shared]
         elif not used.geometric:
             frozen.append(model.geometric.header)
         if not used.labelled:
