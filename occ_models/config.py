@@ -97,6 +97,18 @@ def to_dict(config) -> dict:
     return plain(asdict(config))
 
 
+def overlaid(config, values: dict, where: str = ""):
+    """The configuration with some (nested) plain values in the place of its own; refuses what `from_dict` does."""
+
+    def merged(old: dict, new: dict) -> dict:
+        both = {
+            k: merged(old[k], v) if isinstance(old.get(k), dict) and isinstance(v, dict) else v for k, v in new.items()
+        }
+        return old | both
+
+    return from_dict(type(config), merged(to_dict(config), values), where)
+
+
 def load_config(name_or_path: str | Path, cls):
     """Read a YAML file, or one that ships by its name.
 

@@ -29,6 +29,7 @@ LOSS_WEIGHTS = {
     "scal_geo": 0.5,
     "scal_sem": 1.0,
     "iou": 0.0,
+    "ce": 0.0,
     "semantic_2d": 4.0,
     "distill": 3.0,
     "depth": 1.0,

@@ -31,7 +31,8 @@ class OccLEConfig:
     channels: C of the feature grid, whose voxels are preprocess.lifting_factor grid voxels long; voxel_channels: of the
     learned voxel features; lidar_widths: U-Net over heights as channels, from half resolution down; head_width: at half
     resolution; frames: N of the geometric branch; sparse: the LiDAR convolutions compute only at voxels with points, as
-    the paper's do, and not at their neighbours.
+    the paper's do, and not at their neighbours; added_planes: eq. 4 also adds the LiDAR's planes, which keep geometry
+    where the image gives no information.
     """
 
     model: ClassVar[str] = "occle"
@@ -52,6 +53,7 @@ class OccLEConfig:
     head_width: int = 96
     frames: int = 1
     sparse: bool = False
+    added_planes: bool = True
 
     @property
     def views(self) -> tuple[int, ...]:
