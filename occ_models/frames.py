@@ -92,7 +92,7 @@ def check_frames(frames: Iterable[Frame], image_labels: str | None, past: bool =
 
 
 def check_table(drive: Drive, table: str) -> None:
-    """Raise DataError where a drive's pseudo labels were made with another rule table, or it is not known with which."""
+    """Raise DataError where a drive's pseudo labels were made with another rule table, or with an unknown one."""
     path = drive.path / LABELS / RECIPE
     found = read_mapping(path).get("table") if path.is_file() else None
     if found != table:

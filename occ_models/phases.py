@@ -16,7 +16,7 @@ from occ_core.files import read_bytes, read_mapping, write_bytes, write_yaml
 from occ_data import DataError, Drive
 
 from .augmentation import NONE, AugmentationConfig
-from .config import ConfigError, network_values, save_config, to_dict
+from .config import ConfigError, merged, network_values, save_config, to_dict
 from .data import FrameCache, FrameDataset
 from .frames import Frame
 from .kernels import use_kernels
@@ -148,9 +148,11 @@ def keep_settings(run: TrainingRun, phases: list[Phase]) -> None:
     names = [phase.name for phase in phases]
     idle = [f"{name}_{unit}" for name in run.recipe.all_phases if name not in names for unit in ("steps", "epochs")]
     recipe = {name: value for name, value in to_dict(run.recipe).items() if name not in idle}
+    # Settings that an older version did not have had their defaults.
+    defaults = {CONFIG: to_dict(type(run.config)()), RECIPE: to_dict(type(run.recipe)()), DATA: {}}
     for name, wanted in {CONFIG: network_values(run.config), RECIPE: recipe, DATA: data}.items():
         path = run.output / name
-        found = read_mapping(path) if path.is_file() else wanted
+        found = merged(defaults[name], read_mapping(path)) if path.is_file() else wanted
         for key, (before, now) in differences(found, wanted).items():
             before, now = (textwrap.shorten(repr(value), 100) for value in (before, now))
             raise ConfigError(f"{path}: {key} was {before}, is now {now}; take another output folder")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
-from .config import ConfigError, load_config
+from .config import ConfigError, load_config, overlaid
 
 
 def setting(default, help: str, choices: tuple[str, ...] = ()):
@@ -71,11 +71,18 @@ class NetworkRecipe(Protocol):
 
     all_phases : names of the phases in order, each with a setting `<phase>_steps`
     shipped : folder of the recipes that ship, which may be missing
+    network : settings of the network's configuration that the recipe changes
     """
 
     all_phases: ClassVar[tuple[str, ...]]
     shipped: ClassVar[Path]
+    network: dict
     training: TrainingConfig
+
+
+def network_of(config, recipe):
+    """A network's configuration with the settings that the recipe changes. Raises ConfigError for unknown ones."""
+    return overlaid(config, recipe.network, "network")
 
 
 def load_recipe(name_or_path: str | Path | None, cls):

@@ -48,8 +48,8 @@ def vote_labels(points: np.ndarray, classes: np.ndarray, grid: Grid) -> np.ndarr
 def lift_labels(pixels: np.ndarray, lifting: np.ndarray, points: np.ndarray, grid: Grid) -> np.ndarray:
     """Eq. 2 on a class map: each voxel gets the class of the pixel on which its centre falls, (X, Y, Z) uint8.
 
-    pixels : (H, W) uint8; lifting : (1, X*Y, Z, 2), -1..1 across the image; points : (N, >=3) metres. IGNORE outside the
-    image and where at most one point lies (OccLE section 3.5.1).
+    pixels : (H, W) uint8; lifting : (1, X*Y, Z, 2), -1..1 across the image; points : (N, >=3) metres. IGNORE outside
+    the image and where at most one point lies (OccLE section 3.5.1).
     """
     u, v = np.moveaxis(lifting.reshape(*grid.shape, 2), -1, 0)
     seen = (np.abs(u) < 1) & (np.abs(v) < 1)

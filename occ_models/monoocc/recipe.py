@@ -70,6 +70,9 @@ class MonoOccRecipe:
     depth_steps: int = setting(2000, "steps of the depth head and the proposals")
     teacher_steps: int = setting(4000, "steps of the teacher")
     student_steps: int = setting(4000, "steps of the student")
+    network: dict = field(
+        default_factory=dict, metadata={"help": "settings of the network that this recipe changes, at any size"}
+    )
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):

@@ -36,8 +36,10 @@ class Projection(nn.Module):
 def scatter_accumulate(
     fused: Tensor, lifting: Tensor, weights: Tensor, shape: tuple[int, int], plain: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Sum the weighted features of all voxels whose centre falls into a cell. Unless `plain`, divided by the root of the
-    sum of squared weights: sums run from one term to hundreds, and so keep about their scale. In float32.
+    """Sum the weighted features of all voxels whose centre falls into a cell. In float32.
+
+    Unless `plain`, the sum is divided by the root of the sum of squared weights: sums run from one term to hundreds,
+    and so keep about their scale.
 
     fused (B, C, X, Y, Z), lifting (B, X*Y, Z, 2), weights (X*Y*Z,) -> (B, C, h, w), hit (B, h, w) bool
     """

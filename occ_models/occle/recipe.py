@@ -98,12 +98,12 @@ class OccLERecipe:
         "paper's)",
     )  # fmt: skip
     occupancy_mean: str = setting(
-        "labelled", "L_occ of a step: mean over frames with labels, so divided by their share of the draws; or over all "
-        "frames (eq. 6)", ("labelled", "all"),
+        "labelled", "L_occ of a step: mean over frames with labels, so divided by their share of the draws; or over "
+        "all frames (eq. 6)", ("labelled", "all"),
     )  # fmt: skip
     affinity_mass: float = setting(
-        0.02, "L_scal_sem leaves out cells of 8 voxels whose probabilities of being occupied add up to less; 0: none (the "
-        "paper's)",
+        0.02, "L_scal_sem leaves out cells of 8 voxels whose probabilities of being occupied add up to less; 0: none "
+        "(the paper's)",
     )  # fmt: skip
     occupied_weight: float = setting(2.0, "what an occupied voxel counts in L_geo, a free one counting 1")
     move_scene: bool = setting(True, "mirror, turn and lift scenes, with their labels (not the paper's)")

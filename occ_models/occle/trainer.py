@@ -73,14 +73,14 @@ class OccLETraining:
                 self._steps(name),
                 weights_of(self._terms(name), self.loss_weights),
                 self._labelled_draws(name),
-            )  # fmt: skip
+            )
             for name in self.names
         ]
 
     def _frames(self, phase: str) -> list[Frame]:
         """The frames that a phase trains on; phase III leaves out those from which it learns nothing."""
         unlabelled_used = self.recipe.image_label_source or self.recipe.geometric_loss == "pretrain+joint"
-        only_labelled = phase == "teacher" or phase == "joint" and not unlabelled_used
+        only_labelled = phase == "teacher" or (phase == "joint" and not unlabelled_used)
         return self.labelled if only_labelled else self.frames
 
     def _steps(self, phase: str) -> int:
