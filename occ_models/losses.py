@@ -29,6 +29,11 @@ def class_weights() -> Tensor:
     return (1 / torch.log(CLASS_FREQUENCIES + 0.001)).float()
 
 
+def at_least_single(values: Tensor) -> Tensor:
+    """Half precision as float32; float32 and float64 as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def rows_at(semantics: Tensor, cells: Tensor) -> Tensor:
     """Class logits (B, X/2, Y/2, 19, Z/2) at flat cell indices (M,) of a (B, X/2, Y/2, Z/2) array: (M, 19)."""
     depth = semantics.shape[-1]
@@ -57,7 +62,8 @@ def occupancy_losses(
     occupancy : (B, X, Y, Z) logits, semantics : (B, X/2, Y/2, 19, Z/2) logits, labels : (B, X, Y, Z) uint8 with
     IGNORE, weights : (20,); least_mass : of `scal_sem`
     """
-    logits, semantics = occupancy.float(), semantics.float()
+    logits, semantics = at_least_single(occupancy), at_least_single(semantics)
+    weights = weights.to(logits)
     valid = (labels != IGNORE).to(logits.dtype)
     voxels = ((labels > 0) & (labels != IGNORE)).flatten().nonzero().squeeze(1)
     classes = labels.flatten()[voxels].long() - 1
@@ -72,7 +78,7 @@ def occupancy_losses(
     rarity = weights[1:] / weights[1:].mean()
     free = (if_free.sum() - if_free.flatten()[voxels].sum(), count - len(voxels))
     of_class = F.softplus(-logits_occupied) - log_class.gather(1, classes.unsqueeze(1)).squeeze(1)  # -log P_c
-    rare = weights.to(logits)[classes + 1]
+    rare = weights[classes + 1]
     hit, total, true = o_occupied.sum(), o.sum(), torch.tensor(float(len(voxels)), device=o.device)
     return {
         "ce_occupied": ce_occupied,
@@ -165,7 +171,8 @@ def label_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     weighted means; a sample whose labels are all ignored counts 0.
     """
     labels = labels.long().flatten(1)
-    weights = weights.to(logits.device)
-    loss = F.cross_entropy(logits.float().flatten(2), labels, weights, ignore_index=IGNORE, reduction="none")
+    logits = at_least_single(logits)
+    weights = weights.to(logits)
+    loss = F.cross_entropy(logits.flatten(2), labels, weights, ignore_index=IGNORE, reduction="none")
     mass = torch.where(labels == IGNORE, 0.0, weights[labels.clamp(max=len(weights) - 1)])
     return (loss.sum(1) / mass.sum(1).clamp(min=1e-6)).mean()

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from occ_core import NUM_CLASSES, Grid
 
 from ..layers.conv import conv_bn_relu
+from ..losses import at_least_single
 
 
 class Projection(nn.Module):
@@ -36,7 +37,7 @@ class Projection(nn.Module):
 def scatter_accumulate(
     fused: Tensor, lifting: Tensor, weights: Tensor, shape: tuple[int, int], plain: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """Sum the weighted features of all voxels whose centre falls into a cell. In float32.
+    """Sum the weighted features of all voxels whose centre falls into a cell. At least in float32.
 
     Unless `plain`, the sum is divided by the root of the sum of squared weights: sums run from one term to hundreds,
     and so keep about their scale.
@@ -51,7 +52,7 @@ def scatter_accumulate(
     row = ((uv[..., 1] + 1) / 2 * height).long().clamp(0, height - 1)
     cell = torch.arange(batch, device=uv.device).unsqueeze(1) * (height * width) + row * width + column
     weights = weights.expand(batch, -1)[seen]
-    features = fused.flatten(2).transpose(1, 2)[seen].float() * weights.unsqueeze(1)
+    features = at_least_single(fused.flatten(2).transpose(1, 2)[seen]) * weights.unsqueeze(1)
     sums = features.new_zeros(batch * height * width, channels).index_add(0, cell[seen], features)
     squares = weights.new_zeros(batch * height * width).index_add(0, cell[seen], weights.square())
     if not plain:
