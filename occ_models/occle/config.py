@@ -39,6 +39,7 @@ class OccLEConfig:
     own_voxel_features: each branch learns its own; otherwise both use those of phase I, frozen from then on.
     semantic_header: what the 3-D header of L_sem sees: "lidar", F_P^s alone; "image+lidar", F_sem.
     head: what decides: "fused", the fused grid alone; "scan", also the scan's hits and its half-resolution map.
+    added_planes: eq. 4 also adds the LiDAR's planes, which keep geometry where the image gives no information.
     """
 
     model: ClassVar[str] = "occle"
@@ -63,6 +64,7 @@ class OccLEConfig:
     own_voxel_features: bool = False
     semantic_header: str = "image+lidar"
     head: str = "scan"
+    added_planes: bool = True
 
     def __post_init__(self):
         for name, choices in (("semantic_header", ("image+lidar", "lidar")), ("head", ("scan", "fused"))):
