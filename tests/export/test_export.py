@@ -39,11 +39,20 @@ def test_runtimes_agree_with_torch(model, shipped, whole, samples):
     assert max(r.logit_deviation for r in results) < 1e-3
 
 
-def test_runtimes_agree_with_torch_on_a_head_that_sees_the_fused_grid_alone(samples):
-    model = decisive(replace(CONFIG, head="fused"))
+PAPER = {"head": "fused", "own_voxel_features": True, "semantic_header": "lidar", "sparse": True}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"head": "fused"}, {"sparse_widths": (8, 12)}, {"sparse_widths": (8, 12, 16)} | PAPER],
+    ids=["fused head", "sparse, scan head", "as the paper has it"],
+)
+def test_runtimes_agree_with_torch_on_the_papers_structure(settings, samples):
+    model = decisive(replace(CONFIG, **settings))
     whole = to_onnx(model)
     shipped = without_outputs(whole, LOGITS)
     assert check_operators(shipped) == []
+    assert [value.name for value in shipped.graph.input] == list(CONFIG.inputs)
     assert len(check_parity(model, shipped, whole, samples)) == 4
     assert len(np.unique(run_torch(model, samples["noise 1"])["labels"])) > 8
 
