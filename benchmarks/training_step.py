@@ -32,16 +32,16 @@ from occ_models.occle.model import OccLE
 from occ_models.occle.projection import Projection
 from occ_models.occle.recipe import OccLERecipe
 from occ_models.occle.tasks import GeometricTask, JointLosses, JointTask, SemanticTask
-from occ_models.recipe import TrainingConfig, load_recipe
+from occ_models.plan import F16_PEAKS, gpu_hours
+from occ_models.recipe import TrainingConfig, load_recipe, steps_of
 from occ_models.training import Task
 
-from .graph_cost import DEVICES, Device
 from .measure import markdown
 from .report import publish
 
 THREADS, REPEATS = 2, 3
 PARTS = ("forward", "backward", "optimiser")
-ESTIMATED = ("RTX 4090", "H200")
+PAPERS_FRAMES = 3834  # SemanticKITTI's training split
 
 
 def load_batch(config, sequence: Path | None, size: int) -> dict:
@@ -134,12 +134,6 @@ def peak_memory(device: torch.device) -> int:
     return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def hours(flop: float, steps: int, device: Device, devices: int) -> float:
-    """An estimate: a tenth of the device's f16 peak, at least 50 ms a step, a tenth on top for exchange."""
-    step = max(flop / (0.1e12 * device.f16), 0.05)
-    return steps / devices * step * (1.1 if devices > 1 else 1) / 3600
-
-
 def tables(result: dict) -> dict[str, str]:
     """For docs/results.md: the measured step, and an estimate of the paper's recipe."""
     steps, rows, estimates = paper_steps(), [], []
@@ -155,7 +149,7 @@ def tables(result: dict) -> dict[str, str]:
             ]
         )
         flop = measured["flop"] / result["batch"]
-        cells = [f"{hours(flop, steps[phase], DEVICES[gpu], n):.1f}" for gpu in ESTIMATED for n in (1, 8)]
+        cells = [f"{gpu_hours(flop, steps[phase], peak, n):.1f}" for peak in F16_PEAKS.values() for n in (1, 8)]
         estimates.append([phase, f"{steps[phase]:,}", *cells])
     title = f"`{result['size']}`, {result['parameters'] / 1e6:.1f} M parameters, batch {result['batch']}"
     header = [
@@ -165,7 +159,7 @@ def tables(result: dict) -> dict[str, str]:
         "**step**, s",
         "peak, GB",
     ]
-    columns = [f"{n} x {gpu}, h" for gpu in ESTIMATED for n in (1, 8)]
+    columns = [f"{n} x {gpu}, h" for gpu in F16_PEAKS for n in (1, 8)]
     return {
         "training_step": markdown(header, rows),
         "training_cost": markdown(["estimated, not measured", "frames seen", *columns], estimates),
@@ -175,8 +169,9 @@ def tables(result: dict) -> dict[str, str]:
 def paper_steps() -> dict[str, int]:
     """Frames that each phase of the paper's recipe sees."""
     recipe = load_recipe("paper", OccLERecipe)
-    geometric = recipe.teacher_steps + recipe.student_steps
-    return {"semantic": recipe.semantic_steps, "geometric": geometric, "joint": recipe.joint_steps}
+    frames = dict.fromkeys(recipe.all_phases, PAPERS_FRAMES) | {"teacher": round(recipe.share * PAPERS_FRAMES)}
+    steps = {phase: steps_of(recipe, phase, count) for phase, count in frames.items()}
+    return {"semantic": steps["semantic"], "geometric": steps["teacher"] + steps["student"], "joint": steps["joint"]}
 
 
 def main(argv: list[str] | None = None) -> int:

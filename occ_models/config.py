@@ -97,6 +97,19 @@ def to_dict(config) -> dict:
     return plain(asdict(config))
 
 
+def overlaid(config, values: dict, where: str = ""):
+    """The configuration with some (nested) plain values in the place of its own; refuses what `from_dict` does."""
+    return from_dict(type(config), merged(to_dict(config), values), where)
+
+
+def merged(old: dict, new: dict) -> dict:
+    """The values of `old` with those of `new` in their place, mappings within them too."""
+    return old | {
+        key: merged(old[key], value) if isinstance(value, dict) and isinstance(old.get(key), dict) else value
+        for key, value in new.items()
+    }
+
+
 def load_config(name_or_path: str | Path, cls):
     """Read a YAML file, or one that ships by its name.
 

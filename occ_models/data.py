@@ -31,7 +31,7 @@ from .augmentation import transform_labels as moved
 from .config import map_shape
 from .frames import Frame
 from .sampling import Draw
-from .targets import nearest_wins, project_labels, read_geometry, vote_labels
+from .targets import lift_labels, nearest_wins, project_labels, read_geometry, vote_labels
 
 
 class Sensors(NamedTuple):
@@ -39,6 +39,7 @@ class Sensors(NamedTuple):
 
     point_classes : (N,) uint8, IGNORE where not known; label_map : (h, w) uint8 at the image stride
     depth : (h, w) float32, of the points as `FramePreprocessor.depth_tensor` has it
+    pixels : (H, W) uint8 pseudo labels at the image's own size, (0, 0) where they are not used
     """
 
     image: np.ndarray
@@ -47,6 +48,7 @@ class Sensors(NamedTuple):
     label_map: np.ndarray
     depth: np.ndarray
     calibration: Calibration
+    pixels: np.ndarray
 
 
 class FrameCache:
@@ -74,7 +76,8 @@ class FrameDataset(Dataset):
     config: of the network; its `views` say which earlier frames stand beside the current one along the batch axis, all
     in the current frame's coordinates. image_labels: where the classes of pixels and points come from: "pseudo_labels",
     the class maps of the images; "points", the labels of the scan's points; None, nowhere. thresholds: least
-    probability for the geometric teacher's "free" and "occupied" to be used.
+    probability for the geometric teacher's "free" and "occupied" to be used. lift_pixels: `labels_3d` are the pseudo
+    labels of the pixels on which voxel centres fall (OccLE eq. 2), not what most of a voxel's points have.
 
     A sample, whole after `collate`, holds the network's inputs (batch axis of N) and the targets, uint8 with IGNORE:
     `labels` (1, X, Y, Z), all ignored where the frame's labels are withheld; `geometry` (1, x, y, z) of the feature
@@ -93,10 +96,11 @@ class FrameDataset(Dataset):
         image_labels: str | None = "points",
         thresholds: tuple[float, float] = (0.95, 0.95),
         cache: FrameCache | None = None,
+        lift_pixels: bool = False,
     ):
         self.frames, self.preprocess, self.inputs, self.views = frames, config.preprocess, config.inputs, config.views
         self.augmentation, self.seed, self.image_labels = augmentation, seed, image_labels
-        self.thresholds = thresholds
+        self.thresholds, self.lift_pixels = thresholds, lift_pixels
         self._with_cloud = any(name in CLOUD_TENSORS for name in self.inputs)
         self.grid = self.preprocess.grid
         self.coarse = self.grid.coarsen(self.preprocess.lifting_factor)
@@ -109,12 +113,12 @@ class FrameDataset(Dataset):
     def __len__(self) -> int:
         return len(self.frames)
 
-    def kinds(self) -> list[list[list[int]]]:
-        """Items by kind, labelled and not, and in each by data set: the argument of `Draws`."""
+    def kinds(self, by_labels: bool) -> list[list[list[int]]]:
+        """Items by data set, labelled ones and others apart, or alike: the argument of `Draws`."""
         roots = range(1 + max(f.root for f in self.frames))
         return [
-            [[n for n, f in enumerate(self.frames) if f.labelled == kind and f.root == root] for root in roots]
-            for kind in (True, False)
+            [[n for n, f in enumerate(self.frames) if f.labelled in kind and f.root == root] for root in roots]
+            for kind in ([(True,), (False,)] if by_labels else [(True, False)])
         ]
 
     def __getitem__(self, draw: Draw | int) -> dict:
@@ -134,6 +138,9 @@ class FrameDataset(Dataset):
                 targets = {"labels_2d": label_map, "true_depth": depth}
                 if self._with_cloud:
                     targets["labels_3d"] = vote_labels(points, classes, self.coarse)
+                if self._with_cloud and self.lift_pixels:
+                    pixels = sensors.pixels[:, ::-1] if mirror else sensors.pixels
+                    targets["labels_3d"] = lift_labels(pixels, tensors["lifting"], points, self.coarse)
         labels, geometry = self._labels(frame, T, mirror)
         targets |= {"labels": labels, "geometry": geometry}
         sample = {name: np.concatenate([tensors[name] for tensors in inputs]) for name in inputs[0]}
@@ -197,7 +204,7 @@ class FrameDataset(Dataset):
     def _sensors(self, drive: Drive, frame: str, image_labels: str | None) -> Sensors:
         read = partial(self._read_sensors, drive, frame, image_labels)
         # A teacher may share the cache with its student and take larger images.
-        key = (drive.path, frame, image_labels, self.preprocess.image_size, self.map_shape, self.grid)
+        key = (drive.path, frame, image_labels, self.preprocess.image_size, self.map_shape, self.grid, self.lift_pixels)
         return self._cache.get(key, read)
 
     def _read_sensors(self, drive: Drive, frame: str, image_labels: str | None) -> Sensors:
@@ -208,6 +215,7 @@ class FrameDataset(Dataset):
         depth = nearest_wins(uv, distance, metres, 0, calibration.image_size, self.preprocess.depth_shape)
         classes = np.full(len(points), IGNORE, np.uint8)
         label_map = np.full(self.map_shape, IGNORE, np.uint8)
+        kept = np.empty((0, 0), np.uint8)
         if image_labels == "points":
             classes = points_from_raw(drive.point_labels(frame))
             label_map = project_labels(uv, distance, classes, calibration.image_size, self.map_shape)
@@ -219,6 +227,7 @@ class FrameDataset(Dataset):
                     f"{image.shape[:2]}, that of the image"
                 )
             classes = classes_at(pixels, uv)
+            kept = pixels if self.lift_pixels else kept
             label_map = cv2.resize(pixels, self.map_shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         # A camera-only network needs no more of the cloud than the projections above.
         low, high = self._reach
@@ -226,7 +235,7 @@ class FrameDataset(Dataset):
         points, classes = points[near], classes[near]
         size = self.preprocess.image_size
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return Sensors(image, points, classes, label_map, depth, resized(calibration, size))
+        return Sensors(image, points, classes, label_map, depth, resized(calibration, size), kept)
 
 
 def points_in_reach(grid: Grid) -> tuple[np.ndarray, np.ndarray]:

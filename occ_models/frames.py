@@ -4,7 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from occ_core.files import read_mapping
 from occ_data import DataError, Drive
+from occ_data.pseudo_labels.write import LABELS, RECIPE
 
 from .sampling import labelled_frames
 
@@ -58,17 +60,19 @@ def frames_of(drives: Sequence[Drive], share: float = 1.0, seed: int = 0, unlabe
     return frames
 
 
-def check_frames(frames: Iterable[Frame], image_labels: str | None, past: bool = False) -> None:
+def check_frames(frames: Iterable[Frame], image_labels: str | None, past: bool = False, table: str = "") -> None:
     """Raise DataError before a long training starts where a frame lacks something, naming the first one and the remedy.
 
     image_labels : where the classes of images come from (`FrameDataset`); past : earlier frames, and so poses, are
-        needed
+        needed; table : that pseudo labels must have been made with, "" for any
     """
     frames = list(frames)
     for drive in {id(frame.drive): frame.drive for frame in frames}.values():
         _ = drive.calibration  # raises DataError itself
         if past and not drive.has_poses:
             raise DataError(f"{drive.path}: no poses; this network takes earlier frames, and needs to know the way")
+        if image_labels == "pseudo_labels" and table:
+            check_table(drive, table)
     images = {id(frame.drive): set(frame.drive.image_frames) for frame in frames}
     checks = [
         ("no image", lambda frame: frame.id in images[id(frame.drive)], ""),
@@ -85,3 +89,14 @@ def check_frames(frames: Iterable[Frame], image_labels: str | None, past: bool =
         if lacking:
             more = f" (nor have {len(lacking) - 1} more frames)" if len(lacking) > 1 else ""
             raise DataError(f"{lacking[0].drive.path}: frame {lacking[0].id} has {lack}{more}{remedy}")
+
+
+def check_table(drive: Drive, table: str) -> None:
+    """Raise DataError where a drive's pseudo labels were made with another rule table, or with an unknown one."""
+    path = drive.path / LABELS / RECIPE
+    found = read_mapping(path).get("table") if path.is_file() else None
+    if found != table:
+        raise DataError(
+            f"{path}: pseudo labels made with the table {found or 'that is not known'}; expected {table} "
+            f"(`occ-data pseudo-labels --table {table}`, or another pseudo_table in the recipe)"
+        )

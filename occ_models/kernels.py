@@ -73,7 +73,7 @@ def _use_spconv(model: nn.Module) -> str:
         (parent, name, layer)
         for parent in model.modules()
         for name, layer in parent.named_children()
-        if type(layer) is MaskedConv3d
+        if type(layer) is MaskedConv3d and layer.kernel > 1  # of 1: there are no neighbours to find
     ]
     try:
         twins = [SpconvMaskedConv3d(layer).train(layer.training) for _, _, layer in found]

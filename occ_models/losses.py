@@ -29,6 +29,11 @@ def class_weights() -> Tensor:
     return (1 / torch.log(CLASS_FREQUENCIES + 0.001)).float()
 
 
+def at_least_single(values: Tensor) -> Tensor:
+    """Half precision as float32; float32 and float64 as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 def rows_at(semantics: Tensor, cells: Tensor) -> Tensor:
     """Class logits (B, X/2, Y/2, 19, Z/2) at flat cell indices (M,) of a (B, X/2, Y/2, Z/2) array: (M, 19)."""
     depth = semantics.shape[-1]
@@ -46,13 +51,19 @@ def cell_of(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
 
 @torch.autocast("cpu", enabled=False)
 @torch.autocast("cuda", enabled=False)
-def occupancy_losses(occupancy: Tensor, semantics: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
-    """L_occ (OccLE eq. 6): weighted cross entropy in its two factors, L_scal_geo and L_scal_sem (MonoScene).
+def occupancy_losses(
+    occupancy: Tensor, semantics: Tensor, labels: Tensor, weights: Tensor, least_mass: float = 0.02
+) -> dict[str, Tensor]:
+    """L_occ (OccLE eq. 6): weighted cross entropy, L_scal_geo and L_scal_sem (MonoScene); the soft IoU beside them.
+
+    The cross entropy of the 20 classes, `ce`, and the same in two factors, `ce_occupied` and `ce_class`, stand for one
+    another: a recipe weighs the one or the others.
 
     occupancy : (B, X, Y, Z) logits, semantics : (B, X/2, Y/2, 19, Z/2) logits, labels : (B, X, Y, Z) uint8 with
-    IGNORE, weights : (20,).
+    IGNORE, weights : (20,); least_mass : of `scal_sem`
     """
-    logits, semantics = occupancy.float(), semantics.float()
+    logits, semantics = at_least_single(occupancy), at_least_single(semantics)
+    weights = weights.to(logits)
     valid = (labels != IGNORE).to(logits.dtype)
     voxels = ((labels > 0) & (labels != IGNORE)).flatten().nonzero().squeeze(1)
     classes = labels.flatten()[voxels].long() - 1
@@ -61,36 +72,46 @@ def occupancy_losses(occupancy: Tensor, semantics: Tensor, labels: Tensor, weigh
 
     o = logits.sigmoid() * valid
     o_occupied = o.flatten()[voxels]
-    ce_occupied = ((F.softplus(logits) * valid).sum() - logits.flatten()[voxels].sum()) / count
+    logits_occupied, if_free = logits.flatten()[voxels], F.softplus(logits) * valid  # -log P_0
+    ce_occupied = (if_free.sum() - logits_occupied.sum()) / count
     log_class = rows_at(semantics, cells).log_softmax(1)
     rarity = weights[1:] / weights[1:].mean()
+    free = (if_free.sum() - if_free.flatten()[voxels].sum(), count - len(voxels))
+    of_class = F.softplus(-logits_occupied) - log_class.gather(1, classes.unsqueeze(1)).squeeze(1)  # -log P_c
+    rare = weights[classes + 1]
     hit, total, true = o_occupied.sum(), o.sum(), torch.tensor(float(len(voxels)), device=o.device)
     return {
         "ce_occupied": ce_occupied,
         "ce_class": F.nll_loss(log_class, classes, rarity),
         "scal_geo": scal_geo(hit, total, true, count),
         "iou": 1 - hit / (total + true - hit).clamp(min=1e-6),
-        "scal_sem": scal_sem(o, o_occupied, semantics, classes, log_class, count),
+        "scal_sem": scal_sem(o, o_occupied, semantics, classes, log_class, count, least_mass),
+        "ce": (weights[0] * free[0] + (rare * of_class).sum()) / (weights[0] * free[1] + rare.sum()),
     }
 
 
-OCCUPANCY_TERMS = ("ce_occupied", "ce_class", "scal_geo", "iou", "scal_sem")
+OCCUPANCY_TERMS = ("ce_occupied", "ce_class", "scal_geo", "iou", "scal_sem", "ce")
 """Names of the terms of `occupancy_losses`."""
 
 
 def mean_occupancy_losses(
-    occupancy: Tensor, semantics: Tensor, batch: dict, weights: Tensor, labelled: float = 1.0
+    occupancy: Tensor, semantics: Tensor, batch: dict, weights: Tensor, labelled: float = 1.0, least_mass: float = 0.02
 ) -> dict[str, Tensor]:
     """Mean of `occupancy_losses` over the samples with labels.
 
     labelled : the share of draws with labels; dividing by it keeps the expected number of labelled samples the same in
-        every batch. Where a batch has none, every term is zero but still depends on the logits: processes that train
-        together wait for the gradients of all parameters.
+        every batch. With 1 it is the mean over all samples, those without labels counting zero. Where a batch has none,
+        every term is zero but still depends on the logits: processes that train together wait for the gradients of all
+        parameters.
+    least_mass : of `scal_sem`
     """
     items = batch["labelled"].nonzero().flatten().tolist()
     if not items:
         return dict.fromkeys(OCCUPANCY_TERMS, 0 * (occupancy.sum() + semantics.sum()))
-    each = [occupancy_losses(occupancy[n, None], semantics[n, None], batch["labels"][n, None], weights) for n in items]
+    each = [
+        occupancy_losses(occupancy[n, None], semantics[n, None], batch["labels"][n, None], weights, least_mass)
+        for n in items
+    ]
     scale = 1 / (labelled * len(batch["labelled"]))
     return {name: scale * sum(terms[name] for terms in each) for name in OCCUPANCY_TERMS}
 
@@ -112,18 +133,19 @@ def scal_geo(hit: Tensor, total: Tensor, true: Tensor, count: Tensor) -> Tensor:
 
 
 def scal_sem(
-    o: Tensor, o_occupied: Tensor, semantics: Tensor, classes: Tensor, log_class: Tensor, count: Tensor
-) -> Tensor:
+    o: Tensor, o_occupied: Tensor, semantics: Tensor, classes: Tensor, log_class: Tensor, count: Tensor,
+    least_mass: float = 0.02,
+) -> Tensor:  # fmt: skip
     """Scene-class affinity over the classes that occur, class 0 included.
 
-    o : (B, X, Y, Z) P(occupied), zero where ignored; o_occupied, classes, log_class : at the M occupied voxels.
+    o : (B, X, Y, Z) P(occupied), zero where ignored; o_occupied, classes, log_class : at the M occupied voxels
+    least_mass : cells whose sum of o is not above it are left out: most of them, and they add next to nothing
     """
     n = NUM_CLASSES - 1
     mass = o[:, ::2] + o[:, 1::2]
     mass = mass[:, :, ::2] + mass[:, :, 1::2]
     mass = (mass[..., ::2] + mass[..., 1::2]).flatten()  # sum of o over each cell
-    # Cells without occupied mass add nothing to any class; leaving them out saves nine tenths of the softmax.
-    present = (mass.detach() > 0.02).nonzero().squeeze(1)
+    present = (mass.detach() > least_mass).nonzero().squeeze(1)  # saves nine tenths of the softmax
     total = mass[present] @ rows_at(semantics, present).softmax(1)  # sum of P_c over valid voxels, (19,)
     right = o_occupied * log_class.gather(1, classes.unsqueeze(1)).squeeze(1).exp()
     inter = torch.zeros_like(total).index_add(0, classes, right)  # sum of P_c t_c
@@ -149,7 +171,8 @@ def label_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     weighted means; a sample whose labels are all ignored counts 0.
     """
     labels = labels.long().flatten(1)
-    weights = weights.to(logits.device)
-    loss = F.cross_entropy(logits.float().flatten(2), labels, weights, ignore_index=IGNORE, reduction="none")
+    logits = at_least_single(logits)
+    weights = weights.to(logits)
+    loss = F.cross_entropy(logits.flatten(2), labels, weights, ignore_index=IGNORE, reduction="none")
     mass = torch.where(labels == IGNORE, 0.0, weights[labels.clamp(max=len(weights) - 1)])
     return (loss.sum(1) / mass.sum(1).clamp(min=1e-6)).mean()

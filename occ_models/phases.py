@@ -16,7 +16,7 @@ from occ_core.files import read_bytes, read_mapping, write_bytes, write_yaml
 from occ_data import DataError, Drive
 
 from .augmentation import NONE, AugmentationConfig
-from .config import ConfigError, network_values, save_config, to_dict
+from .config import ConfigError, merged, network_values, save_config, to_dict
 from .data import FrameCache, FrameDataset
 from .frames import Frame
 from .kernels import use_kernels
@@ -60,10 +60,12 @@ class TrainingRun:
         image_labels: str | None = None,
         config: Any = None,
         thresholds: tuple[float, float] = (0.95, 0.95),
+        lift_pixels: bool = False,
     ) -> FrameDataset:
         """Frames for the network, or for one with another configuration; arguments as those of `FrameDataset`."""
         seed = self.recipe.training.seed
-        return FrameDataset(frames, config or self.config, augmentation, seed, image_labels, thresholds, self.cache)
+        config = config or self.config
+        return FrameDataset(frames, config, augmentation, seed, image_labels, thresholds, self.cache, lift_pixels)
 
     def weights_of(self, phase: str) -> Path:
         """Folder of an earlier phase's weights. Raises DataError where that phase is not complete."""
@@ -78,12 +80,18 @@ class Phase:
     """One phase of a training, in the folder OUTPUT/name.
 
     data : makes the frames to train on, called when the phase begins; task : makes the task, called with the seed set
+    frames : how many it trains on; steps, loss_weights : the task's
+    labelled_draws : share of the draws with voxel labels; None: every frame alike
     """
 
     name: str
     data: Callable[[], FrameDataset]
     task: Callable[[], Task]
     validation: FrameDataset
+    frames: int
+    steps: int
+    loss_weights: dict[str, float]
+    labelled_draws: float | None = None
 
 
 def train(run: TrainingRun, phases: list[Phase], only: Sequence[str] = ()) -> Path:
@@ -121,7 +129,7 @@ def train_phase(phase: Phase, seed: int, folder: Path) -> None:
     log(f"{phase.name}: loss weights: {weights}")
     save_config(task.model.config, folder / CONFIG)
     write_yaml(folder / LOSSES, task.loss_weights)
-    fit(task, data, phase.validation, folder)
+    fit(task, data, phase.validation, folder, phase.labelled_draws)
     rank_zero_only(save_weights)(task.average.module, folder)
     task.trainer.strategy.barrier()
 
@@ -138,11 +146,13 @@ def keep_settings(run: TrainingRun, phases: list[Phase]) -> None:
     used = {"train": run.train, "validation": run.validation}
     data = {use: [_source(drive) for drive in drives] for use, drives in used.items()}
     names = [phase.name for phase in phases]
-    idle = [f"{name}_steps" for name in run.recipe.all_phases if name not in names]
+    idle = [f"{name}_{unit}" for name in run.recipe.all_phases if name not in names for unit in ("steps", "epochs")]
     recipe = {name: value for name, value in to_dict(run.recipe).items() if name not in idle}
+    # Settings that an older version did not have had their defaults.
+    defaults = {CONFIG: to_dict(type(run.config)()), RECIPE: to_dict(type(run.recipe)()), DATA: {}}
     for name, wanted in {CONFIG: network_values(run.config), RECIPE: recipe, DATA: data}.items():
         path = run.output / name
-        found = read_mapping(path) if path.is_file() else wanted
+        found = merged(defaults[name], read_mapping(path)) if path.is_file() else wanted
         for key, (before, now) in differences(found, wanted).items():
             before, now = (textwrap.shorten(repr(value), 100) for value in (before, now))
             raise ConfigError(f"{path}: {key} was {before}, is now {now}; take another output folder")

@@ -1,10 +1,11 @@
 """Settings of a training that every network has. Readable without torch; `occ-train --help` shows them."""
 
+import math
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
-from .config import ConfigError, load_config
+from .config import ConfigError, load_config, overlaid
 
 
 def setting(default, help: str, choices: tuple[str, ...] = ()):
@@ -29,7 +30,9 @@ class TrainingConfig:
     weight_decay: float = setting(1e-2, "of AdamW, on matrices and kernels")
     warmup: int = setting(200, "steps of rising learning rate")
     clip: float = setting(5.0, "largest norm of the gradient")
-    average: float = setting(0.998, "decay of the weights' moving average, which is measured and kept")
+    average: float = setting(
+        0.998, "decay of the weights' moving average, which is measured and kept; 0: the last weights"
+    )
     validate_every: int = setting(500, "steps between measurements")
     checkpoint_every: int = setting(100, "steps between checkpoints")
     precision: str = setting("32-true", "Lightning's: 32-true, bf16-mixed, 16-mixed")
@@ -41,17 +44,45 @@ class TrainingConfig:
     nodes: int = setting(1, "machines, under torchrun or Slurm")
 
 
+def check_lengths(recipe) -> None:
+    """Raise ConfigError for a phase whose length is not given in steps or in epochs, or in both."""
+    for phase in recipe.all_phases:
+        steps, epochs = (getattr(recipe, f"{phase}_{unit}") for unit in ("steps", "epochs"))
+        if min(steps, epochs) != 0 or max(steps, epochs) < 1:
+            raise ConfigError(
+                f"{phase}_steps {steps}, {phase}_epochs {epochs}: expected one of them positive and the other 0"
+            )
+
+
+def steps_of(recipe, phase: str, frames: int) -> int:
+    """Steps of a phase that trains on that many frames: as given, or those in which each is drawn `epochs` times."""
+    steps, epochs = (getattr(recipe, f"{phase}_{unit}") for unit in ("steps", "epochs"))
+    return steps or math.ceil(epochs * frames / frames_per_step(recipe.training))
+
+
+def frames_per_step(training: TrainingConfig) -> int:
+    """Frames that all devices together take in one step."""
+    return training.batch * training.devices * training.nodes
+
+
 @runtime_checkable
 class NetworkRecipe(Protocol):
     """What `occ-train` and the phases read of a network's recipe, a frozen dataclass. A `setting` becomes an option.
 
     all_phases : names of the phases in order, each with a setting `<phase>_steps`
     shipped : folder of the recipes that ship, which may be missing
+    network : settings of the network's configuration that the recipe changes
     """
 
     all_phases: ClassVar[tuple[str, ...]]
     shipped: ClassVar[Path]
+    network: dict
     training: TrainingConfig
+
+
+def network_of(config, recipe):
+    """A network's configuration with the settings that the recipe changes. Raises ConfigError for unknown ones."""
+    return overlaid(config, recipe.network, "network")
 
 
 def load_recipe(name_or_path: str | Path | None, cls):

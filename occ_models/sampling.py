@@ -1,6 +1,8 @@
 """Which frames keep their voxel labels, and which frames make up each batch."""
 
+import math
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -39,15 +41,17 @@ class Draws(Sampler[list[Draw]]):
     A training that continues at step `start`, or runs in `world` processes, draws the same frames as an uninterrupted
     one, or as a single process with a batch `world` times as large.
 
-    kinds : for each kind of frame the groups of items; kinds alternate, so do the groups of a kind, and a group gives
+    kinds : one or two kinds of frames, for each its groups of items. The groups of a kind take turns, and a group gives
         every item once before it repeats one. Kinds and groups without items are left out.
+    first : share of the draws that are of the first of two kinds, spread evenly
     """
 
     def __init__(
         self, kinds: list[list[list[int]]], batch: int, steps: int, seed: int,
-        start: int = 0, rank: int = 0, world: int = 1,
+        start: int = 0, rank: int = 0, world: int = 1, first: float = 0.5,
     ):  # fmt: skip
         self.kinds = [groups for groups in ([group for group in kind if group] for kind in kinds) if groups]
+        self.first = Fraction(first).limit_denominator(10**6) if len(self.kinds) == 2 else Fraction(1)
         self.batch, self.steps, self.seed = batch, steps, seed
         self.start, self.rank, self.world = start, rank, world
 
@@ -61,7 +65,8 @@ class Draws(Sampler[list[Draw]]):
 
     def draw(self, number: int) -> Draw:
         """The draw of that number."""
-        turn, kind = divmod(number, len(self.kinds))
+        before, after = (math.ceil(n * self.first) for n in (number, number + 1))  # draws of the first kind
+        kind, turn = (0, before) if after > before else (1, number - before)
         groups = self.kinds[kind]
         turn, group = divmod(turn, len(groups))
         items = groups[group]

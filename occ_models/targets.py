@@ -45,6 +45,21 @@ def vote_labels(points: np.ndarray, classes: np.ndarray, grid: Grid) -> np.ndarr
     return _vote(points, classes, np.array(grid.origin), grid.voxel_size, grid.shape)
 
 
+def lift_labels(pixels: np.ndarray, lifting: np.ndarray, points: np.ndarray, grid: Grid) -> np.ndarray:
+    """Eq. 2 on a class map: each voxel gets the class of the pixel on which its centre falls, (X, Y, Z) uint8.
+
+    pixels : (H, W) uint8; lifting : (1, X*Y, Z, 2), -1..1 across the image; points : (N, >=3) metres. IGNORE outside
+    the image and where at most one point lies (OccLE section 3.5.1).
+    """
+    u, v = np.moveaxis(lifting.reshape(*grid.shape, 2), -1, 0)
+    seen = (np.abs(u) < 1) & (np.abs(v) < 1)
+    seen &= vote_labels(points, np.ones(len(points), np.uint8), grid) != IGNORE  # more than one point
+    height, width = pixels.shape
+    labels = np.full(grid.shape, IGNORE, np.uint8)
+    labels[seen] = pixels[((v[seen] + 1) / 2 * height).astype(int), ((u[seen] + 1) / 2 * width).astype(int)]
+    return labels
+
+
 @compiled
 def _vote(points, classes, origin, size, shape):
     votes = np.zeros((shape[0], shape[1], shape[2], NUM_CLASSES), np.uint16)

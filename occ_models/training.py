@@ -190,15 +190,19 @@ class Checkpoints(TorchCheckpointIO):
 class Batches(lightning.LightningDataModule):
     """Draws for training and this process's share of the validation frames."""
 
-    def __init__(self, data: FrameDataset, validation: FrameDataset, training: TrainingConfig, steps: int):
+    def __init__(
+        self, data: FrameDataset, validation: FrameDataset, training: TrainingConfig, steps: int,
+        labelled: float | None = None,
+    ):  # fmt: skip
         super().__init__()
         self.data, self.validation, self.training, self.steps = data, validation, training, steps
+        self.labelled = labelled
 
     def train_dataloader(self) -> DataLoader:
-        trainer, config = self.trainer, self.training
+        trainer, config, apart = self.trainer, self.training, self.labelled is not None
         draws = Draws(
-            self.data.kinds(), config.batch, self.steps, config.seed,
-            trainer.global_step, trainer.global_rank, trainer.world_size,
+            self.data.kinds(apart), config.batch, self.steps, config.seed,
+            trainer.global_step, trainer.global_rank, trainer.world_size, self.labelled if apart else 1.0,
         )  # fmt: skip
         return DataLoader(
             self.data, batch_sampler=draws, collate_fn=collate, num_workers=config.workers,
@@ -218,8 +222,10 @@ def _keep_log(folder: Path) -> None:
         os.replace(log, folder / f"metrics.{len(list(folder.glob('*.csv')))}.csv")
 
 
-def fit(task: Task, data: FrameDataset, validation: FrameDataset, output: Path) -> None:
+def fit(task: Task, data: FrameDataset, validation: FrameDataset, output: Path, labelled: float | None = None) -> None:
     """Train; continues from OUTPUT/last.ckpt if there is one. Logs go to OUTPUT/logs/metrics.csv.
+
+    labelled : share of the draws that have voxel labels; None: every frame alike, each once before any comes again
 
     Raises NotFinite or DataError, one line each; the last checkpoint was written before.
     """
@@ -249,7 +255,7 @@ def fit(task: Task, data: FrameDataset, validation: FrameDataset, output: Path) 
         default_root_dir=output,
         enable_model_summary=False,
     )
-    batches = Batches(data, validation, config, task.steps)
+    batches = Batches(data, validation, config, task.steps, labelled)
     _keep_log(output / "logs")
     with warnings.catch_warnings():
         # Draws continue at the right step, few loaders are intended, and so are frozen parts.

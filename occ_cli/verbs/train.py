@@ -6,7 +6,7 @@ from pathlib import Path
 
 from occ_models.config import load_config, shipped_names
 from occ_models.networks import Network
-from occ_models.recipe import TrainingConfig, load_recipe
+from occ_models.recipe import TrainingConfig, load_recipe, network_of
 
 from ..arguments import add_rig, chosen_rig
 
@@ -28,6 +28,9 @@ class TrainingVerb:
         parser.add_argument("--validation", nargs="+", required=True, metavar="DRIVE", help=f"{drives} to measure on")
         add_rig(parser, "each sequence's rig.yaml, each bag's base_footprint, or KITTI's")
         parser.add_argument("--output", type=Path, required=True, help="folder for checkpoints, logs and weights")
+        parser.add_argument(
+            "--print", action="store_true", help="print what would be trained, with an estimate of GPU hours, and end"
+        )
         parser.add_argument("--initial", type=Path, help="folder with the weights to start from")
         for title, cls in (("the method", self.network.recipe), ("training", TrainingConfig)):
             _add_settings(parser.add_argument_group(title), cls)
@@ -35,18 +38,22 @@ class TrainingVerb:
     def command(self, arguments: argparse.Namespace) -> int:
         """Train the phases that were asked for."""
         from occ_data import open_drive
-        from occ_models.phases import TrainingRun, train
+        from occ_models.phases import TrainingRun, log, train
+        from occ_models.plan import plan_of
 
         recipe, rig = load_recipe(arguments.recipe, self.network.recipe), chosen_rig(arguments)
         run = TrainingRun(
-            config=load_config(arguments.config, self.network.config),
+            config=network_of(load_config(arguments.config, self.network.config), recipe),
             recipe=replace(_override(recipe, arguments), training=_override(recipe.training, arguments)),
             train=[open_drive(source, rig=rig) for source in arguments.train],
             validation=[open_drive(source, rig=rig) for source in arguments.validation],
             output=arguments.output,
             initial=arguments.initial,
         )
-        train(run, self.network.make_phases(run), () if arguments.phase == "all" else (arguments.phase,))
+        phases = self.network.make_phases(run)
+        log(plan_of(run, phases, self.network.make_model))
+        if not arguments.print:
+            train(run, phases, () if arguments.phase == "all" else (arguments.phase,))
         return 0
 
 
@@ -57,14 +64,15 @@ def _files(cls: type) -> str:
 
 def _add_settings(group: argparse._ArgumentGroup, cls: type) -> None:
     for field in fields(cls):
-        if "help" in field.metadata:
-            kind, choices = type(field.default), field.metadata["choices"]
-            group.add_argument(
-                f"--{field.name.replace('_', '-')}",
-                type=kind,  # the recipe checks the values
-                metavar=f"{{{','.join(choices)}}}" if choices else kind.__name__.upper(),
-                help=f"{field.metadata['help']} (default {field.default or 'none'})",
-            )
+        if "choices" not in field.metadata:  # a mapping: files only
+            continue
+        name, kind, choices = f"--{field.name.replace('_', '-')}", type(field.default), field.metadata["choices"]
+        text = f"{field.metadata['help']} (default {field.default or 'none'})"
+        if kind is bool:
+            group.add_argument(name, action=argparse.BooleanOptionalAction, help=text)
+        else:
+            metavar = f"{{{','.join(choices)}}}" if choices else kind.__name__.upper()
+            group.add_argument(name, type=kind, metavar=metavar, help=text)  # the recipe checks the values
 
 
 def _override(config, arguments: argparse.Namespace):

@@ -73,9 +73,11 @@ class ScanHead(_Trunk):
         self.occupancy = nn.Conv2d(4 * height, 4 * height, 1)
         self.hit = nn.Parameter(torch.full((4 * height,), 2.0))  # a voxel that holds a point starts as occupied
 
-    def forward(self, grid: Tensor, half: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """grid as in `FactorisedHead`, half (B, W, X/2, Y/2), columns (B, X/2, Y/2, 4*Z) 0 or 1 where the scan hit."""
-        x = self.trunk(grid, half)
+    def forward(self, grid: Tensor, columns: Tensor, *half: Tensor) -> tuple[Tensor, Tensor]:
+        """grid as in `FactorisedHead`, columns (B, X/2, Y/2, 4*Z) 0 or 1 where the scan hit, half (B, W, X/2, Y/2),
+        left out where W is 0.
+        """
+        x = self.trunk(grid, *half)
         semantics = self.classes(x)
         x = self.hits(torch.cat([x, columns.to(x.dtype).permute(0, 3, 1, 2)], 1))
         bonus = torch.where(columns > 0, self.hit, torch.zeros_like(self.hit))

@@ -29,6 +29,7 @@ LOSS_WEIGHTS = {
     "scal_geo": 0.5,
     "scal_sem": 1.0,
     "iou": 0.0,
+    "ce": 0.0,
     "semantic_2d": 4.0,
     "distill": 3.0,
     "depth": 1.0,
@@ -69,6 +70,9 @@ class MonoOccRecipe:
     depth_steps: int = setting(2000, "steps of the depth head and the proposals")
     teacher_steps: int = setting(4000, "steps of the teacher")
     student_steps: int = setting(4000, "steps of the student")
+    network: dict = field(
+        default_factory=dict, metadata={"help": "settings of the network that this recipe changes, at any size"}
+    )
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):

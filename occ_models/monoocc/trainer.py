@@ -12,8 +12,8 @@ from ..weights import CONFIG, load_weights
 from .config import MonoOccConfig
 from .internimage import load_public
 from .model import MonoOcc
-from .recipe import MonoOccRecipe
-from .tasks import DepthTask, OccupancyLosses, OccupancyTask
+from .recipe import LOSS_WEIGHTS, MonoOccRecipe
+from .tasks import FIRST_STAGE_TERMS, DepthTask, OccupancyLosses, OccupancyTask
 from .teacher_features import cache_features
 
 
@@ -47,11 +47,21 @@ class MonoOccTraining:
 
     def phases(self) -> list[Phase]:
         """The phases that this recipe has, in their order."""
+        recipe, frames = self.recipe, len(self.labelled)
         every = (
-            Phase("depth", self._depth_data, self._depth_task, self.validation),
-            Phase("teacher", self._teacher_data, self._teacher_task, self.teacher_validation),
-            Phase("student", self._student_data, self._student_task, self.validation),
-        )
+            Phase(
+                "depth", self._depth_data, self._depth_task, self.validation, frames, recipe.depth_steps,
+                {name: LOSS_WEIGHTS[name] for name in FIRST_STAGE_TERMS},
+            ),
+            Phase(
+                "teacher", self._teacher_data, self._teacher_task, self.teacher_validation, frames,
+                recipe.teacher_steps, self._teacher_losses().weights(),
+            ),
+            Phase(
+                "student", self._student_data, self._student_task, self.validation, frames, recipe.student_steps,
+                self._student_losses().weights(),
+            ),
+        )  # fmt: skip
         skipped = {"depth"} if self.run.initial else set()
         return [phase for phase in every if phase.name in self.recipe.phases and phase.name not in skipped]
 
@@ -72,7 +82,10 @@ class MonoOccTraining:
         if recipe.teacher_backbone:
             log(load_public(model.encoder, recipe.teacher_backbone))
         model = placed(self._with_first_stage(model), recipe.training)
-        return OccupancyTask(model, recipe.training, recipe.teacher_steps, OccupancyLosses(unseen=recipe.unseen))
+        return OccupancyTask(model, recipe.training, recipe.teacher_steps, self._teacher_losses())
+
+    def _teacher_losses(self) -> OccupancyLosses:
+        return OccupancyLosses(unseen=self.recipe.unseen)
 
     def _student_data(self) -> FrameDataset:
         labels = self.recipe.image_label_source
@@ -90,14 +103,18 @@ class MonoOccTraining:
             model = load_weights(model, self.run.initial)
         else:
             model = self._with_first_stage(model)
-        used = OccupancyLosses(
+        used, model = self._student_losses(), placed(model, recipe.training)
+        teacher = self._teacher() if recipe.teacher and recipe.teacher_features == "online" else None
+        return OccupancyTask(model, recipe.training, recipe.student_steps, used, teacher)
+
+    def _student_losses(self) -> OccupancyLosses:
+        recipe = self.recipe
+        return OccupancyLosses(
             semantic_2d=recipe.image_label_source is not None,
             unseen=recipe.unseen,
             distill=bool(recipe.teacher),
             temperature=recipe.temperature,
         )
-        teacher = self._teacher() if recipe.teacher and recipe.teacher_features == "online" else None
-        return OccupancyTask(placed(model, recipe.training), recipe.training, recipe.student_steps, used, teacher)
 
     def _teacher(self) -> MonoOcc:
         return load_weights(MonoOcc(self.teacher_config), self.run.weights_of("teacher"))

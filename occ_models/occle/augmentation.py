@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from ..augmentation import SCENE
+from ..augmentation import NONE, SCENE, AugmentationConfig
+from .recipe import OccLERecipe
 
 SUPERVISED = replace(
     SCENE, dropout_p=1.0, dropout=0.3, jitter=0.01, intensity_gain=0.3, brightness=0.3, contrast=0.3, saturation=0.4,
@@ -19,3 +20,13 @@ MIDDLE = replace(WEAK, blur_p=0.3, blur=(5.0, 15.0), weather_p=0.3)
 STRONG = replace(MIDDLE, cutout_p=0.5, cutout=(0.02, 0.2), cutout_boxes=4)
 STUDENT = {"weak": WEAK, "middle": MIDDLE, "strong": STRONG}
 """By the recipe's `strength`."""
+
+
+def augmentation_of(recipe: OccLERecipe, phase: str) -> AugmentationConfig:
+    """What a phase changes of its frames. The paper augments phase II only, and leaves the scene as it is."""
+    level = {"teacher": TEACHER, "student": STUDENT[recipe.strength]}.get(phase)
+    if level is None:
+        level = SUPERVISED if recipe.augment_sensors else SCENE
+        level = replace(level, jitter=recipe.jitter, no_image_p=recipe.black_images)
+    still = {name: getattr(NONE, name) for name in ("mirror_p", "turn_p", "turn_degrees", "shift_z")}
+    return level if recipe.move_scene else replace(level, **still)

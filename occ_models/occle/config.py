@@ -30,8 +30,16 @@ class OccLEConfig:
 
     channels: C of the feature grid, whose voxels are preprocess.lifting_factor grid voxels long; voxel_channels: of the
     learned voxel features; lidar_widths: U-Net over heights as channels, from half resolution down; head_width: at half
-    resolution; frames: N of the geometric branch; sparse: the LiDAR convolutions compute only at voxels with points, as
-    the paper's do, and not at their neighbours.
+    resolution; frames: N of the geometric branch.
+
+    Settings in which the smaller sizes depart from the paper (docs/train-occle.md lists them):
+    sparse: the geometric branch's LiDAR convolutions compute only at voxels with points, and not at their neighbours.
+    sparse_widths: of the semantic branch's sparse 3-D U-Net, from the feature grid down, 1 to 3 layers (table 3); none:
+    a 2-D U-Net with heights as channels, `lidar_widths` wide.
+    own_voxel_features: each branch learns its own; otherwise both use those of phase I, frozen from then on.
+    semantic_header: what the 3-D header of L_sem sees: "lidar", F_P^s alone; "image+lidar", F_sem.
+    head: what decides: "fused", the fused grid alone; "scan", also the scan's hits and its half-resolution map.
+    added_planes: eq. 4 also adds the LiDAR's planes, which keep geometry where the image gives no information.
     """
 
     model: ClassVar[str] = "occle"
@@ -52,6 +60,22 @@ class OccLEConfig:
     head_width: int = 96
     frames: int = 1
     sparse: bool = False
+    sparse_widths: tuple[int, ...] = ()
+    own_voxel_features: bool = False
+    semantic_header: str = "image+lidar"
+    head: str = "scan"
+    added_planes: bool = True
+
+    def __post_init__(self):
+        for name, choices in (("semantic_header", ("image+lidar", "lidar")), ("head", ("scan", "fused"))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
+        shape, halvings = (
+            self.preprocess.grid.coarsen(self.preprocess.lifting_factor).shape,
+            len(self.sparse_widths) - 1,
+        )
+        if halvings > 0 and any(n % (1 << halvings) for n in shape):
+            raise ValueError(f"sparse_widths: a grid of {shape} cannot be halved {halvings} times")
 
     @property
     def views(self) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from ..layers.conv import ResNet, conv_bn_relu
 from ..layers.image import lift
 from .config import OccLEConfig
-from .lidar import LidarEncoder3d
+from .lidar import LidarEncoder3d, own_voxel_features
 
 
 class AxialAttention(nn.Module):
@@ -43,6 +43,7 @@ class GeometricEncoders(nn.Module):
         self.lidar = LidarEncoder3d(config.voxel_channels, c, stride, config.sparse)
         # Conv1D over the frame axis with a kernel of all N frames: a 1x1x1 convolution on the frames side by side.
         self.frames = config.frames
+        self.voxel_features = own_voxel_features(config)
         self.fuse_image = nn.Conv3d(config.frames * c, c, 1) if config.frames > 1 else nn.Identity()
         self.fuse_lidar = nn.Conv3d(config.frames * c, c, 1) if config.frames > 1 else nn.Identity()
 
@@ -82,6 +83,7 @@ class GeometricBranch(GeometricEncoders):
         self.plane_yz = conv_bn_relu(c * x, c)
         self.attend_y, self.attend_z = AxialAttention(c), AxialAttention(c)
         self.header = nn.Sequential(conv_bn_relu(c, c, 1, dims=3), nn.Conv3d(c, 2, 1))
+        self.added_planes = config.added_planes
 
     def synergy(self, lidar: Tensor, lifted: Tensor) -> Tensor:
         """LiDAR grid and lifted image grid -> F_geo, (B, C, X, Y, Z) each."""
@@ -93,8 +95,7 @@ class GeometricBranch(GeometricEncoders):
         f_xy, f_xz = f_xy.unsqueeze(4), f_xz.unsqueeze(3)
         g_1 = f_xy * along_y.unsqueeze(2)  # eq. 4, (B, C, X, Y, Z)
         g_2 = f_xz * along_z.unsqueeze(2)
-        # The planes stay in the sum, so that geometry is kept where the image gives no information.
-        return g_1 + g_2 + f_xy + f_xz
+        return g_1 + g_2 + f_xy + f_xz if self.added_planes else g_1 + g_2
 
     def _attend(self, plane: Tensor) -> tuple[Tensor, Tensor]:
         """Eq. 3 on (B, C, Y, Z): once among the y of each z, once among the z of each y."""

@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from occ_core import Grid
 
-from ..layers.conv import UNetDecoder, conv_bn_relu, grid_from_heights
+from ..layers.conv import UNetDecoder, conv_bn_relu, grid_from_heights, upsample_to
 from ..layers.sparse import MaskedConv3d
+from .config import OccLEConfig
 
 
 def point_scale(grid: Grid) -> tuple[float, ...]:
@@ -40,6 +41,11 @@ class VoxelFeatureEncoder(nn.Module):
         of_point, of_voxel = self.second.weight.chunk(2, 1)
         x = F.linear(x, of_point) + F.linear(x.amax(1, keepdim=True), of_voxel, self.second.bias)
         return (x.relu() * mask).amax(1)
+
+
+def own_voxel_features(config: OccLEConfig) -> VoxelFeatureEncoder | None:
+    """A branch's own encoder, or None where both branches use that of the whole network."""
+    return VoxelFeatureEncoder(config.voxel_channels, config.preprocess.grid) if config.own_voxel_features else None
 
 
 def spread(features: Tensor, table: Tensor) -> Tensor:
@@ -79,6 +85,33 @@ class LidarUNet(nn.Module):
             features.append(stage(features[-1]))
         grid = self.out(self.decoder(features[self.level :]))
         return grid_from_heights(grid, self.depth), features[0]
+
+
+class SparseUNet3d(nn.Module):
+    """G_s3d of eq. 1: a U-Net of sparse 3-D convolutions, only at voxels with points (Table 3: in 1, 2 or 3 layers).
+
+    The way up restores the active voxels of each level on the way down.
+    """
+
+    def __init__(self, voxel_channels: int, widths: tuple[int, ...], stride: int, channels: int):
+        super().__init__()
+        first = MaskedConv3d(voxel_channels, widths[0], stride if stride > 1 else 3, stride)
+        self.down = nn.ModuleList([first, *(MaskedConv3d(fine, coarse, 2, 2) for fine, coarse in pairwise(widths))])
+        self.levels = nn.ModuleList(MaskedConv3d(width, width) for width in widths)
+        self.merge = nn.ModuleList(MaskedConv3d(fine + coarse, fine, 1) for fine, coarse in pairwise(widths))
+        self.up = nn.ModuleList(MaskedConv3d(width, width) for width in widths[:-1])
+        self.out = MaskedConv3d(widths[0], channels, 1)
+
+    def forward(self, voxel_grid: Tensor, active: Tensor) -> Tensor:
+        """Arguments and result as those of `LidarEncoder3d`."""
+        x, mask = voxel_grid.permute(0, 4, 1, 2, 3), active.permute(0, 4, 1, 2, 3)
+        skips = []
+        for down, level in zip(self.down, self.levels, strict=True):
+            x, mask = level(*down(x, mask))
+            skips.append((x, mask))
+        for merge, up, (skip, at) in zip(reversed(self.merge), reversed(self.up), reversed(skips[:-1]), strict=True):
+            x, _ = up(*merge(torch.cat([upsample_to(x, skip), skip], 1) * at, at))
+        return self.out(x, skips[0][1])[0]
 
 
 class LidarEncoder3d(nn.Module):

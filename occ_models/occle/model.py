@@ -2,14 +2,14 @@
 
 from typing import NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..layers.head import OccupancyNetwork, ScanHead, columns_of_cells, grid_of_cells
+from ..layers.head import FactorisedHead, OccupancyNetwork, ScanHead, columns_of_cells, grid_of_cells
 from .config import OccLEConfig
 from .dual_mamba import DualMambaFusion
 from .geometric import GeometricBranch
 from .lidar import VoxelFeatureEncoder, spread
-from .semantic import SemanticBranch
+from .semantic import SemanticBranch, SemanticFeatures
 
 
 class OccLEOutput(NamedTuple):
@@ -40,11 +40,22 @@ class OccLE(OccupancyNetwork):
         self.config = config
         pre, c = config.preprocess, config.channels
         x, y, z = pre.grid.coarsen(pre.lifting_factor).shape
-        self.voxel_features = VoxelFeatureEncoder(config.voxel_channels, pre.grid)
+        own = config.own_voxel_features
+        self.voxel_features = None if own else VoxelFeatureEncoder(config.voxel_channels, pre.grid)
         self.semantic = SemanticBranch(config)
         self.geometric = GeometricBranch(config)
         self.fusion = DualMambaFusion(c, (x, y, z), config.fusion)
-        self.head = ScanHead(c, z, config.lidar_widths[0], pre.grid.shape[2], pre.lifting_factor, config.head_width)
+        cells = pre.grid.shape[2], pre.lifting_factor, config.head_width
+        if config.head == "fused":
+            self.head = FactorisedHead(c, z, *cells)
+        else:
+            half = 0 if config.sparse_widths else config.lidar_widths[0]
+            self.head = ScanHead(c, z, half, *cells)
+
+    @property
+    def shared(self) -> tuple[nn.Module, ...]:
+        """Parts that belong to both branches."""
+        return () if self.voxel_features is None else (self.voxel_features,)
 
     def forward(
         self,
@@ -56,45 +67,57 @@ class OccLE(OccupancyNetwork):
         lifting: Tensor,
     ) -> OccLEOutput:
         inputs = (image, voxels, voxel_counts, voxel_table, occupancy, lifting)
-        columns, f_sem, f_image, half, f_geo = self._branches(*inputs)
-        fused = self.fusion(f_sem, f_geo)
-        logits, semantics = self.head(fused, half, columns)
-        headers = self.semantic.header_2d(f_image), self.semantic.header_3d(f_sem), self.geometric.header(f_geo)
+        columns, f_sem, f_geo = self._branches(*inputs)
+        fused = self.fusion(f_sem.grid, f_geo)
+        logits, semantics = self._decision(fused, f_sem, columns)
+        headers = *self.semantic.maps(f_sem), self.geometric.header(f_geo)
         return OccLEOutput(grid_of_cells(logits), semantics, fused, *headers)
 
     def semantic_maps(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, Tensor]:
         """Only the semantic branch: `semantic_2d` and `semantic_3d` of `OccLEOutput`."""
-        columns, grid, _ = self._voxels(voxels, voxel_counts, voxel_table, occupancy)
-        f_sem, f_image, _ = self._semantic_features(image, grid, columns, lifting)
-        return self.semantic.header_2d(f_image), self.semantic.header_3d(f_sem)
+        grid = self._voxel_grid(self.semantic, voxels, voxel_counts, voxel_table)
+        active, columns = _active(voxel_counts, voxel_table, image), self._columns(occupancy, image)
+        return self.semantic.maps(self._semantic_features(image, grid, active, columns, lifting))
 
     def geometry(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> Tensor:
         """Only the geometric branch: `geometry` of `OccLEOutput`."""
-        _, grid, active = self._voxels(voxels, voxel_counts, voxel_table, occupancy)
-        return self.geometric.header(self.geometric(image, grid, active, lifting))
+        grid = self._voxel_grid(self.geometric, voxels, voxel_counts, voxel_table)
+        return self.geometric.header(self.geometric(image, grid, _active(voxel_counts, voxel_table, image), lifting))
 
-    def _branches(self, image, voxels, voxel_counts, voxel_table, occupancy, lifting) -> tuple[Tensor, ...]:
-        columns, grid, active = self._voxels(voxels, voxel_counts, voxel_table, occupancy)
-        return (
-            columns,
-            *self._semantic_features(image, grid, columns, lifting),
-            self.geometric(image, grid, active, lifting),
-        )
+    def _branches(
+        self, image, voxels, voxel_counts, voxel_table, occupancy, lifting
+    ) -> tuple[Tensor, SemanticFeatures, Tensor]:
+        cloud, columns = (voxels, voxel_counts, voxel_table), self._columns(occupancy, image)
+        grid, active = self._voxel_grid(self.semantic, *cloud), _active(voxel_counts, voxel_table, image)
+        f_sem = self._semantic_features(image, grid, active, columns, lifting)
+        if not self.shared:
+            grid = self._voxel_grid(self.geometric, *cloud)
+        return columns, f_sem, self.geometric(image, grid, active, lifting)
 
-    def _voxels(self, voxels, voxel_counts, voxel_table, occupancy) -> tuple[Tensor, Tensor, Tensor]:
-        """The scan's occupancy in columns of cells, learned features on the voxel grid, and where there are points."""
+    def _columns(self, occupancy, image) -> Tensor:
+        """The scan's occupancy in columns of cells."""
         # Bytes become floats first: TensorRT takes uint8 only for an engine's inputs and outputs.
-        columns = columns_of_cells(occupancy[:: self.config.frames].to(voxels.dtype))
-        grid = spread(self.voxel_features(voxels, voxel_counts), voxel_table)  # (B*N, X/v, Y/v, Z/v, Cv)
-        active = spread((voxel_counts > 0).to(voxels.dtype).unsqueeze(1), voxel_table)  # (B*N, X/v, Y/v, Z/v, 1)
-        return columns, grid, active
+        return columns_of_cells(occupancy[:: self.config.frames].to(image.dtype))
 
-    def _semantic_features(self, image, grid, columns, lifting) -> tuple[Tensor, Tensor, Tensor]:
+    def _voxel_grid(self, branch, voxels, voxel_counts, voxel_table) -> Tensor:
+        """A branch's learned features on the voxel grid, (B*N, X/v, Y/v, Z/v, Cv)."""
+        encoder = self.voxel_features or branch.voxel_features
+        return spread(encoder(voxels, voxel_counts), voxel_table)
+
+    def _semantic_features(self, image, grid, active, columns, lifting) -> SemanticFeatures:
         # The semantic branch takes the current frame only, the first of each N.
         n = self.config.frames
-        return self.semantic(image[::n], grid[::n], columns, lifting[::n])
+        return self.semantic(image[::n], grid[::n], active[::n], columns, lifting[::n])
 
     def logits(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
-        """Occupancy and class logits as `ScanHead` returns them."""
-        columns, f_sem, _, half, f_geo = self._branches(*inputs)
-        return self.head(self.fusion(f_sem, f_geo), half, columns)
+        """Occupancy and class logits as `FactorisedHead` returns them."""
+        columns, f_sem, f_geo = self._branches(*inputs)
+        return self._decision(self.fusion(f_sem.grid, f_geo), f_sem, columns)
+
+    def _decision(self, fused, f_sem, columns) -> tuple[Tensor, Tensor]:
+        return self.head(fused) if self.config.head == "fused" else self.head(fused, columns, *f_sem.half)
+
+
+def _active(voxel_counts, voxel_table, image) -> Tensor:
+    """Where there are points, (B*N, X/v, Y/v, Z/v, 1)."""
+    return spread((voxel_counts > 0).to(image.dtype).unsqueeze(1), voxel_table)

@@ -1,11 +1,11 @@
 """How to train OccLE: settings, and what each loss counts."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from ..config import ConfigError
-from ..recipe import TrainingConfig, check_choices, setting
+from ..recipe import TrainingConfig, check_choices, check_lengths, setting
 
 TRAINING_HELP = """Train OccLE with few voxel labels.
 
@@ -19,19 +19,30 @@ examples:
 Three phases: the semantic branch on pseudo labels, the geometric branch by a teacher and a student, then both together.
 Phases that are complete in OUTPUT are skipped; an interrupted one continues from its last checkpoint."""
 
-LOSS_WEIGHTS = {
-    # Occupancy decides completion and is one of twenty channels in the paper's sum: it counts more here.
-    "ce_occupied": 3.0,
-    "ce_class": 1.0,
-    "scal_geo": 1.0,
-    "scal_sem": 1.0,
-    "iou": 1.0,
-    "sem_2d": 1.0,
-    "sem_3d": 1.0,
-    "geo": 1.0,
-    "projection": 1.0,
-}
-"""Weight of every term in the loss (eq. 6)."""
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of every term in the loss (eq. 6); 0 leaves it out.
+
+    L_occ: the paper's cross entropy of twenty classes is `ce`. In two factors it is `ce_occupied`, free or occupied,
+    and `ce_class`, which class: occupancy decides completion and is one of twenty classes in the paper's sum, so it
+    counts more here. `iou` is the soft IoU of occupancy, not the paper's. L_sem: `sem_2d`, `sem_3d`. L_geo: `geo`.
+    """
+
+    ce: float = 0.0
+    ce_occupied: float = 3.0
+    ce_class: float = 1.0
+    scal_geo: float = 1.0
+    scal_sem: float = 1.0
+    iou: float = 1.0
+    sem_2d: float = 1.0
+    sem_3d: float = 1.0
+    geo: float = 1.0
+    projection: float = 1.0
+
+
+LOSS_WEIGHTS = asdict(LossWeights())
+"""The weights that a recipe has where it says nothing of them."""
 
 
 @dataclass(frozen=True)
@@ -66,17 +77,62 @@ class OccLERecipe:
     projection: str = setting(
         "sum", "eq. 5: sum (the paper's), weighted by distance (appendix C.1), none", ("sum", "distance", "none")
     )
+    projection_scale: str = setting(
+        "root", "eq. 5: a cell's sum over the root of its number of terms, or the plain sum (the paper's)",
+        ("root", "plain"),
+    )  # fmt: skip
     strength: str = setting("strong", "of the student's augmentation (table 1)", ("weak", "middle", "strong"))
     tau: float = setting(0.95, "confidence from which on the teacher's labels are used")
     keep: float = setting(0.7, "lower tau for a class until this share of its labels is used")
-    semantic_steps: int = setting(4000, "steps of phase I")
-    teacher_steps: int = setting(2000, "steps of phase II's teacher")
-    student_steps: int = setting(4000, "steps of phase II's student")
-    joint_steps: int = setting(4000, "steps of phase III")
+    student_start: str = setting(
+        "teacher", "weights that the student's branch starts from: the teacher's, or fresh (the paper's)",
+        ("teacher", "fresh"),
+    )  # fmt: skip
+    pseudo_table: str = setting("", "rule table that the pseudo labels must be made with, such as paper; empty: any")
+    lifted_labels: str = setting(
+        "vote", "L_sem at voxels: the class of most of a voxel's points, or that of the pixel at its centre (eq. 2)",
+        ("vote", "centre"),
+    )  # fmt: skip
+    labelled_draws: float = setting(
+        0.5, "share of the draws with voxel labels, of the student and in phase III; 0: every frame once an epoch (the "
+        "paper's)",
+    )  # fmt: skip
+    occupancy_mean: str = setting(
+        "labelled", "L_occ of a step: mean over frames with labels, so divided by their share of the draws; or over "
+        "all frames (eq. 6)", ("labelled", "all"),
+    )  # fmt: skip
+    affinity_mass: float = setting(
+        0.02, "L_scal_sem leaves out cells of 8 voxels whose probabilities of being occupied add up to less; 0: none "
+        "(the paper's)",
+    )  # fmt: skip
+    occupied_weight: float = setting(2.0, "what an occupied voxel counts in L_geo, a free one counting 1")
+    move_scene: bool = setting(True, "mirror, turn and lift scenes, with their labels (not the paper's)")
+    augment_sensors: bool = setting(
+        True, "change colours and intensities and drop points in phases I and III too (the paper: in phase II)"
+    )
+    jitter: float = setting(0.01, "noise of the points in phases I and III, metres (the paper: 0)")
+    black_images: float = setting(0.1, "share of black images in phases I and III (the paper: 0)")
+    semantic_steps: int = setting(4000, "steps of phase I; 0: by epochs")
+    teacher_steps: int = setting(2000, "steps of phase II's teacher; 0: by epochs")
+    student_steps: int = setting(4000, "steps of phase II's student; 0: by epochs")
+    joint_steps: int = setting(4000, "steps of phase III; 0: by epochs")
+    semantic_epochs: int = setting(0, "passes of phase I over its frames; 0: by steps")
+    teacher_epochs: int = setting(0, "passes of phase II's teacher over the labelled frames; 0: by steps")
+    student_epochs: int = setting(0, "passes of phase II's student over its frames; 0: by steps")
+    joint_epochs: int = setting(0, "passes of phase III over its frames; 0: by steps")
+    loss_weights: LossWeights = field(
+        default_factory=LossWeights, metadata={"help": "weight of every term of the loss (eq. 6)"}
+    )
+    network: dict = field(
+        default_factory=dict, metadata={"help": "settings of the network that this recipe changes, at any size"}
+    )
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):
         check_choices(self)
+        check_lengths(self)
+        if not 0 <= self.labelled_draws <= 1:
+            raise ConfigError(f"labelled_draws: expected a number from 0 to 1, got {self.labelled_draws}")
         if not self.share and self.projection == "none":
             raise ConfigError("share: 0 leaves the fusion nothing to learn from where projection is none")
 

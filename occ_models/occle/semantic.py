@@ -1,5 +1,7 @@
 """Semantic branch (OccLE section 3.2): image and LiDAR features side by side, eq. 1 and 2."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
@@ -8,7 +10,18 @@ from occ_core import NUM_CLASSES
 from ..layers.conv import ResNet, conv_bn_relu
 from ..layers.image import ImageUNet, image_header, lift
 from .config import OccLEConfig
-from .lidar import LidarUNet
+from .lidar import LidarUNet, SparseUNet3d, own_voxel_features
+
+
+class SemanticFeatures(NamedTuple):
+    """grid : F_sem, both sensors, and lidar : F_P^s, (B, C, X, Y, Z) each; image : F_I^s (B, C, h, w)
+    half : LiDAR map at half resolution for the final head, where the U-Net has one
+    """
+
+    grid: Tensor
+    image: Tensor
+    lidar: Tensor
+    half: tuple[Tensor, ...]
 
 
 class SemanticBranch(nn.Module):
@@ -19,16 +32,36 @@ class SemanticBranch(nn.Module):
         c, pre = config.channels, config.preprocess
         image = config.semantic_image
         self.image = ImageUNet(ResNet(image.width, image.depths, image.bottleneck), config.image_stride, c)
-        self.lidar = LidarUNet(
-            pre.grid.shape[2], pre.voxelizer.factor, config.voxel_channels, config.lidar_widths, pre.lifting_factor, c
-        )
+        height, factor, lifting = pre.grid.shape[2], pre.voxelizer.factor, pre.lifting_factor
+        self.sparse = bool(config.sparse_widths)
+        if self.sparse:
+            self.lidar = SparseUNet3d(config.voxel_channels, config.sparse_widths, lifting // factor, c)
+        else:
+            self.lidar = LidarUNet(height, factor, config.voxel_channels, config.lidar_widths, lifting, c)
         self.combine = conv_bn_relu(2 * c, c, 1, dims=3)
         self.header_2d = image_header(c)
         self.header_3d = nn.Sequential(conv_bn_relu(c, 2 * c, 1, dims=3), nn.Conv3d(2 * c, NUM_CLASSES, 1))
+        self.voxel_features = own_voxel_features(config)
+        self.header_on_lidar = config.semantic_header == "lidar"
 
-    def forward(self, image: Tensor, voxel_grid: Tensor, columns: Tensor, lifting: Tensor):
-        """Returns F_sem (B, C, X, Y, Z), F_I^s (B, C, h, w) and the half-resolution LiDAR map for the final head."""
-        f_image = self.image(image)
-        f_lidar, half = self.lidar(voxel_grid, columns)
+    @property
+    def beyond_headers(self) -> tuple[nn.Module, ...]:
+        """Parts that the headers do not see: L_sem alone does not train them."""
+        return (self.combine,) if self.header_on_lidar else ()
+
+    def forward(
+        self, image: Tensor, voxel_grid: Tensor, active: Tensor, columns: Tensor, lifting: Tensor
+    ) -> SemanticFeatures:
+        """voxel_grid, active : as `LidarEncoder3d` takes them; columns : as `LidarUNet` does"""
+        f_image, half = self.image(image), ()
+        if self.sparse:
+            f_lidar = self.lidar(voxel_grid, active)
+        else:
+            f_lidar, *half = self.lidar(voxel_grid, columns)
         lifted = lift(f_image, lifting, f_lidar.shape[2:])
-        return self.combine(torch.cat([lifted, f_lidar], 1)), f_image, half
+        return SemanticFeatures(self.combine(torch.cat([lifted, f_lidar], 1)), f_image, f_lidar, tuple(half))
+
+    def maps(self, features: SemanticFeatures) -> tuple[Tensor, Tensor]:
+        """Class logits in the image (B, 20, h, w) and in the grid (B, 20, X, Y, Z)."""
+        grid = features.lidar if self.header_on_lidar else features.grid
+        return self.header_2d(features.image), self.header_3d(grid)

@@ -20,9 +20,9 @@ from .recipe import LOSS_WEIGHTS
 SEMANTIC_TERMS, GEOMETRIC_TERMS, PROJECTION_TERMS = ("sem_2d", "sem_3d"), ("geo",), ("projection",)
 
 
-def weights_of(*terms: str) -> dict[str, float]:
-    """Weights of some terms of the loss."""
-    return {name: LOSS_WEIGHTS[name] for name in terms}
+def weights_of(terms: tuple[str, ...], weights: dict[str, float]) -> dict[str, float]:
+    """Those weights that belong to some terms of the loss."""
+    return {name: weights[name] for name in terms}
 
 
 class SemanticTask(Task):
@@ -31,9 +31,11 @@ class SemanticTask(Task):
     figures = ("miou", "miou_present")
     measured = ("_2d", "_3d")
 
-    def __init__(self, model: OccLE, training: TrainingConfig, steps: int):
-        frozen = model.geometric, model.fusion, model.head
-        super().__init__(model, training, steps, weights_of(*SEMANTIC_TERMS), frozen)
+    def __init__(
+        self, model: OccLE, training: TrainingConfig, steps: int, loss_weights: dict[str, float] = LOSS_WEIGHTS
+    ):
+        frozen = model.geometric, model.fusion, model.head, *model.semantic.beyond_headers
+        super().__init__(model, training, steps, weights_of(SEMANTIC_TERMS, loss_weights), frozen)
         self.register_buffer("weights", class_weights(), persistent=False)
 
     def losses(self, batch: dict) -> dict[str, Tensor]:
@@ -48,17 +50,21 @@ class SemanticTask(Task):
 class GeometricTask(Task):
     """Phase II, teacher and student alike: free or occupied on the feature grid.
 
-    freeze_voxel_features: both branches use the learned voxel features; after phase I they stay as it left them.
+    freeze_voxel_features: voxel features that both branches use stay as phase I left them. Own ones are learned.
+    occupied_weight: what an occupied voxel counts in the loss, a free one counting 1
     """
 
     figures = ("iou", "precision", "recall")
 
-    def __init__(self, model: OccLE, training: TrainingConfig, steps: int, freeze_voxel_features: bool):
+    def __init__(
+        self, model: OccLE, training: TrainingConfig, steps: int, freeze_voxel_features: bool,
+        loss_weights: dict[str, float] = LOSS_WEIGHTS, occupied_weight: float = GEOMETRY_WEIGHTS[1],
+    ):  # fmt: skip
         frozen = (model.semantic, model.fusion, model.head)
         if freeze_voxel_features:
-            frozen += (model.voxel_features,)
-        super().__init__(model, training, steps, weights_of(*GEOMETRIC_TERMS), frozen)
-        self.register_buffer("weights", torch.tensor(GEOMETRY_WEIGHTS), persistent=False)
+            frozen += model.shared
+        super().__init__(model, training, steps, weights_of(GEOMETRIC_TERMS, loss_weights), frozen)
+        self.register_buffer("weights", torch.tensor((1.0, occupied_weight)), persistent=False)
 
     def losses(self, batch: dict) -> dict[str, Tensor]:
         logits = self.model.geometry(*inputs_of(batch, self.model.config))
@@ -73,13 +79,18 @@ class GeometricTask(Task):
 class JointLosses:
     """Which terms of eq. 6 phase III uses.
 
-    labelled : share of the draws that have voxel labels, for L_occ; 0: no L_occ
+    labelled : what the labelled share of a batch is divided by to give the mean of L_occ: the share of the draws that
+        have voxel labels, or 1 for a mean over all frames; 0: no L_occ
+    least_mass : of `losses.scal_sem`
+    occupied_weight : what an occupied voxel counts in L_geo, a free one counting 1
     semantic, geometric : L_sem, L_geo
     projection : eq. 5's module, None: no L_proj
-    freeze_geometric : the geometric branch and the voxel features stay as phase II left them
+    freeze_geometric : the geometric branch, and voxel features that both branches use, stay as phase II left them
     """
 
     labelled: float = 1.0
+    least_mass: float = 0.02
+    occupied_weight: float = GEOMETRY_WEIGHTS[1]
     semantic: bool = True
     geometric: bool = False
     projection: Projection | None = None
@@ -98,29 +109,34 @@ class JointLosses:
 class JointTask(Task):
     """Phase III, and supervised training, its special case: eq. 6."""
 
-    def __init__(self, model: OccLE, training: TrainingConfig, steps: int, used: JointLosses):
+    def __init__(
+        self, model: OccLE, training: TrainingConfig, steps: int, used: JointLosses,
+        loss_weights: dict[str, float] = LOSS_WEIGHTS,
+    ):  # fmt: skip
         frozen = []
         if used.freeze_geometric:
-            frozen += [model.geometric, model.voxel_features]
+            frozen += [model.geometric, *model.shared]
         elif not used.geometric:
             frozen.append(model.geometric.header)
         if not used.labelled:
             frozen.append(model.head)
         if not used.semantic:
             frozen += [model.semantic.header_2d, model.semantic.header_3d]
-        super().__init__(model, training, steps, weights_of(*used.terms()), tuple(frozen))
+        super().__init__(model, training, steps, weights_of(used.terms(), loss_weights), tuple(frozen))
         self.used, self.projection = used, used.projection
         self.register_buffer("weights", class_weights(), persistent=False)
-        self.register_buffer("geometry_weights", torch.tensor(GEOMETRY_WEIGHTS), persistent=False)
+        self.register_buffer("geometry_weights", torch.tensor((1.0, used.occupied_weight)), persistent=False)
 
     def losses(self, batch: dict) -> dict[str, Tensor]:
-        output = self.model(*inputs_of(batch, self.model.config))
+        output, used = self.model(*inputs_of(batch, self.model.config)), self.used
         losses = {}
-        if self.used.labelled:
-            losses |= mean_occupancy_losses(output.occupancy, output.semantics, batch, self.weights, self.used.labelled)
-        if self.used.semantic:
+        if used.labelled:
+            losses |= mean_occupancy_losses(
+                output.occupancy, output.semantics, batch, self.weights, used.labelled, used.least_mass
+            )
+        if used.semantic:
             losses |= semantic_losses(output.semantic_2d, output.semantic_3d, batch, self.weights)
-        if self.used.geometric:
+        if used.geometric:
             losses["geo"] = label_loss(output.geometry, batch["geometry"], self.geometry_weights)
         if self.projection is not None:
             lifting = batch["lifting"][:: self.model.config.frames]

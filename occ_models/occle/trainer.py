@@ -1,19 +1,30 @@
 """OccLE's training from the first phase to the last (section 3.5.2, algorithm 1)."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 
-from ..augmentation import NONE, AugmentationConfig
+from ..augmentation import NONE
 from ..config import map_shape
 from ..data import FrameDataset
 from ..frames import Frame, check_frames, frames_of
 from ..phases import Phase, TrainingRun, placed
+from ..recipe import steps_of
 from ..weights import load_weights
-from .augmentation import STUDENT, SUPERVISED, TEACHER
+from .augmentation import augmentation_of
 from .geometry_labels import label_geometry, read_thresholds
 from .model import OccLE
 from .projection import Projection
-from .tasks import GeometricTask, JointLosses, JointTask, SemanticTask
+from .tasks import (
+    GEOMETRIC_TERMS,
+    PROJECTION_TERMS,
+    SEMANTIC_TERMS,
+    GeometricTask,
+    JointLosses,
+    JointTask,
+    SemanticTask,
+    weights_of,
+)
 
 
 class OccLETraining:
@@ -31,80 +42,119 @@ class OccLETraining:
         self.labelled = [frame for frame in self.frames if frame.labelled]
         # Where every frame has labels, a teacher has nothing to add: no student.
         complete = len(self.labelled) == len(self.frames)
+        self.loss_weights = asdict(recipe.loss_weights)
         self.names = [name for name in recipe.phases if not (complete and name == "student")]
 
         held_out = [frame for frame in frames_of(run.validation) if frame.labelled]
         # The semantic branch is measured against the labels of points, whatever it is trained on.
         measured = "points" if "semantic" in self.names else None
         past = run.config.frames > 1
-        check_frames(self.frames, recipe.image_label_source, past)
+        check_frames(self.frames, recipe.image_label_source, past, recipe.pseudo_table)
         check_frames(held_out, measured, past)
         self.validation = run.dataset(held_out, image_labels=measured)
 
     def phases(self) -> list[Phase]:
         """The phases that this recipe has on these frames, in their order."""
-        every = (
-            Phase("semantic", self._semantic_data, self._semantic_task, self.validation),
-            Phase("teacher", self._teacher_data, partial(self._geometric_task, "teacher"), self.validation),
-            Phase("student", self._student_data, partial(self._geometric_task, "student"), self.validation),
-            Phase("joint", self._joint_data, self._joint_task, self.validation),
-        )
-        return [phase for phase in every if phase.name in self.names]
+        data = {
+            "semantic": partial(self._data, "semantic"), "teacher": partial(self._data, "teacher"),
+            "student": partial(self._with_teacher_labels, "student"), "joint": self._joint_data,
+        }  # fmt: skip
+        tasks = {
+            "semantic": self._semantic_task, "teacher": partial(self._geometric_task, "teacher"),
+            "student": partial(self._geometric_task, "student"), "joint": self._joint_task,
+        }  # fmt: skip
+        return [
+            Phase(
+                name,
+                data[name],
+                tasks[name],
+                self.validation,
+                len(self._frames(name)),
+                self._steps(name),
+                weights_of(self._terms(name), self.loss_weights),
+                self._labelled_draws(name),
+            )
+            for name in self.names
+        ]
 
-    def _semantic_data(self) -> FrameDataset:
-        return self.run.dataset(self.frames, SUPERVISED, self.recipe.image_label_source)
+    def _frames(self, phase: str) -> list[Frame]:
+        """The frames that a phase trains on; phase III leaves out those from which it learns nothing."""
+        unlabelled_used = self.recipe.image_label_source or self.recipe.geometric_loss == "pretrain+joint"
+        only_labelled = phase == "teacher" or (phase == "joint" and not unlabelled_used)
+        return self.labelled if only_labelled else self.frames
+
+    def _steps(self, phase: str) -> int:
+        return steps_of(self.recipe, phase, len(self._frames(phase)))
+
+    def _terms(self, phase: str) -> tuple[str, ...]:
+        """Names of the terms of the loss."""
+        projection = PROJECTION_TERMS if self.recipe.projection != "none" else ()
+        terms = {"semantic": SEMANTIC_TERMS, "joint": (*self._joint_losses().terms(), *projection)}
+        return terms.get(phase, GEOMETRIC_TERMS)
+
+    def _labelled_draws(self, phase: str) -> float | None:
+        """Share of the draws with voxel labels; None: every frame alike. Phase I does not look at these labels."""
+        return self.recipe.labelled_draws or None if phase in ("student", "joint") else None
+
+    def _data(self, phase: str, frames: list[Frame] | None = None, **named) -> FrameDataset:
+        """Augmented frames: of the phase, unless they are given; with the image's labels where the phase uses them."""
+        recipe = self.recipe
+        if phase in ("semantic", "joint"):
+            named |= {"image_labels": recipe.image_label_source, "lift_pixels": recipe.lifted_labels == "centre"}
+        return self.run.dataset(frames or self._frames(phase), augmentation_of(recipe, phase), **named)
 
     def _semantic_task(self) -> SemanticTask:
-        return SemanticTask(self._network("semantic"), self.recipe.training, self.recipe.semantic_steps)
-
-    def _teacher_data(self) -> FrameDataset:
-        return self.run.dataset(self.labelled, TEACHER)
-
-    def _student_data(self) -> FrameDataset:
-        return self._with_teacher_labels(STUDENT[self.recipe.strength])
+        model = self._network("semantic")
+        return SemanticTask(model, self.recipe.training, self._steps("semantic"), self.loss_weights)
 
     def _geometric_task(self, phase: str) -> GeometricTask:
-        steps = {"teacher": self.recipe.teacher_steps, "student": self.recipe.student_steps}[phase]
-        freeze = "semantic" in self.names
-        return GeometricTask(self._network(phase), self.recipe.training, steps, freeze_voxel_features=freeze)
+        freeze, recipe = "semantic" in self.names, self.recipe
+        return GeometricTask(
+            self._network(phase), recipe.training, self._steps(phase), freeze, self.loss_weights, recipe.occupied_weight
+        )
 
     def _joint_data(self) -> FrameDataset:
-        labels = self.recipe.image_label_source
         if self.recipe.geometric_loss == "pretrain+joint" and "student" in self.names:
-            return self._with_teacher_labels(SUPERVISED, labels)
-        return self.run.dataset(self._joint_frames(), SUPERVISED, labels)
-
-    def _joint_frames(self) -> list[Frame]:
-        """All frames; only the labelled ones where neither image labels nor the teacher's are used."""
-        unlabelled_used = self.recipe.image_label_source or self.recipe.geometric_loss == "pretrain+joint"
-        return self.frames if unlabelled_used else self.labelled
+            return self._with_teacher_labels("joint")
+        return self._data("joint")
 
     def _joint_task(self) -> JointTask:
-        recipe, config, labelled = self.recipe, self.run.config, len(self.labelled)
+        recipe, config = self.recipe, self.run.config
         model, projection = self._network("joint"), None
         if recipe.projection != "none":
             grid = config.preprocess.grid.coarsen(config.preprocess.lifting_factor)
-            projection = Projection(config.channels, grid, map_shape(config), recipe.projection == "distance")
-        used = JointLosses(
-            # Labelled and unlabelled frames take turns where there are both (`Draws`).
-            labelled=0.0 if not labelled else 1.0 if labelled == len(self._joint_frames()) else 0.5,
+            distance, plain = recipe.projection == "distance", recipe.projection_scale == "plain"
+            projection = Projection(config.channels, grid, map_shape(config), distance, plain)
+        used = self._joint_losses(projection)
+        return JointTask(model, recipe.training, self._steps("joint"), used, self.loss_weights)
+
+    def _joint_losses(self, projection: Projection | None = None) -> JointLosses:
+        recipe, labelled = self.recipe, len(self.labelled)
+        share = labelled / len(self._frames("joint"))
+        if 0 < share < 1:  # there are draws with and without labels
+            share = recipe.labelled_draws or share
+        return JointLosses(
+            labelled=share if recipe.occupancy_mean == "labelled" or not labelled else 1.0,
+            least_mass=recipe.affinity_mass,
+            occupied_weight=recipe.occupied_weight,
             semantic=recipe.semantic_loss != "none",
             geometric=labelled > 0 and recipe.geometric_loss in ("pretrain+joint", "joint"),
             projection=projection,
             freeze_geometric=labelled > 0 and recipe.geometric_loss == "pretrain",
         )
-        return JointTask(model, recipe.training, recipe.joint_steps, used)
 
-    def _with_teacher_labels(self, augmentation: AugmentationConfig, image_labels: str | None = None) -> FrameDataset:
-        """All frames, those without labels with the teacher's."""
+    def _with_teacher_labels(self, phase: str) -> FrameDataset:
+        """A phase's frames, those without labels with the teacher's."""
         folder = self.run.weights_of("teacher")
         teacher = load_weights(OccLE(self.run.config), folder)
         plain = self.run.dataset(self.frames, NONE)
         frames = label_geometry(teacher, plain, folder / "labels", self.recipe.tau, self.recipe.keep)
-        return self.run.dataset(frames, augmentation, image_labels, thresholds=read_thresholds(folder / "labels"))
+        return self._data(phase, frames, thresholds=read_thresholds(folder / "labels"))
 
     def _network(self, phase: str) -> OccLE:
         """A network to train: with the weights of the phase before it, or those to start from, or fresh."""
-        model, place = OccLE(self.run.config), self.names.index(phase)
-        start = self.run.weights_of(self.names[place - 1]) if place else self.run.initial
+        model, before = OccLE(self.run.config), self.names[: self.names.index(phase)]
+        if phase == "student" and self.recipe.student_start == "fresh":
+            before.remove("teacher")  # phase I has not trained the geometric branch
+        start = self.run.weights_of(before[-1]) if before else self.run.initial
         return self.change_model(placed(load_weights(model, start) if start else model, self.recipe.training))

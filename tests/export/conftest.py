@@ -34,11 +34,10 @@ CONFIG = OccLEConfig(
 )
 
 
-@pytest.fixture(scope="session")
-def model() -> OccLE:
+def decisive(config: OccLEConfig) -> OccLE:
     """Random weights, made so that all decisions occur: statistics off their start, class logits far apart."""
     torch.manual_seed(0)
-    model = OccLE(CONFIG).eval()
+    model = OccLE(config).eval()
     with torch.no_grad():
         for name, buffer in model.named_buffers():
             if name.endswith("running_mean"):
@@ -47,6 +46,12 @@ def model() -> OccLE:
                 buffer.uniform_(0.3, 1)
         model.head.semantics.weight.mul_(5)
     return model
+
+
+@pytest.fixture(scope="session")
+def model() -> OccLE:
+    """A network with every part of the large one."""
+    return decisive(CONFIG)
 
 
 @pytest.fixture(scope="session")

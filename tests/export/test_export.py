@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -7,7 +8,7 @@ import torch
 
 from export import parity
 from export.bundle import ExportError, export_bundle
-from export.onnx import LOGITS, Engine, run_torch
+from export.onnx import LOGITS, Engine, run_torch, to_onnx, without_outputs
 from export.operators import check_operators, operators
 from export.opset import LOWERED
 from export.parity import ParityError, check_parity, onnxruntime_runner, openvino_runner, random_inputs
@@ -17,7 +18,7 @@ from occ_models.config import ConfigError
 from occ_models.occle.geometric import AxialAttention
 from occ_runtime import Bundle, Predictor, input_specs, load_backend
 
-from .conftest import CONFIG
+from .conftest import CONFIG, decisive
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +37,24 @@ def test_runtimes_agree_with_torch(model, shipped, whole, samples):
     assert {(r.runtime, r.sample) for r in results} == {(r, s) for r in ("onnxruntime", "openvino") for s in samples}
     assert min(r.labels_agree for r in results) == pytest.approx(1, abs=1e-3)
     assert max(r.logit_deviation for r in results) < 1e-3
+
+
+PAPER = {"head": "fused", "own_voxel_features": True, "semantic_header": "lidar", "sparse": True}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"head": "fused"}, {"sparse_widths": (8, 12)}, {"sparse_widths": (8, 12, 16)} | PAPER],
+    ids=["fused head", "sparse, scan head", "as the paper has it"],
+)
+def test_runtimes_agree_with_torch_on_the_papers_structure(settings, samples):
+    model = decisive(replace(CONFIG, **settings))
+    whole = to_onnx(model)
+    shipped = without_outputs(whole, LOGITS)
+    assert check_operators(shipped) == []
+    assert [value.name for value in shipped.graph.input] == list(CONFIG.inputs)
+    assert len(check_parity(model, shipped, whole, samples)) == 4
+    assert len(np.unique(run_torch(model, samples["noise 1"])["labels"])) > 8
 
 
 @pytest.mark.parametrize("tokens", [4, 8])

@@ -151,6 +151,28 @@ def test_bad_recipe_names_the_key(recipe, said, sequence, tmp_path, capsys):
     assert said in refused(occle(sequence, sequence, tmp_path / "out", "--recipe", str(path)), capsys)
 
 
+def test_the_plan_of_the_paper_recipe_is_printed_and_nothing_is_written(sequence, tmp_path, capsys):
+    more = ["--recipe", "paper", "--pseudo-table", "", "--devices", "2", "--print"]
+    assert main(occle(sequence, sequence, tmp_path / "out", *more)) == 0
+    said = capsys.readouterr().out
+    assert "network pico: " in said and "channels: 8" in said and "added_planes: False" in said
+    assert "semantic: 40 epochs of 4 frames, 2 a step: 80 steps; every frame alike; " in said
+    assert "loss weights: sem_2d 1, sem_3d 1\n" in said
+    assert "teacher: 100 epochs of 2 frames, 2 a step: 100 steps" in said
+    assert "loss weights: scal_geo 1, scal_sem 1, ce 1, sem_2d 1, sem_3d 1, projection 1\n" in said
+    assert re.search(r"estimate, not measured: 680 frames seen, [\d.]+ h on 2 x RTX 4090, [\d.]+ h on 2 x H200", said)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_plan_names_the_share_of_labelled_draws_and_our_own_weights(sequence, tmp_path, capsys):
+    assert (
+        main(occle(sequence, sequence, tmp_path / "out", "--labelled-draws", "0.25", "--no-move-scene", "--print")) == 0
+    )
+    said = capsys.readouterr().out
+    assert "joint: 1000 epochs of 4 frames, 1 a step: 4,000 steps; 0.25 of the draws with voxel labels; " in said
+    assert "loss weights: ce_occupied 3, ce_class 1, scal_geo 1, iou 1, scal_sem 1, sem_2d 1" in said
+
+
 def test_bad_choice_lists_the_known_ones(sequence, tmp_path, capsys):
     said = refused(occle(sequence, sequence, tmp_path / "out", "--strength", "mighty"), capsys)
     assert "strength: expected one of weak, middle, strong, got 'mighty'" in said

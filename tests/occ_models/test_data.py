@@ -76,9 +76,10 @@ def test_frames_of_several_data_sets_share_one_interval_sample_and_are_kept_apar
     frames = frames_of([Sequence(sequence), Sequence(copy)], 0.25)
     assert len(ids(frames, True)) == 2
     assert {frame.root for frame in frames[:4]} != {frame.root for frame in frames[4:]}
-    kinds = FrameDataset(frames, CONFIG).kinds()
+    kinds = FrameDataset(frames, CONFIG).kinds(by_labels=True)
     assert [[len(group) for group in kind] for kind in kinds] == [[1, 1], [3, 3]]
     assert sorted(n for kind in kinds for group in kind for n in group) == list(range(8))
+    assert FrameDataset(frames, CONFIG).kinds(by_labels=False) == [[[0, 1, 2, 3], [4, 5, 6, 7]]]
 
 
 @pytest.mark.parametrize("share", [1.0, 0.0])

@@ -174,6 +174,18 @@ def test_the_model_gives_the_same_with_spconv(spconv_device):
     torch.testing.assert_close(found.geometry, expected.geometry, atol=tolerance, rtol=tolerance)
 
 
+def test_the_semantic_branch_gives_the_same_with_spconv(spconv_device):
+    config = replace(load_config(PICO, OccLEConfig), sparse_widths=(8, 12, 16), semantic_header="lidar")
+    torch.manual_seed(0)
+    model, inputs = OccLE(config).eval().to(spconv_device), [t.to(spconv_device) for t in tensors(frame(config))]
+    with torch.no_grad():
+        expected = model(*inputs)
+        assert "spconv in 8 layers" in use_kernels(model)
+        found = model(*inputs)
+    tolerance = 1e-4 if spconv_device == "cpu" else 2e-2
+    torch.testing.assert_close(found.semantic_3d, expected.semantic_3d, atol=tolerance, rtol=tolerance)
+
+
 def test_a_layer_learns_the_same_with_spconv_under_the_same_names(spconv_device):
     results, (original, x, mask) = [], masked_layer(3, 1)
     names = list(original.state_dict())

@@ -31,11 +31,15 @@ def features(batch=1, channels=3, seed=0):
 
 
 @settings(deadline=None)
-@given(st.lists(PLACES, min_size=2 * VOXELS, max_size=2 * VOXELS), st.tuples(st.integers(1, 5), st.integers(1, 5)))
-def test_accumulation_equals_the_reference(places, shape):
+@given(
+    st.lists(PLACES, min_size=2 * VOXELS, max_size=2 * VOXELS),
+    st.tuples(st.integers(1, 5), st.integers(1, 5)),
+    st.booleans(),
+)
+def test_accumulation_equals_the_reference(places, shape, plain):
     weights = torch.rand(VOXELS, generator=torch.Generator().manual_seed(1)) + 0.1
-    sums, hit = scatter_accumulate(features(2), table(places), weights, shape)
-    expected, expected_hit = scatter_accumulate_ref(features(2), table(places), weights, shape)
+    sums, hit = scatter_accumulate(features(2), table(places), weights, shape, plain)
+    expected, expected_hit = scatter_accumulate_ref(features(2), table(places), weights, shape, plain)
     assert torch.equal(hit, expected_hit)
     torch.testing.assert_close(sums, expected, atol=1e-5, rtol=1e-5)
 
@@ -59,6 +63,19 @@ def test_sums_keep_their_scale_and_follow_the_weights():
     torch.testing.assert_close(sums[0, :, 0, 0], (fused[0, :, 0] + 2 * fused[0, :, 1]) / 5**0.5)
     alone, _ = scatter_accumulate(features(), at(place), 7 * weights, (1, 1))
     torch.testing.assert_close(alone[0, :, 0, 0], fused[0, :, 0])
+
+
+def test_the_plain_sum_of_equation_5_is_a_sum_and_nothing_else():
+    places = [(n / 8 - 0.7, 0.3 - n / 16) for n in range(VOXELS)]
+    fused, shape = features(), (3, 4)
+    expected = torch.zeros(3, *shape)
+    for voxel, (u, v) in enumerate(places):
+        row, column = int((v + 1) / 2 * shape[0]), int((u + 1) / 2 * shape[1])
+        expected[:, row, column] += fused[0].flatten(1)[:, voxel]
+    sums, _ = scatter_accumulate(fused, at(*places), torch.ones(VOXELS), shape, plain=True)
+    torch.testing.assert_close(sums[0], expected)
+    scaled, _ = scatter_accumulate(fused, at(*places), torch.ones(VOXELS), shape)
+    assert not torch.allclose(scaled, sums)  # several voxels fall on a cell
 
 
 def test_gradient_reaches_the_voxels_that_are_seen_and_no_others():

@@ -11,12 +11,15 @@ from hypothesis import strategies as st
 from occ_models.sampling import Draws, labelled_frames
 
 # Items 0, 1, ... shared out: for each kind the sizes of its groups.
-SIZES = st.lists(st.lists(st.integers(0, 5), max_size=3), min_size=1, max_size=3).filter(lambda k: sum(map(sum, k)) > 0)
+SIZES = st.lists(st.lists(st.integers(0, 5), max_size=3), min_size=1, max_size=2).filter(lambda k: sum(map(sum, k)) > 0)
 
 
 def kinds_of(sizes):
     items = iter(range(100))
     return [[[next(items) for _ in range(n)] for n in groups] for groups in sizes]
+
+
+FIRSTS = st.sampled_from([0.5, 0.1, 1 / 3, 0.99, 0.0, 1.0])
 
 
 def drawn(kinds, batch=1, steps=40, seed=0, **where):
@@ -61,19 +64,19 @@ def test_a_share_that_cannot_be_kept_is_one_clear_line(count, share, words):
 
 
 @settings(deadline=None)
-@given(SIZES, st.integers(0, 40), st.integers(1, 3))
-def test_draws_that_start_later_are_the_tail_of_all(sizes, start, batch):
+@given(SIZES, st.integers(0, 40), st.integers(1, 3), FIRSTS)
+def test_draws_that_start_later_are_the_tail_of_all(sizes, start, batch, first):
     kinds = kinds_of(sizes)
-    assert drawn(kinds, batch, start=start) == drawn(kinds, batch)[start:]
+    assert drawn(kinds, batch, start=start, first=first) == drawn(kinds, batch, first=first)[start:]
 
 
 @settings(deadline=None)
-@given(SIZES, st.integers(1, 3), st.integers(2, 4))
-def test_several_processes_draw_what_one_with_a_larger_batch_draws(sizes, batch, world):
+@given(SIZES, st.integers(1, 3), st.integers(2, 4), FIRSTS)
+def test_several_processes_draw_what_one_with_a_larger_batch_draws(sizes, batch, world, first):
     kinds = kinds_of(sizes)
-    parts = [drawn(kinds, batch, rank=rank, world=world) for rank in range(world)]
+    parts = [drawn(kinds, batch, rank=rank, world=world, first=first) for rank in range(world)]
     together = [[draw for batch in batches for draw in batch] for batches in zip(*parts, strict=True)]
-    assert together == drawn(kinds, batch * world)
+    assert together == drawn(kinds, batch * world, first=first)
 
 
 @settings(deadline=None)
@@ -93,8 +96,36 @@ def test_kinds_take_turns_and_so_do_the_groups_in_each():
     assert all(item < 2 for item in items[::4]) and all(item in (2, 3) for item in items[2::4])
 
 
+@pytest.mark.parametrize("first", [0.0, 0.1, 1 / 3, 0.5, 0.75, 1.0])
+def test_the_first_kind_has_its_share_of_the_draws_spread_evenly(first):
+    items = np.array([batch[0].item for batch in drawn([[[0, 1, 2]], [[3, 4, 5, 6]]], steps=3000, first=first)])
+    for part in (items, *items.reshape(30, 100)):
+        assert abs((part < 3).sum() - first * len(part)) <= 1
+    for kind in (range(3), range(3, 7)):
+        counts = np.bincount(items, minlength=7)[kind]
+        assert counts.max() - counts.min() <= 1  # each item of a kind as often as the others
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_frames_that_are_one_kind_are_drawn_alike(seed):
+    """Chi-square over 10,000 draws: of the frames, and of the place in its epoch at which each frame comes."""
+    frames = 40
+    items = np.array([batch[0].item for batch in drawn([[list(range(frames))]], steps=10_000, seed=seed)])
+    expected = len(items) / frames
+    assert ((np.bincount(items, minlength=frames) - expected) ** 2 / expected).sum() < 62.4  # 99 % of chi-square(39)
+    epochs = items.reshape(-1, frames)
+    assert (np.sort(epochs) == np.arange(frames)).all()  # every frame once an epoch
+    places = np.argsort(epochs)  # of each frame
+    table = np.array([np.bincount(column, minlength=frames) for column in places.T])
+    expected = len(epochs) / frames
+    # Rows and columns have fixed sums; 39 x 39 degrees of freedom, four standard deviations on both sides.
+    freedom = (frames - 1) ** 2
+    assert abs(((table - expected) ** 2 / expected).sum() - freedom) < 4 * (2 * freedom) ** 0.5
+
+
 def test_empty_kinds_and_groups_are_left_out():
-    assert drawn([[[], [0, 1, 2]], [[], []]]) == drawn([[[0, 1, 2]]])
+    for first in (0.5, 0.0, 1.0):
+        assert drawn([[[], [0, 1, 2]], [[], []]], first=first) == drawn([[[0, 1, 2]]])
 
 
 def test_draws_are_numbered_and_another_seed_orders_them_otherwise():

@@ -11,7 +11,7 @@ from occ_core.voxelizer import VoxelizerConfig, voxelize  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
 from occ_models.layers.sparse import MaskedConv3d, sparse_conv3d_ref  # noqa: E402
 from occ_models.occle.config import OccLEConfig  # noqa: E402
-from occ_models.occle.lidar import VoxelFeatureEncoder, spread  # noqa: E402
+from occ_models.occle.lidar import SparseUNet3d, VoxelFeatureEncoder, spread  # noqa: E402
 from occ_models.occle.model import OccLE  # noqa: E402
 
 PICO = Path(__file__).parent / "pico.yaml"
@@ -101,3 +101,50 @@ def test_the_sparse_encoder_is_empty_where_no_point_is():
     assert (features.abs().sum(0) > 0).nonzero().tolist() in ([[5 // stride] * 3], [])
     features[:, 5 // stride, 5 // stride, 5 // stride] = 0
     assert not features.any()
+
+
+WIDTHS = {1: (5,), 2: (5, 6), 3: (5, 6, 7)}
+
+
+def u_net(layers: int, stride: int) -> SparseUNet3d:
+    """With statistics off their start, so that normalisation makes something of nothing."""
+    torch.manual_seed(layers)
+    made = SparseUNet3d(3, WIDTHS[layers], stride, 4).eval()
+    for module in made.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.3, 1)
+            torch.nn.init.normal_(module.bias, 0, 0.3)
+    return made
+
+
+def voxels(stride: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """(1, 8, 4, 4, 3) features times the stride, zero where active (1, 8, 4, 4, 1) is."""
+    generator = torch.Generator().manual_seed(1)
+    shape = [n * stride for n in (8, 4, 4)]
+    active = (torch.rand(1, *shape, 1, generator=generator) < 0.1 / stride).float()
+    return torch.randn(1, *shape, 3, generator=generator) * active, active
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("layers", WIDTHS)
+def test_the_masked_u_net_equals_one_of_sparse_convolutions(layers, stride):
+    made, (grid, active) = u_net(layers, stride), voxels(stride)
+
+    def sparse(layer, x, mask):
+        y, reached = sparse_conv3d_ref(x, mask, layer.conv.weight, layer.stride, layer.padding)
+        return torch.where(reached, layer.norm(y[None]).relu()[0], 0.0), reached
+
+    with torch.no_grad():
+        found = made(grid, active)[0]
+        x, mask, skips = grid[0].movedim(3, 0), active[0, ..., 0] > 0, []
+        for down, level in zip(made.down, made.levels, strict=True):
+            x, mask = sparse(level, *sparse(down, x, mask))
+            skips.append((x, mask))
+        for n in reversed(range(layers - 1)):
+            skip, mask = skips[n]
+            coarse = x.repeat_interleave(2, 1).repeat_interleave(2, 2).repeat_interleave(2, 3)
+            x, _ = sparse(made.up[n], *sparse(made.merge[n], torch.cat([coarse, skip]), mask))
+        expected, _ = sparse(made.out, x, mask)
+    assert 0 < (expected != 0).float().mean() < 0.5
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

@@ -6,7 +6,7 @@ import pytest
 
 from occ_core import IGNORE, Grid
 from occ_data.kitti import DataError, write_png
-from occ_models.targets import CERTAIN, read_geometry, vote_labels
+from occ_models.targets import CERTAIN, lift_labels, read_geometry, vote_labels
 
 
 def test_votes_equal_a_plain_loop():
@@ -42,6 +42,17 @@ def test_votes_equal_a_plain_loop():
 def test_more_than_one_point_makes_a_voxels_class(classes, winner):
     points = np.full((len(classes), 4), 0.5, np.float32)
     assert vote_labels(points, np.array(classes, np.uint8), Grid((1, 1, 1), 1.0, (0.0, 0.0, 0.0))) == winner
+
+
+def test_lifted_labels_are_those_of_the_pixels_at_the_voxels_centres():
+    grid = Grid((2, 2, 2), 1.0, (0.0, 0.0, 0.0))
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    places = [(-0.9, -0.9), (0.9, 0.9), (0.1, 0.0), (-2.0, -2.0), (1.0, 0.0), (0.3, 0.5), (-0.4, 0.1), (0.6, -0.6)]
+    lifting = np.array(places, np.float32).reshape(1, 4, 2, 2)
+    centres = grid.centers().reshape(-1, 3)
+    points = np.concatenate([centres[:7], centres[:6], centres[7:]]).astype(np.float32)  # one point in the last two
+    expected = [0, 11, 6, IGNORE, IGNORE, 10, IGNORE, IGNORE]
+    assert lift_labels(pixels, lifting, points, grid).ravel().tolist() == expected
 
 
 def test_the_teacher_counts_where_it_is_certain(tmp_path):

@@ -1,0 +1,65 @@
+"""What a training will do, printed before it starts: steps, losses, widths and an estimate of GPU hours."""
+
+from collections.abc import Callable
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from .config import to_dict
+from .data import collate, inputs_of
+from .layers.head import OccupancyNetwork
+from .phases import Phase, TrainingRun
+from .recipe import frames_per_step
+
+F16_PEAKS = {"RTX 4090": 165.2, "H200": 989.5}
+"""Published dense peaks in float16 with float32 sums, 1e12 operations a second (as `benchmarks.graph_cost`)."""
+
+
+def gpu_hours(flop: float, frames: int, peak: float, devices: int = 1) -> float:
+    """An estimate, not measured: a tenth of the peak, at least 50 ms a frame, a tenth on top where devices share work.
+
+    flop : of a frame's training step; peak : 1e12 operations a second
+    """
+    step = max(flop / (0.1e12 * peak), 0.05)
+    return frames / devices * step * (1.1 if devices > 1 else 1) / 3600
+
+
+def step_flop(run: TrainingRun, phase: Phase, make_model: Callable[..., OccupancyNetwork]) -> int:
+    """Operations of a step on one frame, at most: the whole network forward, and twice as many backward. Those of
+    convolutions and matrix products are counted, on tensors without memory.
+    """
+    batch = collate([phase.validation[0]])
+    with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model = make_model(run.config).eval()
+        model(*(tensor.to("meta") for tensor in inputs_of(batch, run.config)))
+    return 3 * counter.get_total_flops()
+
+
+def plan_of(run: TrainingRun, phases: list[Phase], make_model: Callable[..., OccupancyNetwork]) -> str:
+    """The text that `occ-train` prints before it starts."""
+    training, network = run.recipe.training, to_dict(run.config)
+    together, devices = frames_per_step(training), training.devices * training.nodes
+    with torch.device("meta"):
+        parameters = sum(p.numel() for p in make_model(run.config).parameters())
+    flop = step_flop(run, phases[-1], make_model)
+    lines = [f"network {run.config.name}: {parameters / 1e6:.1f} M parameters"]
+    lines += [f"  {name}: {value}" for name, value in network.items() if name not in ("name", "preprocess")]
+    total = 0
+    for phase in phases:
+        seen = phase.steps * together
+        total += seen
+        weights = ", ".join(f"{name} {weight:g}" for name, weight in phase.loss_weights.items() if weight)
+        lines.append(
+            f"{phase.name}: {seen / phase.frames:.4g} epochs of {phase.frames:,} frames, {together} a step: "
+            f"{phase.steps:,} steps; {drawn(phase)}; loss weights: {weights}"
+        )
+    hours = [f"{gpu_hours(flop, total, peak, devices):.1f} h on {devices} x {gpu}" for gpu, peak in F16_PEAKS.items()]
+    lines.append(f"estimate, not measured: {total:,} frames seen, {', '.join(hours)}")
+    return "\n".join(lines)
+
+
+def drawn(phase: Phase) -> str:
+    """How often a phase draws frames with voxel labels."""
+    if phase.labelled_draws is None:
+        return "every frame alike"
+    return f"{phase.labelled_draws:.3g} of the draws with voxel labels"
