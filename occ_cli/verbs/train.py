@@ -58,13 +58,21 @@ def _files(cls: type) -> str:
 def _add_settings(group: argparse._ArgumentGroup, cls: type) -> None:
     for field in fields(cls):
         if "help" in field.metadata:
-            kind, choices = type(field.default), field.metadata["choices"]
-            group.add_argument(
-                f"--{field.name.replace('_', '-')}",
-                type=kind,  # the recipe checks the values
-                metavar=f"{{{','.join(choices)}}}" if choices else kind.__name__.upper(),
-                help=f"{field.metadata['help']} (default {field.default or 'none'})",
-            )
+            name, choices = f"--{field.name.replace('_', '-')}", field.metadata["choices"]
+            help = f"{field.metadata['help']} (default {_shown(field.default)})"
+            if isinstance(field.default, bool):
+                group.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=help)
+                continue
+            kind = type(field.default)
+            metavar = f"{{{','.join(choices)}}}" if choices else kind.__name__.upper()
+            group.add_argument(name, type=kind, metavar=metavar, help=help)  # the recipe checks the values
+
+
+def _shown(default) -> str:
+    """A setting's default for the help."""
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return "none" if default == "" else f"{default:g}" if isinstance(default, float) else str(default)
 
 
 def _override(config, arguments: argparse.Namespace):
