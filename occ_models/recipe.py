@@ -29,7 +29,7 @@ class TrainingConfig:
     recompute: bool = setting(
         False, "keep fewer activations and compute them again in the backward pass: less memory, more time"
     )
-    compile: bool = setting(False, "torch.compile the parts of the network: minutes at the start, faster steps on GPUs")
+    compile: bool = setting(False, "torch.compile the parts of the network; the first steps take minutes")
     learning_rate: float = setting(1e-3, "of AdamW, after the warm-up")
     weight_decay: float = setting(1e-2, "of AdamW, on matrices and kernels")
     warmup: int = setting(200, "steps of rising learning rate")

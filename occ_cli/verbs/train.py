@@ -72,7 +72,7 @@ def _shown(default) -> str:
     """A setting's default for the help."""
     if isinstance(default, bool):
         return "yes" if default else "no"
-    return "none" if default == "" else f"{default:g}" if isinstance(default, float) else str(default)
+    return "none" if default == "" else str(default)
 
 
 def _override(config, arguments: argparse.Namespace):
