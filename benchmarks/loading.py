@@ -81,7 +81,7 @@ def table(result: dict) -> str:
         ]
         for size in result["sizes"]
     ]
-    step = f"{result['batch']} frames in {result['step_ms']:g} ms"
+    step = f"batches of {result['batch']} in {result['step_ms']:g} ms"
     files, memory = ((f"frames/s from {source}", f"processes for {step}") for source in ("files", "memory"))
     return markdown(["one core", *files, *memory, "memory for a frame, MB"], rows)
 

@@ -48,8 +48,10 @@ def _prepare(work: Callable[[Any], Any]) -> None:
 
 
 def _end_with_parent() -> None:
-    parent_process().join()
-    os._exit(1)
+    parent = parent_process()
+    if parent is not None:  # always so in a child
+        parent.join()
+        os._exit(1)
 
 
 def _run(item: Any) -> Any:

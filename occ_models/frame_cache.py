@@ -61,8 +61,7 @@ class FrameCache:
 
     def _keep(self, number: int, arrays: Arrays) -> None:
         header = json.dumps([[array.dtype.str, array.shape] for array in arrays]).encode()
-        blocks = [len(header).to_bytes(_ALIGNED, "little"), header]
-        blocks += [memoryview(array.reshape(-1).view(np.uint8)) for array in arrays]
+        blocks = [len(header).to_bytes(_ALIGNED, "little"), header, *(array.tobytes() for array in arrays)]
         size = sum(_aligned(len(block)) for block in blocks)
         start = self._reserve(size)
         if start is None:
