@@ -395,14 +395,14 @@ def test_collated_tables_point_into_their_own_rows(sequence, past):
 
 def test_data_sets_share_what_one_of_them_has_read(sequence, copy):
     cache = FrameCache(1.0)
-    before = data_set(copy, cache=cache)[0]
+    before = data_set(copy, cache=cache)[1]
     for name in ("image_2", "velodyne", "labels", "voxels"):
-        for path in (copy / name).glob("000000.*"):
+        for path in (copy / name).glob("000001.*"):
             path.write_bytes(b"")
-    again = data_set(copy, cache=cache)[0]
+    again = data_set(copy, cache=cache)[1]
     assert all(torch.equal(before[name], again[name]) for name in before if name != "name")
     with pytest.raises(DataError):
-        data_set(copy)[0]
+        data_set(copy)[1]
 
 
 # Rules on constructed arrays
