@@ -10,7 +10,8 @@ from occ_data.kitti import Sequence
 from occ_models.augmentation import APPEARANCE
 from occ_models.checkpoint import load_checkpoint
 from occ_models.config import load_config, save_config
-from occ_models.data import FrameCache, FrameDataset, collate, inputs_of
+from occ_models.data import FrameDataset, collate, inputs_of
+from occ_models.frame_cache import FrameCache
 from occ_models.frames import frames_of
 from occ_models.monoocc.config import MonoOccConfig
 from occ_models.monoocc.depth import metric_depth

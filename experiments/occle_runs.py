@@ -5,7 +5,7 @@ from pathlib import Path
 
 from occ_cli.data import main as occ_data
 from occ_models.config import load_config
-from occ_models.data import FrameCache
+from occ_models.frame_cache import FrameCache
 from occ_models.occle.config import OccLEConfig
 from occ_models.occle.model import OccLE
 from occ_models.occle.recipe import OccLERecipe

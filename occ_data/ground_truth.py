@@ -15,6 +15,7 @@ Every labelled scan around a frame is transformed to that frame's LiDAR coordina
 """
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from occ_core.transforms import move_points
 from occ_core.voxelizer import occupancy_grid
 
 from .kitti import DataError, Sequence, SequenceWriter, link_inputs
+from .parallel import in_order
 from .visibility import carve, mark_in_sight, mark_segments, range_image, surface_gaps
 
 NEAR, FAR = 2.5, 70.0
@@ -86,17 +88,24 @@ def aggregate(sequence: Sequence, frame: str, ahead: int = 70, behind: int = 10,
 
 
 def write_ground_truth(
-    sequence: Sequence, output: str | Path | None = None, ahead: int = 70, behind: int = 10, every: int = 1, force=False
+    sequence: Sequence,
+    output: str | Path | None = None,
+    ahead: int = 70,
+    behind: int = 10,
+    every: int = 1,
+    force: bool = False,
+    workers: int = 1,
 ) -> Iterator[tuple[str, bool]]:
     """Write the voxel files of a sequence's frames (those whose id is a multiple of `every`), one frame a step.
 
     output : data set to write to, with links to the scans, images and labels; None writes beside them. The rig that
     was given to the sequence, if any, is written there too.
     A frame that has any voxel file already is skipped unless `force`, so that truths made differently do not mix.
+    workers : processes that make frames at the same time
 
     Yields
     ------
-    frame id, whether it was written
+    frame id, whether it was written; in the order of the frames
     """
     root = Path(output) if output is not None else sequence.path.parents[1]
     writer = SequenceWriter(root, sequence.name)
@@ -104,16 +113,19 @@ def write_ground_truth(
         if sequence.given_rig is not None:
             writer.write_rig(sequence.rig)
         link_inputs(sequence.path, writer.path, without=["voxels"])
-    for frame in sequence.frames:
-        if int(frame) % every:
-            continue
-        present = any((writer.path / "voxels" / f"{frame}.{suffix}").exists() for suffix in VOXEL_SUFFIXES)
-        if present and not force:
-            yield frame, False
-            continue
-        truth = aggregate(sequence, frame, ahead, behind)
-        writer.write_voxels(frame, truth.labels, truth.invalid, truth.occupied, truth.occluded)
-        yield frame, True
+    frames = [frame for frame in sequence.frames if int(frame) % every == 0]
+    write = partial(_write_frame, sequence, writer, ahead, behind, force)
+    yield from zip(frames, in_order(write, frames, workers), strict=True)
+
+
+def _write_frame(sequence: Sequence, writer: SequenceWriter, ahead: int, behind: int, force: bool, frame: str) -> bool:
+    """Write one frame's voxel files; whether it was written."""
+    present = any((writer.path / "voxels" / f"{frame}.{suffix}").exists() for suffix in VOXEL_SUFFIXES)
+    if present and not force:
+        return False
+    truth = aggregate(sequence, frame, ahead, behind)
+    writer.write_voxels(frame, truth.labels, truth.invalid, truth.occupied, truth.occluded)
+    return True
 
 
 def _window(sequence: Sequence, frame: str, ahead: int, behind: int) -> list[str]:

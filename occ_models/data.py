@@ -1,6 +1,5 @@
 """Frames of a data set as network inputs and training targets."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -29,6 +28,7 @@ from .augmentation import (
 )
 from .augmentation import transform_labels as moved
 from .config import map_shape
+from .frame_cache import FrameCache
 from .frames import Frame
 from .sampling import Draw
 from .targets import lift_labels, nearest_wins, project_labels, read_geometry, vote_labels
@@ -47,27 +47,7 @@ class Sensors(NamedTuple):
     point_classes: np.ndarray
     label_map: np.ndarray
     depth: np.ndarray
-    calibration: Calibration
     pixels: np.ndarray
-
-
-class FrameCache:
-    """Frames kept in memory, up to a number of gigabytes. Several data sets may share one."""
-
-    def __init__(self, gigabytes: float):
-        self._room, self._kept = gigabytes * 1e9, {}
-
-    def get(self, key, read: Callable[[], np.ndarray | Sensors]):
-        """What `read` gives for the key."""
-        if key in self._kept:
-            return self._kept[key]
-        value = read()
-        parts = value if isinstance(value, tuple) else (value,)
-        size = sum(part.nbytes for part in parts if isinstance(part, np.ndarray))
-        if size <= self._room:
-            self._room -= size
-            self._kept[key] = value
-        return value
 
 
 class FrameDataset(Dataset):
@@ -131,7 +111,7 @@ class FrameDataset(Dataset):
         for back in self.views:
             sensors, T_now_then = self._view(frame, back)
             move = T_now_then if T is None else T @ T_now_then
-            tensors, points, classes = self._inputs(sensors, move, mirror, rng)
+            tensors, points, classes = self._inputs(sensors, self._calibration(frame.drive), move, mirror, rng)
             inputs.append(tensors)
             if not back:
                 label_map, depth = (a[:, ::-1] if mirror else a for a in (sensors.label_map, sensors.depth))
@@ -151,10 +131,12 @@ class FrameDataset(Dataset):
         tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in sample.items()}
         return tensors | {"name": str(frame)}
 
-    def _inputs(self, sensors: Sensors, T: np.ndarray, mirror: bool, rng) -> tuple[dict, np.ndarray, np.ndarray]:
+    def _inputs(
+        self, sensors: Sensors, calibration: Calibration, T: np.ndarray, mirror: bool, rng
+    ) -> tuple[dict, np.ndarray, np.ndarray]:
         """Network inputs of one view after the rigid move T; its points and their classes with them."""
         image = change_appearance(sensors.image, rng, self.augmentation)
-        calibration = replace(sensors.calibration, T_cam_lidar=sensors.calibration.T_cam_lidar @ np.linalg.inv(T))
+        calibration = replace(calibration, T_cam_lidar=calibration.T_cam_lidar @ np.linalg.inv(T))
         points, kept = thin_cloud(sensors.points, rng, self.augmentation)
         points = move_points(points, T, self._mirror_y if mirror else None)
         tensors = self._preprocessor(image, points if self._with_cloud else None, calibration)
@@ -174,8 +156,8 @@ class FrameDataset(Dataset):
     def _labels(self, frame: Frame, T: np.ndarray | None, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
         """Voxel labels on the grid and binary geometry on the feature grid; IGNORE where the frame has none."""
         if frame.labelled:
-            read = partial(voxel_labels_on, self.grid, frame)
-            labels = self._cache.get((frame.drive.path, frame.id, self.grid), read)
+            key = (frame.drive.path, frame.id, self.grid)
+            (labels,) = self._cache.get(key, lambda: (voxel_labels_on(self.grid, frame),))
             labels = labels if T is None else moved(labels, self.grid, T)
             coarse = downscale_labels(labels, self.preprocess.lifting_factor)
             geometry = np.where(coarse == IGNORE, coarse, np.minimum(coarse, 1))
@@ -183,8 +165,8 @@ class FrameDataset(Dataset):
             labels = np.full(self.grid.shape, IGNORE, np.uint8)
             geometry = np.full(self.coarse.shape, IGNORE, np.uint8)
             if frame.occupied is not None:
-                geometry = self._cache.get(
-                    (frame.occupied,), lambda: read_geometry(frame.occupied, self.coarse.shape, self.thresholds)
+                (geometry,) = self._cache.get(
+                    (frame.occupied,), lambda: (read_geometry(frame.occupied, self.coarse.shape, self.thresholds),)
                 )
                 geometry = geometry if T is None else moved(geometry, self.coarse, T)
         return (labels[:, ::-1], geometry[:, ::-1]) if mirror else (labels, geometry)
@@ -205,7 +187,11 @@ class FrameDataset(Dataset):
         read = partial(self._read_sensors, drive, frame, image_labels)
         # A teacher may share the cache with its student and take larger images.
         key = (drive.path, frame, image_labels, self.preprocess.image_size, self.map_shape, self.grid, self.lift_pixels)
-        return self._cache.get(key, read)
+        return Sensors(*self._cache.get(key, read))
+
+    def _calibration(self, drive: Drive) -> Calibration:
+        """In the grid frame, for images of the network's size."""
+        return resized(drive.calibration.in_grid, self.preprocess.image_size)
 
     def _read_sensors(self, drive: Drive, frame: str, image_labels: str | None) -> Sensors:
         calibration, image = drive.calibration.in_grid, drive.image(frame)
@@ -235,7 +221,7 @@ class FrameDataset(Dataset):
         points, classes = points[near], classes[near]
         size = self.preprocess.image_size
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return Sensors(image, points, classes, label_map, depth, resized(calibration, size), kept)
+        return Sensors(image, points, classes, label_map, depth, kept)
 
 
 def points_in_reach(grid: Grid) -> tuple[np.ndarray, np.ndarray]:

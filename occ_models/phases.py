@@ -17,17 +17,22 @@ from occ_data import DataError, Drive
 
 from .augmentation import NONE, AugmentationConfig
 from .config import ConfigError, merged, network_values, save_config, to_dict
-from .data import FrameCache, FrameDataset
+from .data import FrameDataset
+from .frame_cache import FrameCache
 from .frames import Frame
 from .kernels import use_kernels
 from .layers.head import OccupancyNetwork
+from .loading import loading
 from .recipe import TrainingConfig
 from .training import Task, fit
 from .weights import CONFIG, WEIGHTS, save_weights
 
-RECIPE, DATA, LOSSES = "training.yaml", "data.yaml", "loss_weights.yaml"
+RECIPE, DATA, LOSSES, AUGMENTATION = "training.yaml", "data.yaml", "loss_weights.yaml", "augmentation.yaml"
 # Settings that do not change what is learned.
-_OF_THE_MACHINE = ("workers", "cache_gb", "accelerator", "devices", "nodes", "validate_every", "checkpoint_every")
+_OF_THE_MACHINE = (
+    "workers", "cache_gb", "accelerator", "devices", "nodes", "validate_every", "checkpoint_every", "pictures",
+    "recompute", "compile",
+)  # fmt: skip
 
 log = rank_zero_only(print)
 
@@ -51,7 +56,7 @@ class TrainingRun:
 
     @cached_property
     def cache(self) -> FrameCache:
-        return self.shared_cache or FrameCache(self.recipe.training.cache_gb)
+        return self.shared_cache or FrameCache(loading(self.recipe.training).cache_gb)
 
     def dataset(
         self,
@@ -105,6 +110,7 @@ def train(run: TrainingRun, phases: list[Phase], only: Sequence[str] = ()) -> Pa
     if not wanted:
         names = ", ".join(phase.name for phase in phases)
         raise ConfigError(f"phase {', '.join(only)}: this recipe on these frames has {names} alone")
+    log(loading(run.recipe.training))
     for phase in wanted:
         folder, final = run.output / phase.name, phase is phases[-1]
         result = run.output if final else folder
@@ -129,6 +135,7 @@ def train_phase(phase: Phase, seed: int, folder: Path) -> None:
     log(f"{phase.name}: loss weights: {weights}")
     save_config(task.model.config, folder / CONFIG)
     write_yaml(folder / LOSSES, task.loss_weights)
+    write_yaml(folder / AUGMENTATION, to_dict(data.augmentation))
     fit(task, data, phase.validation, folder, phase.labelled_draws)
     rank_zero_only(save_weights)(task.average.module, folder)
     task.trainer.strategy.barrier()

@@ -25,7 +25,12 @@ def check_choices(recipe) -> None:
 class TrainingConfig:
     """Settings of the optimiser, the data loader and the machine."""
 
-    batch: int = setting(2, "frames per step on each device")
+    batch: int = setting(2, "frames that each device loads and computes at once")
+    accumulate: int = setting(1, "batches whose gradients make one step: batch 1 and 4 of them step as batch 4 does")
+    recompute: bool = setting(
+        False, "keep fewer activations and compute them again in the backward pass: less memory, more time"
+    )
+    compile: bool = setting(False, "torch.compile the parts of the network; the first steps take minutes")
     learning_rate: float = setting(1e-3, "of AdamW, after the warm-up")
     weight_decay: float = setting(1e-2, "of AdamW, on matrices and kernels")
     warmup: int = setting(200, "steps of rising learning rate")
@@ -35,13 +40,30 @@ class TrainingConfig:
     )
     validate_every: int = setting(500, "steps between measurements")
     checkpoint_every: int = setting(100, "steps between checkpoints")
+    pictures: int = setting(4, "validation frames that are drawn at each measurement, prediction beside truth")
     precision: str = setting("32-true", "Lightning's: 32-true, bf16-mixed, 16-mixed")
     seed: int = setting(0, "of weights, draws and augmentation, and of which frames keep their labels")
-    workers: int = setting(1, "processes that load frames")
-    cache_gb: float = setting(4.0, "frames kept in memory by each of them")
+    workers: int = setting(
+        -1, "processes that load frames for each device; -1: as many as the machine's cores and memory allow, at most 8"
+    )
+    cache_gb: float = setting(
+        -1.0, "gigabytes of memory for decoded frames, of all processes on this machine together; -1: a quarter of "
+        "what is free, at most 32",
+    )  # fmt: skip
     accelerator: str = setting("auto", "Lightning's: auto, cpu, gpu")
     devices: int = setting(1, "GPUs of this machine, or processes on a CPU")
     nodes: int = setting(1, "machines, under torchrun or Slurm")
+
+    def __post_init__(self):
+        at_least = {
+            "batch": 1, "accumulate": 1, "validate_every": 1, "checkpoint_every": 1, "devices": 1, "nodes": 1,
+            "workers": -1, "pictures": 0,
+        }  # fmt: skip
+        for name, least in at_least.items():
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}: expected {least} or more, got {getattr(self, name)}")
+        if self.recompute and self.compile:
+            raise ConfigError("compile: cannot be combined with recompute; choose one of them")
 
 
 def check_lengths(recipe) -> None:
@@ -62,7 +84,7 @@ def steps_of(recipe, phase: str, frames: int) -> int:
 
 def frames_per_step(training: TrainingConfig) -> int:
     """Frames that all devices together take in one step."""
-    return training.batch * training.devices * training.nodes
+    return training.batch * training.accumulate * training.devices * training.nodes
 
 
 @runtime_checkable

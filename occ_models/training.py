@@ -2,30 +2,29 @@
 
 import logging
 import math
-import os
-import sys
 import warnings
 from pathlib import Path
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
-from occ_core import CompletionMetrics
 from occ_core.errors import ReportedError
 from occ_core.files import replacing
 from occ_data import DataError
 
 from .data import FrameDataset, collate
 from .layers.head import OccupancyNetwork
+from .loading import loading
 from .losses import weighted
+from .memory import compile_parts, recompute_activations
 from .recipe import TrainingConfig
 from .sampling import Draws
+from .training_log import TrainingLog
+from .watching import BEST, LOG_EVERY, Best, Pictures, Progress, ShownMetrics
 from .weights import LAST
 
 # Its messages at every start (missing devices, advertisements) hide those that matter.
@@ -46,7 +45,9 @@ class Task(lightning.LightningModule):
     trained nor update their batch statistics.
 
     loss_weights : weight of each term that this task has
-    figures, measured : the figures that are logged, once for each ending in `measured`, with one `metrics` each
+    figures, measured : the figures that are logged, once for each ending in `measured`, with one `metrics` each; where
+        the mean over the classes is among them, so is each class
+    measured_at : the step of the last measurement
     """
 
     figures: tuple[str, ...] = ("iou", "precision", "recall", "miou", "miou_present")
@@ -68,8 +69,13 @@ class Task(lightning.LightningModule):
         update = moving_average(training.average)
         self.average = torch.optim.swa_utils.AveragedModel(model, multi_avg_fn=update, use_buffers=True)
         self.average.requires_grad_(False)
-        self.metrics: dict[str, CompletionMetrics] = {}
-        self._last: tuple[list[str], dict[str, Tensor]]  # frames and losses of the last batch
+        if training.recompute:
+            recompute_activations(model)
+        if training.compile:
+            compile_parts(model)
+        self.metrics: dict[str, ShownMetrics] = {}
+        self.measured_at: int | None = None
+        self._seen: list[tuple[list[str], dict[str, Tensor]]] = []  # frames and losses of each batch of this step
         self.train()  # Lightning trains in the mode that it finds
 
     def losses(self, batch: dict) -> dict[str, Tensor]:
@@ -92,18 +98,24 @@ class Task(lightning.LightningModule):
             module.eval()
         return self
 
+    @property
+    def best_figure(self) -> str:
+        """The figure by which weights are compared: the mean over the classes, where it is measured."""
+        return ("miou" if "miou" in self.figures else "iou") + self.measured[-1]
+
     def training_step(self, batch: dict, _: int) -> Tensor:
         losses = self.weighted_losses(batch)
         loss = sum(losses.values())
-        self._last = batch["name"], {name: value.detach() for name, value in losses.items()}
-        self.log_dict({f"train/{name}": value for name, value in self._last[1].items()})
+        self._seen.append((batch["name"], {name: value.detach() for name, value in losses.items()}))
         self.log("loss", loss.detach(), prog_bar=True, logger=False)
         return loss
 
     def configure_gradient_clipping(self, optimizer, gradient_clip_val=None, gradient_clip_algorithm=None) -> None:
         """Clip, and stop where a loss is not finite: after gradients are shared, so all processes stop together."""
         norm = nn.utils.clip_grad_norm_(self.learning(), self.training_config.clip)
-        names, losses = self._last
+        names = [name for batch, _ in self._seen for name in batch]
+        losses = {name: torch.stack([terms[name] for _, terms in self._seen]).mean() for name in self._seen[0][1]}
+        self._seen.clear()
         loss = sum(losses.values())
         # In half precision infinite gradients are expected: the scaler skips those steps.
         good = torch.isfinite(loss if self.training_config.precision == "16-mixed" else loss + norm)
@@ -113,12 +125,16 @@ class Task(lightning.LightningModule):
                 f"step {self.global_step}: loss {loss.item():.4g} ({terms}), gradient {norm.item():.4g}; expected "
                 f"finite numbers; frames {', '.join(names)}"
             )
+        watched = losses | {"gradient_norm": norm, "learning_rate": optimizer.param_groups[0]["lr"]}
+        self.log_dict({f"train/{name}": value for name, value in watched.items()})
 
     def learning(self) -> list[nn.Parameter]:
         """The parameters that are trained."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
     def on_train_start(self) -> None:
+        self.logger.go_on()
+        self._seen.clear()
         if self.global_step and self.global_rank == 0:
             print(f"goes on at step {self.global_step}", flush=True)
 
@@ -128,7 +144,7 @@ class Task(lightning.LightningModule):
         self.average.update_parameters(self.model)
 
     def on_validation_epoch_start(self) -> None:
-        self.metrics = {name: CompletionMetrics() for name in self.measured}
+        self.metrics = {name: ShownMetrics() for name in self.measured}
 
     def validation_step(self, batch: dict, _: int) -> None:
         self.measure(batch)
@@ -141,6 +157,10 @@ class Task(lightning.LightningModule):
             summary = metrics.summary()
             figures = {figure + name: summary[figure] for figure in self.figures}
             self.log_dict(figures, prog_bar=True, rank_zero_only=True)
+            if "miou" in self.figures:
+                classes = {f"class_iou{name}/{label}": iou for label, iou in summary["class_iou"].items()}
+                self.log_dict(classes, rank_zero_only=True)
+        self.measured_at = self.global_step
 
     def configure_optimizers(self):
         config, learning = self.training_config, self.learning()
@@ -187,6 +207,14 @@ class Checkpoints(TorchCheckpointIO):
             torch.save(checkpoint, part)
 
 
+class WholeSteps(ModelCheckpoint):
+    """Writes nothing between the batches of one step."""
+
+    def on_train_batch_end(self, trainer, task, outputs, batch, batch_idx) -> None:
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            super().on_train_batch_end(trainer, task, outputs, batch, batch_idx)
+
+
 class Batches(lightning.LightningDataModule):
     """Draws for training and this process's share of the validation frames."""
 
@@ -197,33 +225,35 @@ class Batches(lightning.LightningDataModule):
         super().__init__()
         self.data, self.validation, self.training, self.steps = data, validation, training, steps
         self.labelled = labelled
+        self._workers = loading(training).workers
 
     def train_dataloader(self) -> DataLoader:
         trainer, config, apart = self.trainer, self.training, self.labelled is not None
         draws = Draws(
-            self.data.kinds(apart), config.batch, self.steps, config.seed,
-            trainer.global_step, trainer.global_rank, trainer.world_size, self.labelled if apart else 1.0,
+            self.data.kinds(apart), config.batch, self.steps * config.accumulate, config.seed,
+            trainer.global_step * config.accumulate, trainer.global_rank, trainer.world_size,
+            self.labelled if apart else 1.0,
         )  # fmt: skip
-        return DataLoader(
-            self.data, batch_sampler=draws, collate_fn=collate, num_workers=config.workers,
-            persistent_workers=config.workers > 0, pin_memory=torch.cuda.is_available(),
-        )  # fmt: skip
+        return self._loader(self.data, batch_sampler=draws, persistent_workers=self._workers > 0)
 
     def val_dataloader(self) -> DataLoader:
         mine = range(self.trainer.global_rank, len(self.validation), self.trainer.world_size)
-        return DataLoader(Subset(self.validation, mine), collate_fn=collate)
+        return self._loader(Subset(self.validation, mine))
 
-
-@rank_zero_only
-def _keep_log(folder: Path) -> None:
-    """Lightning overwrites metrics.csv at every start; the earlier file becomes metrics.1.csv, and so on."""
-    log = folder / "metrics.csv"
-    if log.is_file():
-        os.replace(log, folder / f"metrics.{len(list(folder.glob('*.csv')))}.csv")
+    def _loader(self, data: Dataset, **settings) -> DataLoader:
+        return DataLoader(
+            data, collate_fn=collate, num_workers=self._workers, pin_memory=torch.cuda.is_available(),
+            # Forked processes share the frame cache.
+            multiprocessing_context="fork" if self._workers else None, **settings,
+        )  # fmt: skip
 
 
 def fit(task: Task, data: FrameDataset, validation: FrameDataset, output: Path, labelled: float | None = None) -> None:
-    """Train; continues from OUTPUT/last.ckpt if there is one. Logs go to OUTPUT/logs/metrics.csv.
+    """Train; continues from OUTPUT/last.ckpt if there is one. The last step is always measured.
+
+    OUTPUT/logs has the figures (`TrainingLog`), OUTPUT/pictures validation frames, OUTPUT/best the weights with the
+    best figure.
+
 
     labelled : share of the draws that have voxel labels; None: every frame alike, each once before any comes again
 
@@ -232,10 +262,12 @@ def fit(task: Task, data: FrameDataset, validation: FrameDataset, output: Path, 
     config, last = task.training_config, output / LAST
     output.mkdir(parents=True, exist_ok=True)
     several = config.devices * config.nodes > 1
-    checkpoint = ModelCheckpoint(
+    checkpoint = WholeSteps(
         output, filename="step", every_n_train_steps=config.checkpoint_every, save_last=True, save_top_k=0,
         enable_version_counter=False,
     )  # fmt: skip
+    log = TrainingLog(output / "logs", lambda: trainer.global_step)
+    pictures = Pictures(config.pictures, output / "pictures", log)
     trainer = lightning.Trainer(
         max_steps=task.steps,
         accelerator=config.accelerator,
@@ -245,18 +277,19 @@ def fit(task: Task, data: FrameDataset, validation: FrameDataset, output: Path, 
         sync_batchnorm=several and torch.cuda.is_available(),
         use_distributed_sampler=False,
         precision=config.precision,
-        val_check_interval=min(config.validate_every, task.steps),
+        accumulate_grad_batches=config.accumulate,
+        val_check_interval=min(config.validate_every, task.steps) * config.accumulate,
         check_val_every_n_epoch=None,
         num_sanity_val_steps=0,
         plugins=[Checkpoints()],
-        callbacks=[checkpoint, TQDMProgressBar(refresh_rate=10 if sys.stderr.isatty() else 250)],
-        logger=CSVLogger(output, name="", version="logs"),
-        log_every_n_steps=20,
+        callbacks=[checkpoint, Progress(), pictures, Best(task.best_figure, output / BEST)],
+        enable_progress_bar=False,
+        logger=log,
+        log_every_n_steps=LOG_EVERY,
         default_root_dir=output,
         enable_model_summary=False,
     )
     batches = Batches(data, validation, config, task.steps, labelled)
-    _keep_log(output / "logs")
     with warnings.catch_warnings():
         # Draws continue at the right step, few loaders are intended, and so are frozen parts.
         for known in (
@@ -266,6 +299,8 @@ def fit(task: Task, data: FrameDataset, validation: FrameDataset, output: Path, 
             warnings.filterwarnings("ignore", f".*{known}.*")
         try:
             trainer.fit(task, datamodule=batches, ckpt_path=last if last.exists() else None, weights_only=True)
+            if task.measured_at != task.steps:
+                trainer.validate(task, datamodule=batches, verbose=False)
         except DataError as error:  # from a loader process it contains that process's traceback
             line = str(error).strip().splitlines()[-1]
             raise DataError(line.removeprefix(f"{DataError.__module__}.DataError: ")) from None

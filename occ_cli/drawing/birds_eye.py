@@ -3,32 +3,13 @@
 import cv2
 import numpy as np
 
-from occ_core import COLORS, IGNORE, Grid
-from occ_core.compiled import compiled
+from occ_core import Grid
+from occ_core.top_view import top_view
 
 from .canvas import FAINT, INK, PAPER, classes_in, legend, write
 
-_UNKNOWN = (232, 235, 238)
 _WIDTH = 768
 _LARGEST = 4096
-
-
-def top_labels(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The highest occupied voxel of each column: class (X, Y) uint8, 0 where none, and height index (X, Y) int16."""
-    return _top(np.ascontiguousarray(labels))
-
-
-@compiled
-def _top(labels):
-    nx, ny, nz = labels.shape
-    top, height = np.zeros((nx, ny), np.uint8), np.full((nx, ny), -1, np.int16)
-    for i in range(nx):
-        for j in range(ny):
-            for k in range(nz - 1, -1, -1):
-                if 0 < labels[i, j, k] != IGNORE:
-                    top[i, j], height[i, j] = labels[i, j, k], k
-                    break
-    return top, height
 
 
 def birds_eye_picture(labels: np.ndarray, grid: Grid, with_legend: bool = True) -> np.ndarray:
@@ -37,7 +18,7 @@ def birds_eye_picture(labels: np.ndarray, grid: Grid, with_legend: bool = True) 
     A voxel is drawn as the same whole number of pixels each way, so that the map is about 768 wide. RGB uint8.
     """
     scale = max(1, round(_WIDTH / grid.shape[1]))
-    image = _from_above(labels, scale)
+    image = top_view(labels, scale)
     _draw_rings(image, grid, scale)
     picture = np.full((image.shape[0] + 46, image.shape[1], 3), PAPER, np.uint8)
     picture[: image.shape[0]] = image
@@ -51,7 +32,7 @@ def map_picture(labels: np.ndarray, grid: Grid, path: np.ndarray) -> np.ndarray:
     path : (N, >=2) metres in the frame of the grid
     """
     scale = max(1, round(_WIDTH / max(grid.shape[:2])))
-    image = _from_above(labels, scale)
+    image = top_view(labels, scale)
     pixels = np.array([_pixel(x, y, grid, scale) for x, y in path[:, :2]], np.int32)
     cv2.polylines(image, [pixels], False, (255, 255, 255), 4, cv2.LINE_AA)
     cv2.polylines(image, [pixels], False, INK, 2, cv2.LINE_AA)
@@ -59,17 +40,6 @@ def map_picture(labels: np.ndarray, grid: Grid, path: np.ndarray) -> np.ndarray:
         factor = _LARGEST / max(image.shape)
         image = cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     return _beside_legend(image, labels)
-
-
-def _from_above(labels: np.ndarray, scale: int) -> np.ndarray:
-    """The colour of the highest voxel of each column, higher ones lighter; x up, y left."""
-    top, height = top_labels(labels)
-    palette = np.full((256, 3), _UNKNOWN, np.float32)
-    palette[1 : len(COLORS)] = COLORS[1:]
-    relief = 0.86 + 0.14 * np.clip(height, 0, None)[..., None] / max(1, labels.shape[2] - 1)
-    image = palette[top] * np.where(top[..., None] > 0, relief, 1)
-    image = image[::-1, ::-1].round().astype(np.uint8)
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_NEAREST)
 
 
 def _beside_legend(picture: np.ndarray, labels: np.ndarray) -> np.ndarray:

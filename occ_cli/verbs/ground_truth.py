@@ -2,6 +2,7 @@
 
 examples:
   occ-data ground-truth ~/kitti/dataset --sequences 00 01 --every 5
+  occ-data ground-truth ~/kitti/dataset --workers 16
   occ-data ground-truth ~/mini --output ~/mini_with_voxels
 
 Voxels are in the grid frame: a LiDAR that is not mounted as KITTI's needs a rig.yaml in its sequence, or --rig.
@@ -24,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ahead", type=count, default=70, help="later scans to merge (default: %(default)s)")
     parser.add_argument("--behind", type=count, default=10, help="earlier scans to merge (default: %(default)s)")
     parser.add_argument("--every", type=positive, default=1, help="only frame ids divisible by this (default: 1)")
+    parser.add_argument(
+        "--workers", type=positive, default=1, help="processes that make frames at the same time (default: %(default)s)"
+    )
     parser.add_argument("--force", action="store_true", help="replace voxel files that exist")
 
 
@@ -37,8 +41,9 @@ def command(arguments: argparse.Namespace) -> int:
     for sequence in sequences(arguments.root, arguments.sequences, chosen_rig(arguments)):
         frames = [frame for frame in sequence.frames if int(frame) % arguments.every == 0]
         steps = write_ground_truth(
-            sequence, arguments.output, arguments.ahead, arguments.behind, arguments.every, arguments.force
-        )
+            sequence, arguments.output, arguments.ahead, arguments.behind, arguments.every, arguments.force,
+            arguments.workers,
+        )  # fmt: skip
         for _, written in tqdm(steps, total=len(frames), desc=f"voxels of {sequence.name}", unit="frame"):
             kept += not written
     if kept:

@@ -67,12 +67,19 @@ def _add_settings(group: argparse._ArgumentGroup, cls: type) -> None:
         if "choices" not in field.metadata:  # a mapping: files only
             continue
         name, kind, choices = f"--{field.name.replace('_', '-')}", type(field.default), field.metadata["choices"]
-        text = f"{field.metadata['help']} (default {field.default or 'none'})"
+        text = f"{field.metadata['help']} (default {_shown(field.default)})"
         if kind is bool:
-            group.add_argument(name, action=argparse.BooleanOptionalAction, help=text)
+            group.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
             metavar = f"{{{','.join(choices)}}}" if choices else kind.__name__.upper()
             group.add_argument(name, type=kind, metavar=metavar, help=text)  # the recipe checks the values
+
+
+def _shown(default) -> str:
+    """A setting's default for the help."""
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return "none" if default == "" else str(default)
 
 
 def _override(config, arguments: argparse.Namespace):

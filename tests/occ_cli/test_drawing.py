@@ -9,9 +9,9 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from occ_cli import drawing
 from occ_cli.drawing import ViewPoint, voxel_view
 from occ_cli.drawing.animation import MAX_BYTES, save_gif
-from occ_cli.drawing.birds_eye import top_labels
 from occ_cli.node import main
 from occ_core import CLASS_NAMES, COLORS, IGNORE, KITTI_GRID, Calibration, Grid
+from occ_core.top_view import top_labels
 from occ_data.bags.reader import jazzy
 
 ROAD, CAR, BUILDING = (CLASS_NAMES.index(name) for name in ("road", "car", "building"))

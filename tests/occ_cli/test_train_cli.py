@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from safetensors.torch import load_file  # noqa: E402
 from occ_models.checkpoint import load_checkpoint  # noqa: E402
 from occ_models.monoocc.model import MonoOcc  # noqa: E402
 from occ_models.occle.tasks import SemanticTask  # noqa: E402
+from occ_models.recipe import TrainingConfig  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 PICO, MONO, MONO_L = (ROOT / "tests/occ_models" / f"{name}.yaml" for name in ("pico", "mono_pico", "mono_pico_l"))
@@ -305,3 +307,20 @@ def test_help_needs_no_torch(verb):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and done.stdout.startswith("usage: occ-train"), done.stderr
+
+
+@pytest.mark.parametrize("verb", ["occle", "monoocc"])
+def test_help_shows_the_defaults_that_are_used(verb, capsys):
+    with pytest.raises(SystemExit):
+        main([verb, "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    defaults = TrainingConfig()
+    for field in fields(TrainingConfig):
+        value = getattr(defaults, field.name)
+        shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+        assert f"{field.metadata['help']} (default {shown})" in said, field.name
+
+
+def test_settings_without_a_value_are_switches(sequence, tmp_path, capsys):
+    more = ["--recompute", "--compile"]
+    assert "compile: cannot be combined with recompute" in refused(occle(sequence, sequence, tmp_path, *more), capsys)

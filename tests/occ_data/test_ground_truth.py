@@ -102,6 +102,21 @@ def test_output_is_a_complete_data_set(tiny_sequence, tmp_path):
     assert {9, 13} <= set(np.unique(labels)) <= {0, 9, 13, 255} and not made.has_voxels("000001")
 
 
+def test_several_processes_write_the_same_files(tiny_sequence, tmp_path):
+    frames = [list(write_ground_truth(tiny_sequence, tmp_path / str(n), workers=n)) for n in (1, 2)]
+    assert frames[0] == frames[1] == [(frame, True) for frame in tiny_sequence.frames]
+    one, two = (
+        {path.name: path.read_bytes() for path in (tmp_path / n / "sequences/90/voxels").iterdir()} for n in ("1", "2")
+    )
+    assert len(one) == 4 * len(tiny_sequence.frames) and one == two
+
+
+def test_error_of_a_process_names_the_file_in_one_line(tiny_sequence, tmp_path):
+    (tiny_sequence.path / "labels/000001.label").write_bytes(b"half")
+    with pytest.raises(DataError, match=r"^\S*labels/00000\d\.label: 4 bytes; expected [^\n]*$"):
+        list(write_ground_truth(tiny_sequence, tmp_path / "out", workers=2))
+
+
 def test_existing_voxel_files_stay_unless_forced(tiny_sequence):
     writer = SequenceWriter(tiny_sequence.path.parents[1], "90")
     writer.write_voxels("000000", invalid=np.ones((256, 256, 32)))

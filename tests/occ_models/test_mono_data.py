@@ -16,7 +16,8 @@ from occ_core.lifting import OUT_OF_VIEW, lifting_table  # noqa: E402
 from occ_data.kitti import Sequence  # noqa: E402
 from occ_models.augmentation import APPEARANCE, AugmentationConfig  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
-from occ_models.data import FrameCache, FrameDataset, collate, inputs_of, resized  # noqa: E402
+from occ_models.data import FrameDataset, collate, inputs_of, resized  # noqa: E402
+from occ_models.frame_cache import FrameCache  # noqa: E402
 from occ_models.frames import frames_of  # noqa: E402
 from occ_models.monoocc.config import MonoOccConfig  # noqa: E402
 from occ_models.monoocc.model import MonoOcc  # noqa: E402

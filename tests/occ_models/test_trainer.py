@@ -83,7 +83,7 @@ def test_every_phase_leaves_weights_and_what_it_measured(trained):
         assert load_checkpoint(trained / phase).config == load_config(PICO, OccLEConfig)
         with (trained / phase / "logs" / "metrics.csv").open() as lines:
             (row,) = csv.DictReader(lines)
-        assert set(row) == names | {"epoch", "step"} and row["step"] == "1"
+        assert {name for name in row if "/" not in name} == names | {"step"} and row["step"] == "2"
     assert (trained / "model.safetensors").read_bytes() == (trained / "joint" / "model.safetensors").read_bytes()
     assert not [path for path in trained.rglob("*") if ".tmp" in path.name or path.name.startswith(".")]
 

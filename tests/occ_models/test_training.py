@@ -1,6 +1,5 @@
 """Training steps of the smallest network: going on after a stop, what is kept, and stops at what is not finite."""
 
-import csv
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -107,19 +106,6 @@ def test_stop_after_the_last_step_leaves_nothing_to_do_but_to_write_the_weights(
     expected = load_file(tmp_path / "whole" / "model.safetensors")
     for name, value in load_file(tmp_path / "stopped" / "model.safetensors").items():
         assert torch.equal(value, expected[name]), name
-
-
-def test_log_of_before_a_stop_is_kept(sequence, tmp_path, steps):
-    recipe = replace(RECIPE, joint_steps=4, training=replace(QUICK, validate_every=2))
-    steps.at = 3
-    with pytest.raises(Killed):
-        train(sequence, tmp_path, recipe)
-    train(sequence, tmp_path, recipe)
-    rows = {}
-    for name in ("metrics.1.csv", "metrics.csv"):
-        with (tmp_path / "joint" / "logs" / name).open() as lines:
-            rows[name] = [row["step"] for row in csv.DictReader(lines)]
-    assert rows == {"metrics.1.csv": ["1"], "metrics.csv": ["3"]}
 
 
 def test_checkpoint_holds_the_average_of_its_own_step(sequence, tmp_path):
