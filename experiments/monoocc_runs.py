@@ -7,7 +7,6 @@ import torch
 
 from occ_core import CompletionMetrics
 from occ_data.kitti import Sequence
-from occ_models.augmentation import APPEARANCE
 from occ_models.checkpoint import load_checkpoint
 from occ_models.config import load_config, save_config
 from occ_models.data import FrameCache, FrameDataset, collate, inputs_of
@@ -26,7 +25,13 @@ SIZE, TEACHER = "pico", "pico-l"
 VIEWS = (0, 1, 2, 3, 4)
 TRAINING = TrainingConfig(learning_rate=2e-3, warmup=50, average=0.99, workers=0, checkpoint_every=250)
 RECIPE = MonoOccRecipe(
-    image_labels="none", teacher_features="cached", unseen=0.0, depth_steps=400, teacher_steps=600, student_steps=500
+    image_labels="none",
+    teacher_features="cached",
+    augmentation="appearance",
+    unseen=0.0,
+    depth_steps=400,
+    teacher_steps=600,
+    student_steps=500,
 )
 
 
@@ -85,7 +90,7 @@ def _run(root: Path, name: str, seed: int, phase: str) -> None:
     def train_phase() -> None:
         run = TrainingRun(config, recipe, streets(root, STREETS), streets(root, HELD_OUT), folder, shared_cache=_CACHE)
         # The same frames for all rows: cached features allow no turned scenes, so none is turned in any phase.
-        train(run, MonoOccTraining(run, augmentation=APPEARANCE).phases(), only=(phase,))
+        train(run, MonoOccTraining(run).phases(), only=(phase,))
 
     shared = folder_of(root, SHARED, seed)
     train_row(folder, phase, {} if name == SHARED else {"depth": shared, "teacher": shared}, train_phase)

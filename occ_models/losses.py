@@ -24,6 +24,10 @@ GEOMETRY_WEIGHTS = (1.0, 2.0)
 """Class weights of free and occupied in binary losses: 93 % of all voxels are free."""
 
 
+LEAST_MASS = 0.02
+"""Occupied mass from which on a cell counts in `scal_sem`: leaving the others out saves nine tenths of the softmax."""
+
+
 def class_weights() -> Tensor:
     """(20,) weights 1 / ln(frequency)."""
     return (1 / torch.log(CLASS_FREQUENCIES + 0.001)).float()
@@ -44,15 +48,22 @@ def cell_of(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return (rest // x * (x // 2) + rest % x // 2) * (y // 2 * (z // 2)) + j // 2 * (z // 2) + k // 2
 
 
+def in_float(x: Tensor) -> Tensor:
+    """In single precision, or in the tensor's own where that is double."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 @torch.autocast("cpu", enabled=False)
 @torch.autocast("cuda", enabled=False)
-def occupancy_losses(occupancy: Tensor, semantics: Tensor, labels: Tensor, weights: Tensor) -> dict[str, Tensor]:
+def occupancy_losses(
+    occupancy: Tensor, semantics: Tensor, labels: Tensor, weights: Tensor, least_mass: float = LEAST_MASS
+) -> dict[str, Tensor]:
     """L_occ (OccLE eq. 6): weighted cross entropy in its two factors, L_scal_geo and L_scal_sem (MonoScene).
 
     occupancy : (B, X, Y, Z) logits, semantics : (B, X/2, Y/2, 19, Z/2) logits, labels : (B, X, Y, Z) uint8 with
-    IGNORE, weights : (20,).
+    IGNORE, weights : (20,), least_mass : of `scal_sem`.
     """
-    logits, semantics = occupancy.float(), semantics.float()
+    logits, semantics = in_float(occupancy), in_float(semantics)
     valid = (labels != IGNORE).to(logits.dtype)
     voxels = ((labels > 0) & (labels != IGNORE)).flatten().nonzero().squeeze(1)
     classes = labels.flatten()[voxels].long() - 1
@@ -70,7 +81,7 @@ def occupancy_losses(occupancy: Tensor, semantics: Tensor, labels: Tensor, weigh
         "ce_class": F.nll_loss(log_class, classes, rarity),
         "scal_geo": scal_geo(hit, total, true, count),
         "iou": 1 - hit / (total + true - hit).clamp(min=1e-6),
-        "scal_sem": scal_sem(o, o_occupied, semantics, classes, log_class, count),
+        "scal_sem": scal_sem(o, o_occupied, semantics, classes, log_class, count, least_mass),
     }
 
 
@@ -79,7 +90,12 @@ OCCUPANCY_TERMS = ("ce_occupied", "ce_class", "scal_geo", "iou", "scal_sem")
 
 
 def mean_occupancy_losses(
-    occupancy: Tensor, semantics: Tensor, batch: dict, weights: Tensor, labelled: float = 1.0
+    occupancy: Tensor,
+    semantics: Tensor,
+    batch: dict,
+    weights: Tensor,
+    labelled: float = 1.0,
+    least_mass: float = LEAST_MASS,
 ) -> dict[str, Tensor]:
     """Mean of `occupancy_losses` over the samples with labels.
 
@@ -90,7 +106,10 @@ def mean_occupancy_losses(
     items = batch["labelled"].nonzero().flatten().tolist()
     if not items:
         return dict.fromkeys(OCCUPANCY_TERMS, 0 * (occupancy.sum() + semantics.sum()))
-    each = [occupancy_losses(occupancy[n, None], semantics[n, None], batch["labels"][n, None], weights) for n in items]
+    each = [
+        occupancy_losses(occupancy[n, None], semantics[n, None], batch["labels"][n, None], weights, least_mass)
+        for n in items
+    ]
     scale = 1 / (labelled * len(batch["labelled"]))
     return {name: scale * sum(terms[name] for terms in each) for name in OCCUPANCY_TERMS}
 
@@ -112,18 +131,24 @@ def scal_geo(hit: Tensor, total: Tensor, true: Tensor, count: Tensor) -> Tensor:
 
 
 def scal_sem(
-    o: Tensor, o_occupied: Tensor, semantics: Tensor, classes: Tensor, log_class: Tensor, count: Tensor
+    o: Tensor,
+    o_occupied: Tensor,
+    semantics: Tensor,
+    classes: Tensor,
+    log_class: Tensor,
+    count: Tensor,
+    least_mass: float = LEAST_MASS,
 ) -> Tensor:
     """Scene-class affinity over the classes that occur, class 0 included.
 
     o : (B, X, Y, Z) P(occupied), zero where ignored; o_occupied, classes, log_class : at the M occupied voxels.
+    least_mass : sum of o over a cell from which on it counts, as cells with little add next to nothing; 0: all count
     """
     n = NUM_CLASSES - 1
     mass = o[:, ::2] + o[:, 1::2]
     mass = mass[:, :, ::2] + mass[:, :, 1::2]
     mass = (mass[..., ::2] + mass[..., 1::2]).flatten()  # sum of o over each cell
-    # Cells without occupied mass add nothing to any class; leaving them out saves nine tenths of the softmax.
-    present = (mass.detach() > 0.02).nonzero().squeeze(1)
+    present = (mass.detach() > least_mass).nonzero().squeeze(1)
     total = mass[present] @ rows_at(semantics, present).softmax(1)  # sum of P_c over valid voxels, (19,)
     right = o_occupied * log_class.gather(1, classes.unsqueeze(1)).squeeze(1).exp()
     inter = torch.zeros_like(total).index_add(0, classes, right)  # sum of P_c t_c
@@ -150,6 +175,7 @@ def label_loss(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
     """
     labels = labels.long().flatten(1)
     weights = weights.to(logits.device)
-    loss = F.cross_entropy(logits.float().flatten(2), labels, weights, ignore_index=IGNORE, reduction="none")
+    logits = in_float(logits)
+    loss = F.cross_entropy(logits.flatten(2), labels, weights, ignore_index=IGNORE, reduction="none")
     mass = torch.where(labels == IGNORE, 0.0, weights[labels.clamp(max=len(weights) - 1)])
     return (loss.sum(1) / mass.sum(1).clamp(min=1e-6)).mean()

@@ -61,9 +61,13 @@ def _monoocc_model(config: MonoOccConfig):
 
 
 def _monoocc_phases(run) -> list:
+    from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
     from .monoocc.trainer import MonoOccTraining
 
-    return MonoOccTraining(run).phases()
+    training = MonoOccTraining(run)
+    rank_zero_only(print)("\n".join(training.plan()))
+    return training.phases()
 
 
 OCCLE = Network(OccLEConfig, OccLERecipe, _occle_model, _occle_phases, OCCLE_HELP)

@@ -116,9 +116,10 @@ def train_phase(phase: Phase, seed: int, folder: Path) -> None:
     data = phase.data()
     lightning.seed_everything(seed, verbose=False)
     task = phase.task()
-    weights = ", ".join(f"{name} {weight:g}" for name, weight in task.loss_weights.items())
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in task.loss_weights.items() if weight)
+    left_out = ", ".join(name for name, weight in task.loss_weights.items() if not weight)
     log(f"{phase.name}: {task.steps} steps on {len(data)} frames, into {folder}")
-    log(f"{phase.name}: loss weights: {weights}")
+    log(f"{phase.name}: loss weights: {weights}" + (f"; left out, weight 0: {left_out}" if left_out else ""))
     save_config(task.model.config, folder / CONFIG)
     write_yaml(folder / LOSSES, task.loss_weights)
     fit(task, data, phase.validation, folder)
@@ -140,10 +141,11 @@ def keep_settings(run: TrainingRun, phases: list[Phase]) -> None:
     names = [phase.name for phase in phases]
     idle = [f"{name}_steps" for name in run.recipe.all_phases if name not in names]
     recipe = {name: value for name, value in to_dict(run.recipe).items() if name not in idle}
+    defaults = {CONFIG: to_dict(type(run.config)()), RECIPE: to_dict(type(run.recipe)())}
     for name, wanted in {CONFIG: network_values(run.config), RECIPE: recipe, DATA: data}.items():
         path = run.output / name
         found = read_mapping(path) if path.is_file() else wanted
-        for key, (before, now) in differences(found, wanted).items():
+        for key, (before, now) in differences(with_defaults(found, defaults.get(name, {})), wanted).items():
             before, now = (textwrap.shorten(repr(value), 100) for value in (before, now))
             raise ConfigError(f"{path}: {key} was {before}, is now {now}; take another output folder")
         if found != wanted or not path.is_file():
@@ -152,6 +154,12 @@ def keep_settings(run: TrainingRun, phases: list[Phase]) -> None:
 
 def _source(drive: Drive) -> str:
     return str(drive.path.resolve() if drive.path.exists() else drive.path)  # a drive need not have files
+
+
+def with_defaults(found: dict, defaults: dict) -> dict:
+    """Settings with the defaults of those that they lack: files from before there was a setting."""
+    both = [key for key in defaults if isinstance(found.get(key), dict)]
+    return defaults | found | {key: with_defaults(found[key], defaults[key]) for key in both}
 
 
 def differences(found: dict, wanted: dict, where: str = "") -> dict[str, tuple]:

@@ -47,11 +47,15 @@ class NetworkRecipe(Protocol):
 
     all_phases : names of the phases in order, each with a setting `<phase>_steps`
     shipped : folder of the recipes that ship, which may be missing
+    network : the configuration that `occ-train` takes where none is named
     """
 
     all_phases: ClassVar[tuple[str, ...]]
     shipped: ClassVar[Path]
     training: TrainingConfig
+
+    @property
+    def network(self) -> str: ...
 
 
 def load_recipe(name_or_path: str | Path | None, cls):

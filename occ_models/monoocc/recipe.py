@@ -1,6 +1,7 @@
 """How to train MonoOcc: settings, and what each loss counts."""
 
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,8 +14,8 @@ examples:
   occ-train monoocc --train data/sequences/0[0-7] --validation data/sequences/08 --output out/mono
   occ-train monoocc --teacher nano-l --train data/sequences/0[0-7] --validation data/sequences/08 \\
       --output out/distilled
-  occ-train monoocc --recipe monoocc-paper --config base --devices 4 --precision bf16-mixed \\
-      --teacher-backbone internimage_xl_22k_192to384.pth --output out/base \\
+  occ-train monoocc --recipe monoocc-paper --devices 4 --precision bf16-mixed \\
+      --teacher-backbone internimage_xl_22k_192to384.pth --output out/paper-s \\
       --train kitti/sequences/{00,01,02,03,04,05,06,07,09,10} --validation kitti/sequences/08
 
 Phases: depth and query proposals, the privileged teacher that takes several frames (where --teacher names its network),
@@ -22,8 +23,9 @@ then the student. Phases that are complete in OUTPUT are skipped; an interrupted
 checkpoint."""
 
 LOSS_WEIGHTS = {
-    # Eq. 10 with the weights of section IV-B, L_ssc in its two factors. Occupancy decides completion and is one of
-    # twenty channels in the paper's sum: it counts three times the paper's 2.
+    # Eq. 10 with the weights of section IV-B. L_ssc is "ssc", or its two factors, each a mean of its own: there
+    # occupancy, which decides completion and is one of twenty channels in the paper's sum, counts three times lambda_3.
+    "ssc": 2.0,
     "ce_occupied": 6.0,
     "ce_class": 2.0,
     "scal_geo": 0.5,
@@ -39,11 +41,15 @@ LOSS_WEIGHTS = {
 
 @dataclass(frozen=True)
 class MonoOccRecipe:
-    """What each part of MonoOcc's method does."""
+    """What each part of MonoOcc's method does.
+
+    network : the configuration that `occ-train` takes where --config names none
+    """
 
     all_phases: ClassVar[tuple[str, ...]] = ("depth", "teacher", "student")
     shipped: ClassVar[Path] = Path(__file__).parent / "recipes"
 
+    network: str = "nano"
     share: float = setting(1.0, "of the voxel labels that are used, an interval sample")
     image_labels: str = setting(
         "points",
@@ -61,6 +67,30 @@ class MonoOccRecipe:
         "the teacher runs beside its student, or its features are cached: then the scene is not turned or mirrored",
         ("online", "cached"),
     )
+    augmentation: str = setting(
+        "scene", "of the training's frames: the scene turned, moved in height and mirrored and the image's colours "
+        "changed, only the colours (appearance), or none",
+        ("scene", "appearance", "none"),
+    )  # fmt: skip
+    first_stage: str = setting(
+        "trained", "depth and proposals go on learning in the later phases, with their losses beside eq. 10, or are "
+        "frozen after their own (needs a network with depth_encoder: own)",
+        ("trained", "frozen"),
+    )  # fmt: skip
+    occupied_weight: float = setting(2.0, "of occupied voxels against free ones in the loss of the proposals")
+    voxel_loss: str = setting(
+        "factorised", "L_ssc of eq. 10: occupancy, three times, and classes of what is occupied, each a mean of its "
+        "own, or the one cross entropy over 20 classes (ssc)",
+        ("factorised", "ssc"),
+    )  # fmt: skip
+    least_mass: float = setting(
+        0.02,
+        "occupied mass from which on a cell of 2 x 2 x 2 voxels counts in the sums of L_scal_sem: faster; 0: all do",
+    )
+    image_class_weights: str = setting(
+        "rarity", "class weights of the auxiliary loss on the image (eq. 7): rare classes count more, or none",
+        ("rarity", "none"),
+    )  # fmt: skip
     temperature: float = setting(2.0, "of the distillation's softmax (eq. 9)")
     unseen: float = setting(
         0.3, "weight of the loss that calls free what no scan of the training data has observed: no metric counts it, "
@@ -69,6 +99,9 @@ class MonoOccRecipe:
     depth_steps: int = setting(2000, "steps of the depth head and the proposals")
     teacher_steps: int = setting(4000, "steps of the teacher")
     student_steps: int = setting(4000, "steps of the student")
+    depth_epochs: float = setting(0.0, "passes over the frames in place of depth_steps; 0: as many steps as that says")
+    teacher_epochs: float = setting(0.0, "the same in place of teacher_steps")
+    student_epochs: float = setting(0.0, "the same in place of student_steps")
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):
@@ -77,6 +110,9 @@ class MonoOccRecipe:
             raise ConfigError(
                 f"share: expected more than 0 and at most 1, got {self.share}: every loss needs labelled frames"
             )
+        for name in ("occupied_weight", "least_mass", *(f"{phase}_epochs" for phase in self.all_phases)):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}: expected 0 or more, got {getattr(self, name)}")
         if not self.temperature > 0:
             raise ConfigError(f"temperature: expected a positive number, got {self.temperature}")
 
@@ -84,6 +120,12 @@ class MonoOccRecipe:
     def phases(self) -> tuple[str, ...]:
         """Depth and proposals; the teacher, where there is one; the student."""
         return tuple(phase for phase in self.all_phases if self.teacher or phase != "teacher")
+
+    def steps(self, phase: str, frames: int) -> int:
+        """Steps of a phase on so many frames: of its epochs, rounded up, where these are given."""
+        epochs, training = getattr(self, f"{phase}_epochs"), self.training
+        per_step = training.batch * training.devices * training.nodes
+        return ceil(epochs * frames / per_step) if epochs else getattr(self, f"{phase}_steps")
 
     @property
     def image_label_source(self) -> str | None:

@@ -44,6 +44,7 @@ class OccLERecipe:
 
     all_phases: ClassVar[tuple[str, ...]] = ("semantic", "teacher", "student", "joint")
     shipped: ClassVar[Path] = Path(__file__).parent / "recipes"
+    network: ClassVar[str] = "nano"
 
     share: float = setting(0.1, "of the voxel labels that are used, an interval sample")
     image_labels: str = setting(
