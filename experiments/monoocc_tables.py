@@ -2,7 +2,8 @@
 
     python -m experiments.monoocc_tables --keep
 
-trains the network of size `pico` in 48 phases (36 of them took two hours on two cores). Complete phases are not trained again.
+trains the network of size `pico` in 48 phases (36 of them took two hours on two cores). Complete phases are not
+trained again.
 """
 
 import sys
