@@ -1,4 +1,4 @@
-"""The trainings behind `experiments.monoocc_tables`: the rows of MonoOcc's Table II and what they share."""
+"""The trainings behind `experiments.monoocc_tables`: the rows of MonoOcc's Tables II and III and what they share."""
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,7 +7,6 @@ import torch
 
 from occ_core import CompletionMetrics
 from occ_data.kitti import Sequence
-from occ_models.augmentation import APPEARANCE
 from occ_models.checkpoint import load_checkpoint
 from occ_models.config import load_config, save_config
 from occ_models.data import FrameDataset, collate, inputs_of
@@ -27,21 +26,35 @@ SIZE, TEACHER = "pico", "pico-l"
 VIEWS = (0, 1, 2, 3, 4)
 TRAINING = TrainingConfig(learning_rate=2e-3, warmup=50, average=0.99, workers=0, checkpoint_every=250)
 RECIPE = MonoOccRecipe(
-    image_labels="none", teacher_features="cached", unseen=0.0, depth_steps=400, teacher_steps=600, student_steps=500
+    image_labels="none",
+    teacher_features="cached",
+    augmentation="appearance",
+    unseen=0.0,
+    depth_steps=400,
+    teacher_steps=600,
+    student_steps=500,
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """One student: the parts of the method that it uses, and changes of its network."""
+    """One student: the parts of the method that it uses, and changes of its network.
+
+    teacher : name of the privileged teacher that it learns from
+    own : phases that the row trains itself; the others before the student come from the shared row
+    """
 
     semantic_2d: bool = False
     distilled: bool = False
     conditioned: bool = False
     network: dict = field(default_factory=dict)
+    teacher: str = TEACHER
+    own: tuple[str, ...] = ()
 
 
-ROWS = {
+SMALL_TEACHER = f"{SIZE}-s"
+"""The privileged teacher with the student's own backbone ("distill-S")."""
+TABLE_2 = {
     "none": Row(),
     "2D": Row(semantic_2d=True),
     "distillation": Row(distilled=True),
@@ -49,21 +62,38 @@ ROWS = {
     "2D, distillation": Row(semantic_2d=True, distilled=True),
     "2D, conditioned": Row(semantic_2d=True, conditioned=True),
     "distillation, conditioned": Row(distilled=True, conditioned=True),
+    "all, small teacher": Row(True, True, True, teacher=SMALL_TEACHER, own=("teacher",)),
     "all": Row(semantic_2d=True, distilled=True, conditioned=True),
+}
+"""The nine rows of Table II: L_sem on the image, L_distill, image-conditioned attention."""
+TABLE_3 = {
+    "none, larger backbone": Row(network={"image": load_config(TEACHER, MonoOccConfig).image}, own=("depth",)),
+}
+"""Table III beside "none": the same network with a larger backbone."""
+VARIANTS = {
     "all, full embedding": Row(True, True, True, {"embedding": "full"}),
     "all, folded sheet": Row(True, True, True, {"self_attention": "sheet"}),
 }
+ROWS = TABLE_2 | TABLE_3 | VARIANTS
 SHARED = "all"
-"""The row that trains depth, proposals and teacher for every other."""
+"""The row that trains depth, proposals and teacher for every other that does not do so itself."""
+
+
+def teachers() -> dict[str, MonoOccConfig]:
+    """The privileged teachers by name: with a larger backbone, and with the student's."""
+    large = replace(load_config(TEACHER, MonoOccConfig), views=VIEWS)
+    student = load_config(SIZE, MonoOccConfig)
+    return {TEACHER: large, SMALL_TEACHER: replace(large, name=SMALL_TEACHER, image=student.image)}
 
 
 def run_all(root: Path, seeds: list[int], processes: int, rows: list[str]) -> None:
     """Train what is missing; phases that others wait for come first."""
-    teacher = replace(load_config(TEACHER, MonoOccConfig), views=VIEWS)
     root.mkdir(parents=True, exist_ok=True)
-    save_config(teacher, root / f"{TEACHER}.yaml")
+    for name, config in teachers().items():
+        save_config(config, root / f"{name}.yaml")
     for phase in ("depth", "teacher"):
-        run_jobs(_run, [(root, SHARED, seed, phase) for seed in seeds], processes, phase)
+        training = [SHARED, *(name for name in rows if phase in ROWS[name].own)]
+        run_jobs(_run, [(root, name, seed, phase) for seed in seeds for name in training], processes, phase)
     run_jobs(_run, [(root, name, seed, "student") for seed in seeds for name in (SHARED, *rows)], processes, "student")
 
 
@@ -72,7 +102,8 @@ _CACHE = FrameCache(4.0)
 
 def _run(root: Path, name: str, seed: int, phase: str) -> None:
     """One phase of one row, in a process of its own."""
-    row, folder, teacher = ROWS[name], folder_of(root, name, seed), root / f"{TEACHER}.yaml"
+    row, folder = ROWS[name], folder_of(root, name, seed)
+    teacher = root / f"{row.teacher}.yaml"
     config = replace(load_config(SIZE, MonoOccConfig), **row.network)
     if not row.conditioned:
         config = replace(config, conditioned_layers=0)
@@ -86,10 +117,12 @@ def _run(root: Path, name: str, seed: int, phase: str) -> None:
     def train_phase() -> None:
         run = TrainingRun(config, recipe, streets(root, STREETS), streets(root, HELD_OUT), folder, shared_cache=_CACHE)
         # The same frames for all rows: cached features allow no turned scenes, so none is turned in any phase.
-        train(run, MonoOccTraining(run, augmentation=APPEARANCE).phases(), only=(phase,))
+        train(run, MonoOccTraining(run).phases(), only=(phase,))
 
     shared = folder_of(root, SHARED, seed)
-    train_row(folder, phase, {} if name == SHARED else {"depth": shared, "teacher": shared}, train_phase)
+    earlier = MonoOccRecipe.all_phases[: MonoOccRecipe.all_phases.index(phase)]
+    taken = [] if name == SHARED else [other for other in earlier if other not in row.own]
+    train_row(folder, phase, dict.fromkeys(taken, shared), train_phase)
 
 
 def measure(folder: Path, sequences: list[Sequence]) -> tuple[dict, dict, dict]:

@@ -24,7 +24,8 @@ class NetworkConfig(Protocol):
     shipped : folder of the sizes that ship; "nano" is the default
     name : of the size; preprocess : how its inputs are made, and its grid
     views : how many scans before the current one each input frame was taken, 0 first; only (0,) can be exported
-    image_stride : pixels of the network's image for each cell of its image features, and of `labels_2d` in a batch
+    image_stride : pixels of the network's image for each cell of its image features
+    header_upsampling : how many times as high and as wide as these features `labels_2d` of a batch is
     """
 
     model: ClassVar[str]
@@ -33,6 +34,9 @@ class NetworkConfig(Protocol):
     name: str
     preprocess: PreprocessConfig
     image_stride: int
+
+    @property
+    def header_upsampling(self) -> int: ...
 
     @property
     def views(self) -> tuple[int, ...]: ...
@@ -151,3 +155,9 @@ def map_shape(config) -> tuple[int, int]:
     """(h, w) of a network's image features: its image size at its stride, rounded up."""
     width, height = config.preprocess.image_size
     return -(-height // config.image_stride), -(-width // config.image_stride)
+
+
+def label_shape(config) -> tuple[int, int]:
+    """(h, w) of the labels of an image that a network is trained with."""
+    height, width = map_shape(config)
+    return height * config.header_upsampling, width * config.header_upsampling

@@ -27,7 +27,7 @@ from .augmentation import (
     thin_cloud,
 )
 from .augmentation import transform_labels as moved
-from .config import map_shape
+from .config import label_shape
 from .frame_cache import FrameCache
 from .frames import Frame
 from .sampling import Draw
@@ -37,7 +37,7 @@ from .targets import lift_labels, nearest_wins, project_labels, read_geometry, v
 class Sensors(NamedTuple):
     """One frame's sensor data at the network's image size.
 
-    point_classes : (N,) uint8, IGNORE where not known; label_map : (h, w) uint8 at the image stride
+    point_classes : (N,) uint8, IGNORE where not known; label_map : (h, w) uint8, `config.label_shape`
     depth : (h, w) float32, of the points as `FramePreprocessor.depth_tensor` has it
     pixels : (H, W) uint8 pseudo labels at the image's own size, (0, 0) where they are not used
     """
@@ -62,7 +62,7 @@ class FrameDataset(Dataset):
     A sample, whole after `collate`, holds the network's inputs (batch axis of N) and the targets, uint8 with IGNORE:
     `labels` (1, X, Y, Z), all ignored where the frame's labels are withheld; `geometry` (1, x, y, z) of the feature
     grid, 0 free or 1 occupied; `labels_3d` (1, x, y, z), in voxels with more than one point (OccLE section 3.5.1);
-    `labels_2d` (1, h, w) at the image stride; `true_depth` (1, H/8, W/8) float32, canonical metres of the scan's
+    `labels_2d` (1, h, w) of `config.label_shape`; `true_depth` (1, H/8, W/8) float32, canonical metres of the scan's
     points, 0 where none falls; a teacher's `features` (1, C, x, y, z) where the frames have them; also `labelled` (1,)
     bool and `name`.
     """
@@ -84,7 +84,7 @@ class FrameDataset(Dataset):
         self._with_cloud = any(name in CLOUD_TENSORS for name in self.inputs)
         self.grid = self.preprocess.grid
         self.coarse = self.grid.coarsen(self.preprocess.lifting_factor)
-        self.map_shape = map_shape(config)
+        self.map_shape = label_shape(config)
         self._reach = points_in_reach(self.grid)
         self._mirror_y = self.grid.origin[1] + self.grid.voxel_size * self.grid.shape[1] / 2
         self._cache = cache or FrameCache(4.0)

@@ -24,6 +24,10 @@ GEOMETRY_WEIGHTS = (1.0, 2.0)
 """Class weights of free and occupied in binary losses: 93 % of all voxels are free."""
 
 
+AFFINITY_MASS = 0.02
+"""Occupied mass from which on a cell counts in `scal_sem`: leaving the others out saves nine tenths of the softmax."""
+
+
 def class_weights() -> Tensor:
     """(20,) weights 1 / ln(frequency)."""
     return (1 / torch.log(CLASS_FREQUENCIES + 0.001)).float()
@@ -52,15 +56,16 @@ def cell_of(voxels: Tensor, shape: tuple[int, int, int]) -> Tensor:
 @torch.autocast("cpu", enabled=False)
 @torch.autocast("cuda", enabled=False)
 def occupancy_losses(
-    occupancy: Tensor, semantics: Tensor, labels: Tensor, weights: Tensor, least_mass: float = 0.02
+    occupancy: Tensor, semantics: Tensor, labels: Tensor, weights: Tensor, affinity_mass: float = AFFINITY_MASS
 ) -> dict[str, Tensor]:
     """L_occ (OccLE eq. 6): weighted cross entropy, L_scal_geo and L_scal_sem (MonoScene); the soft IoU beside them.
 
-    The cross entropy of the 20 classes, `ce`, and the same in two factors, `ce_occupied` and `ce_class`, stand for one
-    another: a recipe weighs the one or the others.
+    The cross entropy of the 20 classes comes in three forms, of which a recipe weighs one: `ce`, the weighted mean
+    (MonoScene); `ssc`, ten times the weighted sum over the number of voxels (VoxFormer, MonoOcc); and two factors,
+    `ce_occupied` and `ce_class`.
 
     occupancy : (B, X, Y, Z) logits, semantics : (B, X/2, Y/2, 19, Z/2) logits, labels : (B, X, Y, Z) uint8 with
-    IGNORE, weights : (20,); least_mass : of `scal_sem`
+    IGNORE, weights : (20,), affinity_mass : of `scal_sem`
     """
     logits, semantics = at_least_single(occupancy), at_least_single(semantics)
     weights = weights.to(logits)
@@ -79,37 +84,40 @@ def occupancy_losses(
     free = (if_free.sum() - if_free.flatten()[voxels].sum(), count - len(voxels))
     of_class = F.softplus(-logits_occupied) - log_class.gather(1, classes.unsqueeze(1)).squeeze(1)  # -log P_c
     rare = weights[classes + 1]
+    cross_entropy = weights[0] * free[0] + (rare * of_class).sum()
     hit, total, true = o_occupied.sum(), o.sum(), torch.tensor(float(len(voxels)), device=o.device)
     return {
         "ce_occupied": ce_occupied,
         "ce_class": F.nll_loss(log_class, classes, rarity),
         "scal_geo": scal_geo(hit, total, true, count),
         "iou": 1 - hit / (total + true - hit).clamp(min=1e-6),
-        "scal_sem": scal_sem(o, o_occupied, semantics, classes, log_class, count, least_mass),
-        "ce": (weights[0] * free[0] + (rare * of_class).sum()) / (weights[0] * free[1] + rare.sum()),
+        "scal_sem": scal_sem(o, o_occupied, semantics, classes, log_class, count, affinity_mass),
+        "ce": cross_entropy / (weights[0] * free[1] + rare.sum()),
+        "ssc": 10 * cross_entropy / count,
     }
 
 
-OCCUPANCY_TERMS = ("ce_occupied", "ce_class", "scal_geo", "iou", "scal_sem", "ce")
+OCCUPANCY_TERMS = ("ce_occupied", "ce_class", "scal_geo", "iou", "scal_sem", "ce", "ssc")
 """Names of the terms of `occupancy_losses`."""
 
 
 def mean_occupancy_losses(
-    occupancy: Tensor, semantics: Tensor, batch: dict, weights: Tensor, labelled: float = 1.0, least_mass: float = 0.02
-) -> dict[str, Tensor]:
+    occupancy: Tensor, semantics: Tensor, batch: dict, weights: Tensor, labelled: float = 1.0,
+    affinity_mass: float = AFFINITY_MASS,
+) -> dict[str, Tensor]:  # fmt: skip
     """Mean of `occupancy_losses` over the samples with labels.
 
     labelled : the share of draws with labels; dividing by it keeps the expected number of labelled samples the same in
         every batch. With 1 it is the mean over all samples, those without labels counting zero. Where a batch has none,
         every term is zero but still depends on the logits: processes that train together wait for the gradients of all
         parameters.
-    least_mass : of `scal_sem`
+    affinity_mass : of `scal_sem`
     """
     items = batch["labelled"].nonzero().flatten().tolist()
     if not items:
         return dict.fromkeys(OCCUPANCY_TERMS, 0 * (occupancy.sum() + semantics.sum()))
     each = [
-        occupancy_losses(occupancy[n, None], semantics[n, None], batch["labels"][n, None], weights, least_mass)
+        occupancy_losses(occupancy[n, None], semantics[n, None], batch["labels"][n, None], weights, affinity_mass)
         for n in items
     ]
     scale = 1 / (labelled * len(batch["labelled"]))
@@ -134,18 +142,18 @@ def scal_geo(hit: Tensor, total: Tensor, true: Tensor, count: Tensor) -> Tensor:
 
 def scal_sem(
     o: Tensor, o_occupied: Tensor, semantics: Tensor, classes: Tensor, log_class: Tensor, count: Tensor,
-    least_mass: float = 0.02,
+    affinity_mass: float = AFFINITY_MASS,
 ) -> Tensor:  # fmt: skip
     """Scene-class affinity over the classes that occur, class 0 included.
 
     o : (B, X, Y, Z) P(occupied), zero where ignored; o_occupied, classes, log_class : at the M occupied voxels
-    least_mass : cells whose sum of o is not above it are left out: most of them, and they add next to nothing
+    affinity_mass : cells whose sum of o is not above it are left out: most of them, and they add next to nothing
     """
     n = NUM_CLASSES - 1
     mass = o[:, ::2] + o[:, 1::2]
     mass = mass[:, :, ::2] + mass[:, :, 1::2]
     mass = (mass[..., ::2] + mass[..., 1::2]).flatten()  # sum of o over each cell
-    present = (mass.detach() > least_mass).nonzero().squeeze(1)  # saves nine tenths of the softmax
+    present = (mass.detach() > affinity_mass).nonzero().squeeze(1)  # saves nine tenths of the softmax
     total = mass[present] @ rows_at(semantics, present).softmax(1)  # sum of P_c over valid voxels, (19,)
     right = o_occupied * log_class.gather(1, classes.unsqueeze(1)).squeeze(1).exp()
     inter = torch.zeros_like(total).index_add(0, classes, right)  # sum of P_c t_c

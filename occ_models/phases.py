@@ -130,9 +130,10 @@ def train_phase(phase: Phase, seed: int, folder: Path) -> None:
     data = phase.data()
     lightning.seed_everything(seed, verbose=False)
     task = phase.task()
-    weights = ", ".join(f"{name} {weight:g}" for name, weight in task.loss_weights.items())
+    weights = ", ".join(f"{name} {weight:g}" for name, weight in task.loss_weights.items() if weight)
+    left_out = ", ".join(name for name, weight in task.loss_weights.items() if not weight)
     log(f"{phase.name}: {task.steps} steps on {len(data)} frames, into {folder}")
-    log(f"{phase.name}: loss weights: {weights}")
+    log(f"{phase.name}: loss weights: {weights}" + (f"; left out, weight 0: {left_out}" if left_out else ""))
     save_config(task.model.config, folder / CONFIG)
     write_yaml(folder / LOSSES, task.loss_weights)
     write_yaml(folder / AUGMENTATION, to_dict(data.augmentation))
@@ -169,6 +170,12 @@ def keep_settings(run: TrainingRun, phases: list[Phase]) -> None:
 
 def _source(drive: Drive) -> str:
     return str(drive.path.resolve() if drive.path.exists() else drive.path)  # a drive need not have files
+
+
+def with_defaults(found: dict, defaults: dict) -> dict:
+    """Settings with the defaults of those that they lack: files from before there was a setting."""
+    both = [key for key in defaults if isinstance(found.get(key), dict)]
+    return defaults | found | {key: with_defaults(found[key], defaults[key]) for key in both}
 
 
 def differences(found: dict, wanted: dict, where: str = "") -> dict[str, tuple]:

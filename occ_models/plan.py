@@ -5,11 +5,11 @@ from collections.abc import Callable
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from .config import to_dict
+from .config import load_config, to_dict
 from .data import collate, inputs_of
 from .layers.head import OccupancyNetwork
-from .phases import Phase, TrainingRun
-from .recipe import frames_per_step
+from .phases import Phase, TrainingRun, differences
+from .recipe import frames_per_step, load_recipe, network_of
 
 F16_PEAKS = {"RTX 4090": 165.2, "H200": 989.5}
 """Published dense peaks in float16 with float32 sums, 1e12 operations a second (as `benchmarks.graph_cost`)."""
@@ -53,9 +53,23 @@ def plan_of(run: TrainingRun, phases: list[Phase], make_model: Callable[..., Occ
             f"{phase.name}: {seen / phase.frames:.4g} epochs of {phase.frames:,} frames, {together} a step: "
             f"{phase.steps:,} steps; {drawn(phase)}; loss weights: {weights}"
         )
+    lines += departures(run)
     hours = [f"{gpu_hours(flop, total, peak, devices):.1f} h on {devices} x {gpu}" for gpu, peak in F16_PEAKS.items()]
     lines.append(f"estimate, not measured: {total:,} frames seen, {', '.join(hours)}")
     return "\n".join(lines)
+
+
+def departures(run: TrainingRun) -> list[str]:
+    """Settings of the recipe and of the network that are other than in the recipe and network of the paper."""
+    paper = load_recipe(run.recipe.paper, type(run.recipe))
+    network = network_of(load_config(paper.size, type(run.config)), paper)
+    lines = []
+    for what, ours, its in (("recipe", run.recipe, paper), ("network", run.config, network)):
+        found = differences(to_dict(its), to_dict(ours)).items()
+        values = [f"{name} {value} ({before})" for name, (before, value) in found if name != "name"]
+        if values:
+            lines.append(f"{what}, other than the paper's (its values in brackets): {', '.join(values)}")
+    return lines or ["every setting is the paper's"]
 
 
 def drawn(phase: Phase) -> str:

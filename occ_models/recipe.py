@@ -70,7 +70,7 @@ def check_lengths(recipe) -> None:
     """Raise ConfigError for a phase whose length is not given in steps or in epochs, or in both."""
     for phase in recipe.all_phases:
         steps, epochs = (getattr(recipe, f"{phase}_{unit}") for unit in ("steps", "epochs"))
-        if min(steps, epochs) != 0 or max(steps, epochs) < 1:
+        if min(steps, epochs) != 0 or max(steps, epochs) <= 0:
             raise ConfigError(
                 f"{phase}_steps {steps}, {phase}_epochs {epochs}: expected one of them positive and the other 0"
             )
@@ -91,13 +91,17 @@ def frames_per_step(training: TrainingConfig) -> int:
 class NetworkRecipe(Protocol):
     """What `occ-train` and the phases read of a network's recipe, a frozen dataclass. A `setting` becomes an option.
 
-    all_phases : names of the phases in order, each with a setting `<phase>_steps`
+    all_phases : names of the phases in order, each with settings `<phase>_steps` and `<phase>_epochs`
     shipped : folder of the recipes that ship, which may be missing
+    paper : name of the recipe that departs from the paper nowhere
+    size : the network's configuration where the command line names none
     network : settings of the network's configuration that the recipe changes
     """
 
     all_phases: ClassVar[tuple[str, ...]]
     shipped: ClassVar[Path]
+    paper: ClassVar[str]
+    size: str
     network: dict
     training: TrainingConfig
 

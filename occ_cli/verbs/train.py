@@ -19,7 +19,8 @@ class TrainingVerb:
 
     def add_arguments(self, parser: argparse.ArgumentParser) -> None:
         """The folders, and an option for each setting of the network's recipe and of every training."""
-        parser.add_argument("--config", default="nano", help=f"{_files(self.network.config)} (default nano)")
+        default = "default: what the recipe names, else nano"
+        parser.add_argument("--config", help=f"{_files(self.network.config)} ({default})")
         parser.add_argument("--recipe", help=f"{_files(self.network.recipe)}; the options below override it")
         phases = ("all", *self.network.recipe.all_phases)
         parser.add_argument("--phase", choices=phases, default="all", help="run only this phase (default all)")
@@ -43,7 +44,7 @@ class TrainingVerb:
 
         recipe, rig = load_recipe(arguments.recipe, self.network.recipe), chosen_rig(arguments)
         run = TrainingRun(
-            config=network_of(load_config(arguments.config, self.network.config), recipe),
+            config=network_of(load_config(arguments.config or recipe.size, self.network.config), recipe),
             recipe=replace(_override(recipe, arguments), training=_override(recipe.training, arguments)),
             train=[open_drive(source, rig=rig) for source in arguments.train],
             validation=[open_drive(source, rig=rig) for source in arguments.validation],

@@ -36,3 +36,20 @@ class ImageUNet(nn.Module):
 def image_header(channels: int) -> nn.Module:
     """Features of an image (B, C, h, w) -> class logits (B, 20, h, w)."""
     return nn.Sequential(conv_bn_relu(channels, channels), nn.Conv2d(channels, NUM_CLASSES, 1))
+
+
+def upsampling_header(channels: int, factor: int, dropout: float = 0.1) -> nn.Module:
+    """`image_header` of MonoOcc's section III-B: features (B, C, h, w) -> class logits (B, 20, factor*h, factor*w).
+
+    For each doubling a depthwise transposed convolution of one element and a pointwise one, as in the released code.
+    """
+    doubling = [
+        nn.Sequential(
+            nn.ConvTranspose2d(channels, channels, 1, 2, output_padding=1, groups=channels),
+            conv_bn_relu(channels, channels, 1),
+            nn.Dropout(dropout),
+        )
+        for _ in range(factor.bit_length() - 1)
+    ]
+    last = conv_bn_relu(channels, channels), nn.Dropout(dropout), nn.Conv2d(channels, NUM_CLASSES, 1)
+    return nn.Sequential(*doubling, *last)

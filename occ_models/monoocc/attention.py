@@ -149,6 +149,30 @@ def _interleaved(column: Tensor, row: Tensor) -> Tensor:
     return torch.stack([column, row]).permute(*range(1, column.ndim + 1), 0)
 
 
+def sheet_of(shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Height and width of the sheet that the flat order of a grid's voxels is folded into, about as high as wide."""
+    nx, ny, nz = shape
+    fold = 1
+    while nx * fold * 2 <= ny * nz // (fold * 2) and ny % (fold * 2) == 0:
+        fold *= 2
+    return nx * fold, ny * nz // fold
+
+
+class SheetPosition(nn.Module):
+    """A learned vector for each row and each column of the sheet, half of the channels each (VoxFormer)."""
+
+    def __init__(self, shape: tuple[int, int, int], channels: int):
+        super().__init__()
+        height, width = sheet_of(shape)
+        self.rows = nn.Parameter(torch.rand(height, 1, channels - channels // 2))
+        self.columns = nn.Parameter(torch.rand(1, width, channels // 2))
+
+    def forward(self) -> Tensor:
+        """(height, width, C): flattened, the voxels' order."""
+        height, width = len(self.rows), self.columns.shape[1]
+        return torch.cat([self.columns.expand(height, -1, -1), self.rows.expand(-1, width, -1)], 2)
+
+
 class SheetAttention(_Layer):
     """Voxels attend to their neighbours on a sheet, the flat order of the voxels folded into rows: the released code.
 
@@ -157,11 +181,7 @@ class SheetAttention(_Layer):
 
     def __init__(self, channels: int, heads: int, points: int, shape: tuple[int, int, int], dropout: float = 0.0):
         super().__init__(channels, heads, points, 2, dropout)
-        nx, ny, nz = shape
-        fold = 1
-        while nx * fold * 2 <= ny * nz // (fold * 2) and ny % (fold * 2) == 0:
-            fold *= 2
-        self.sheet = (nx * fold, ny * nz // fold)
+        self.sheet = sheet_of(shape)
         rows, columns = ((torch.arange(n) + 0.5) * (2 / n) - 1 for n in self.sheet)
         places = torch.stack(torch.meshgrid(rows, columns, indexing="ij")[::-1], -1)
         self.register_buffer("places", places.reshape(-1, 2), persistent=False)

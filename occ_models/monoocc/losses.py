@@ -6,7 +6,7 @@ from torch import Tensor
 
 from occ_core import IGNORE
 
-from ..losses import label_loss
+from ..losses import at_least_single, label_loss
 from .depth import depth_loss
 
 
@@ -18,7 +18,7 @@ def distillation_loss(student: Tensor, teacher: Tensor, geometry: Tensor, temper
     student, teacher : (B, C, x, y, z); geometry : (B, x, y, z) uint8, 1 where occupied.
     """
     occupied = geometry == 1
-    s, t = (f.float().permute(0, 2, 3, 4, 1)[occupied] / temperature for f in (student, teacher.detach()))
+    s, t = (at_least_single(f).permute(0, 2, 3, 4, 1)[occupied] / temperature for f in (student, teacher.detach()))
     divergence = F.kl_div(s.log_softmax(1), t.log_softmax(1), reduction="sum", log_target=True)
     return temperature**2 * divergence / max(len(s), 1)
 
@@ -26,7 +26,7 @@ def distillation_loss(student: Tensor, teacher: Tensor, geometry: Tensor, temper
 def unseen_loss(occupancy: Tensor, labels: Tensor) -> Tensor:
     """Binary cross entropy with "free" where nothing is known: logits (B, X, Y, Z), labels uint8 with IGNORE."""
     unseen = labels == IGNORE
-    return (F.softplus(occupancy.float()) * unseen).sum() / unseen.sum().clamp(min=1)
+    return (F.softplus(at_least_single(occupancy)) * unseen).sum() / unseen.sum().clamp(min=1)
 
 
 def first_stage_losses(depth: Tensor, proposals: Tensor, batch: dict, weights: Tensor) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""MonoOcc as a whole: S takes one frame, L (the privileged branch) several and has a larger backbone."""
+"""MonoOcc as a whole: S and L take one frame, the privileged teachers several."""
 
 from typing import NamedTuple
 
@@ -8,8 +8,8 @@ from torch.utils.checkpoint import checkpoint
 
 from ..layers.conv import ResNet, UNetDecoder
 from ..layers.head import FactorisedHead, OccupancyNetwork, grid_of_cells
-from ..layers.image import image_header
-from .attention import CrossAttention, SheetAttention, SpaceAttention
+from ..layers.image import image_header, upsampling_header
+from .attention import CrossAttention, SheetAttention, SheetPosition, SpaceAttention
 from .config import MonoOccConfig
 from .cross_view import CrossViewTransformer
 from .depth import DepthHead, distribution, voxel_evidence
@@ -26,7 +26,7 @@ class MonoOccOutput(NamedTuple):
     voxels : (B, C, X/f, Y/f, Z/f), the final voxel features, what distillation compares (eq. 9)
     depth : (B*V, D, H/8, W/8) logits over distances
     proposals : (B, X/f, Y/f, Z/f) logits of being occupied
-    semantic_2d : (B, 20, h, w), the auxiliary head on the current image (eq. 7)
+    semantic_2d : (B, 20, h, w) times `header_upsampling`, the auxiliary head on the current image (eq. 7)
     """
 
     occupancy: Tensor
@@ -69,7 +69,11 @@ class MonoOcc(OccupancyNetwork):
         # With one level left, as the paper has it, this is the one-level FPN: 1x1 and 3x3.
         self.decoder = UNetDecoder(widths)
         self.neck = nn.Sequential(nn.Conv2d(widths[0], c, 1), nn.Conv2d(c, c, 3, 1, 1))
-        self.depth = DepthHead(encoder.channels, config.depth_width, config.depth_bins)
+        widths = encoder.channels
+        if config.depth_encoder == "own":
+            self.depth_encoder = _resnet(config)
+            widths = self.depth_encoder.channels
+        self.depth = DepthHead(widths, config.depth_width, config.depth_bins)
         self.proposals = ProposalNetwork(self.shape[2], config.proposal_widths)
         if config.cross_view:
             self.cross_view = CrossViewTransformer(c, config.cross_view)
@@ -79,14 +83,19 @@ class MonoOcc(OccupancyNetwork):
         attention = c, config.heads, config.points
         self.cross = nn.ModuleList(CrossAttention(*attention, config.dropout) for _ in range(config.cross_layers))
         kind = {"3d": SpaceAttention, "sheet": SheetAttention}[config.self_attention]
-        self.position = VoxelEmbedding(self.shape, c)
+        position = {"factorised": VoxelEmbedding, "sheet": SheetPosition}[config.position]
+        self.position = position(self.shape, c)
         self.self_attention = nn.ModuleList(
             kind(*attention, self.shape, config.dropout) for _ in range(config.self_layers)
         )
         self.conditioned = nn.ModuleList(
             CrossAttention(*attention, config.dropout) for _ in range(config.conditioned_layers)
         )
-        self.header_2d = image_header(c)
+        self.header_2d = (
+            image_header(c)
+            if config.header_upsampling == 1
+            else upsampling_header(c, config.header_upsampling, config.dropout)
+        )
         self.head = FactorisedHead(c, self.shape[2], pre.grid.shape[2], pre.lifting_factor, config.head_width)
 
     def forward(self, image: Tensor, lifting: Tensor, voxel_depth: Tensor, depth: Tensor) -> MonoOccOutput:
@@ -99,13 +108,19 @@ class MonoOcc(OccupancyNetwork):
 
     def depth_and_proposals(self, image: Tensor, lifting: Tensor, voxel_depth: Tensor, depth: Tensor):
         """Only the first stage: `depth` and `proposals` of `MonoOccOutput`."""
-        logits = self.depth(self.encoder(image))
+        encoder = self.depth_encoder if self.config.depth_encoder == "own" else self.encoder
+        logits = self.depth(encoder(image))
         return logits, self.propose(distribution(logits, depth), lifting, voxel_depth)
 
     def voxels(self, image: Tensor, lifting: Tensor, voxel_depth: Tensor, depth: Tensor) -> Tensor:
         """Only `voxels` of `MonoOccOutput`."""
+        return self.proposals_and_voxels(image, lifting, voxel_depth, depth)[1]
+
+    def proposals_and_voxels(self, image: Tensor, lifting: Tensor, voxel_depth: Tensor, depth: Tensor):
+        """Only `proposals` and `voxels` of `MonoOccOutput`."""
         features, probabilities, _ = self.encode(image, depth)
-        return self.attend(features, lifting, self.propose(probabilities, lifting, voxel_depth))
+        proposals = self.propose(probabilities, lifting, voxel_depth)
+        return proposals, self.attend(features, lifting, proposals)
 
     def logits(self, image: Tensor, lifting: Tensor, voxel_depth: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
         """Occupancy and class logits as `FactorisedHead` returns them."""
@@ -114,7 +129,7 @@ class MonoOcc(OccupancyNetwork):
     def encode(self, image: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features for attention (B*V, C, h, w), probabilities over distances, and the logits they come from."""
         maps = self.encoder(image)
-        logits = self.depth(maps)
+        logits = self.depth(self.depth_encoder(image) if self.config.depth_encoder == "own" else maps)
         features = self.neck(self.decoder(maps[(self.config.image_stride // 4).bit_length() - 1 :]))
         if self.config.cross_view:
             views = len(self.config.views)
@@ -134,7 +149,7 @@ class MonoOcc(OccupancyNetwork):
         """Voxel features (B, C, X/f, Y/f, Z/f) by the attentions of eq. 1, 3 and 6."""
         nx, ny, nz = self.shape
         batch, c = len(proposals), self.config.channels
-        indices, weights = choose(proposals, self.config.proposals)
+        indices, weights = choose(proposals, self.config.proposals, self.config.proposal_rule)
         table = self.queries().reshape(1, nx, ny * nz, c).expand(batch, -1, -1, -1)
         chosen = gather_rows(table, indices)  # (B, X, K, C)
         pixels = lifting.reshape(-1, nx, ny * nz, 2)
@@ -166,5 +181,9 @@ def _encoder(config: MonoOccConfig) -> nn.Module:
     """The image backbone: features at strides 4, 8, 16 (and 32)."""
     if config.intern:
         return InternImage(SIZES[config.intern], stages=3)
+    return _resnet(config)
+
+
+def _resnet(config: MonoOccConfig) -> ResNet:
     image = config.image
     return ResNet(image.width, image.depths, image.bottleneck)

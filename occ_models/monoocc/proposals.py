@@ -34,18 +34,33 @@ class ProposalNetwork(nn.Module):
         return self.out(self.decoder(features)).permute(0, 2, 3, 1)
 
 
-def choose(logits: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """The `number` most likely voxels of each slice of equal x, and their weights.
+def choose(logits: Tensor, number: int, rule: str = "soft") -> tuple[Tensor, Tensor]:
+    """The `number` most likely voxels of each slice of equal x, 0 for all of them, and their weights.
 
     logits : (B, X, Y, Z). Returns indices (B, X, K) into the Y*Z voxels of the slice, and weights (B, X, K) in [0, 1].
     A fixed number per slice keeps shapes fixed, spreads the queries over all distances and stays below TensorRT's limit
-    on TopK. A weight starts at zero at probability 1/2, or at that of the last voxel chosen where it is higher, so the
-    result stays continuous when other voxels are chosen.
+    on TopK. By the rule "soft" a weight starts at zero at probability 1/2, or at that of the last voxel chosen where it
+    is higher, so the result stays continuous when other voxels are chosen. By "threshold" it is 1 above probability 1/2
+    and 0 below, as VoxFormer takes its proposals.
     """
     scores = logits.flatten(2)
-    best, indices = scores.topk(min(number, scores.shape[2]), dim=2)
+    if number:
+        best, indices = scores.topk(min(number, scores.shape[2]), dim=2)
+    else:
+        best, indices = scores, torch.arange(scores.shape[2], device=scores.device).expand(scores.shape)
+    if rule == "threshold":
+        return indices, (best > 0).to(best.dtype)
     probability = best.sigmoid()
     return indices, (4 * (probability - probability[:, :, -1:].clamp(min=0.5))).clamp(0, 1)
+
+
+def cut_off(logits: Tensor, number: int) -> Tensor:
+    """Which voxels are above probability 1/2 but not among the `number` of their slice (0: no limit), (B, X, Y, Z)."""
+    scores = logits.flatten(2)
+    if not number:
+        return torch.zeros_like(logits, dtype=torch.bool)
+    least = scores.topk(min(number, scores.shape[2]), dim=2).values[:, :, -1:]
+    return ((scores > 0) & (scores < least)).reshape(logits.shape)
 
 
 def gather_rows(table: Tensor, indices: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..config import ConfigError
-from ..recipe import TrainingConfig, check_choices, setting
+from ..recipe import TrainingConfig, check_choices, check_lengths, setting
 
 TRAINING_HELP = """Train MonoOcc, the camera-only network.
 
@@ -13,8 +13,8 @@ examples:
   occ-train monoocc --train data/sequences/0[0-7] --validation data/sequences/08 --output out/mono
   occ-train monoocc --teacher nano-l --train data/sequences/0[0-7] --validation data/sequences/08 \\
       --output out/distilled
-  occ-train monoocc --recipe monoocc-paper --config base --devices 4 --precision bf16-mixed \\
-      --teacher-backbone internimage_xl_22k_192to384.pth --output out/base \\
+  occ-train monoocc --recipe monoocc-paper --devices 4 --precision bf16-mixed \\
+      --teacher-backbone internimage_xl_22k_192to384.pth --output out/paper-s \\
       --train kitti/sequences/{00,01,02,03,04,05,06,07,09,10} --validation kitti/sequences/08
 
 Phases: depth and query proposals, the privileged teacher that takes several frames (where --teacher names its network),
@@ -22,8 +22,9 @@ then the student. Phases that are complete in OUTPUT are skipped; an interrupted
 checkpoint."""
 
 LOSS_WEIGHTS = {
-    # Eq. 10 with the weights of section IV-B, L_ssc in its two factors. Occupancy decides completion and is one of
-    # twenty channels in the paper's sum: it counts three times the paper's 2.
+    # Eq. 10 with the weights of section IV-B. L_ssc is "ssc", or its two factors, each a mean of its own: there
+    # occupancy, which decides completion and is one of twenty channels in the paper's sum, counts three times lambda_3.
+    "ssc": 2.0,
     "ce_occupied": 6.0,
     "ce_class": 2.0,
     "scal_geo": 0.5,
@@ -44,6 +45,7 @@ class MonoOccRecipe:
 
     all_phases: ClassVar[tuple[str, ...]] = ("depth", "teacher", "student")
     shipped: ClassVar[Path] = Path(__file__).parent / "recipes"
+    paper: ClassVar[str] = "monoocc-paper"
 
     share: float = setting(1.0, "of the voxel labels that are used, an interval sample")
     image_labels: str = setting(
@@ -62,14 +64,42 @@ class MonoOccRecipe:
         "the teacher runs beside its student, or its features are cached: then the scene is not turned or mirrored",
         ("online", "cached"),
     )
+    augmentation: str = setting(
+        "scene", "of the training's frames: the scene turned, moved in height and mirrored and the image's colours "
+        "changed, only the colours (appearance), or none",
+        ("scene", "appearance", "none"),
+    )  # fmt: skip
+    first_stage: str = setting(
+        "trained", "depth and proposals go on learning in the later phases, with their losses beside eq. 10, or are "
+        "frozen after their own (needs a network with depth_encoder: own)",
+        ("trained", "frozen"),
+    )  # fmt: skip
+    occupied_weight: float = setting(2.0, "of occupied voxels against free ones in the loss of the proposals")
+    voxel_loss: str = setting(
+        "factorised", "L_ssc of eq. 10: occupancy, three times, and classes of what is occupied, each a mean of its "
+        "own, or the one cross entropy over 20 classes (ssc)",
+        ("factorised", "ssc"),
+    )  # fmt: skip
+    affinity_mass: float = setting(
+        0.02, "L_scal_sem leaves out cells of 8 voxels whose probabilities of being occupied add up to less; 0: none "
+        "(the paper's)",
+    )  # fmt: skip
+    image_class_weights: str = setting(
+        "rarity", "class weights of the auxiliary loss on the image (eq. 7): rare classes count more, or none",
+        ("rarity", "none"),
+    )  # fmt: skip
     temperature: float = setting(2.0, "of the distillation's softmax (eq. 9)")
     unseen: float = setting(
         0.3, "weight of the loss that calls free what no scan of the training data has observed: no metric counts it, "
         "and without this loss networks fill it; 0: only the paper's losses",
     )  # fmt: skip
-    depth_steps: int = setting(2000, "steps of the depth head and the proposals")
-    teacher_steps: int = setting(4000, "steps of the teacher")
-    student_steps: int = setting(4000, "steps of the student")
+    depth_steps: int = setting(2000, "steps of the depth head and the proposals; 0: by epochs")
+    teacher_steps: int = setting(4000, "steps of the teacher; 0: by epochs")
+    student_steps: int = setting(4000, "steps of the student; 0: by epochs")
+    depth_epochs: float = setting(0.0, "passes of the depth phase over its frames; 0: by steps")
+    teacher_epochs: float = setting(0.0, "passes of the teacher over its frames; 0: by steps")
+    student_epochs: float = setting(0.0, "passes of the student over its frames; 0: by steps")
+    size: str = field(default="nano", metadata={"help": "network configuration where --config names none"})
     network: dict = field(
         default_factory=dict, metadata={"help": "settings of the network that this recipe changes, at any size"}
     )
@@ -77,10 +107,14 @@ class MonoOccRecipe:
 
     def __post_init__(self):
         check_choices(self)
+        check_lengths(self)
         if not 0 < self.share <= 1:
             raise ConfigError(
                 f"share: expected more than 0 and at most 1, got {self.share}: every loss needs labelled frames"
             )
+        for name in ("occupied_weight", "affinity_mass"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name}: expected 0 or more, got {getattr(self, name)}")
         if not self.temperature > 0:
             raise ConfigError(f"temperature: expected a positive number, got {self.temperature}")
 

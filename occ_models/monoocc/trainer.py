@@ -3,35 +3,39 @@
 from operator import attrgetter
 from pathlib import Path
 
-from ..augmentation import APPEARANCE, CAMERA, NONE, AugmentationConfig
+from ..augmentation import APPEARANCE, CAMERA, NONE
 from ..config import ConfigError, load_config
 from ..data import FrameDataset
 from ..frames import check_frames, frames_of
 from ..phases import Phase, TrainingRun, log, placed
+from ..recipe import steps_of
 from ..weights import CONFIG, load_weights
 from .config import MonoOccConfig
 from .internimage import load_public
 from .model import MonoOcc
 from .recipe import LOSS_WEIGHTS, MonoOccRecipe
-from .tasks import FIRST_STAGE_TERMS, DepthTask, OccupancyLosses, OccupancyTask
+from .tasks import FIRST_STAGE_TERMS, DepthTask, OccupancyLosses, OccupancyTask, first_stage
 from .teacher_features import cache_features
+
+AUGMENTATIONS = {"scene": CAMERA, "appearance": APPEARANCE, "none": NONE}
 
 
 class MonoOccTraining:
     """Phases depth, teacher, student.
 
     Teacher and student start with the weights of the depth phase, where their parts have the same shapes. Weights to
-    start from, where they are given, replace that phase.
-
-    augmentation : of every phase that does not use cached features
+    start from, where they are given, replace that phase. Where the student takes cached features, the scene stays as it
+    is.
 
     Raises ConfigError for a teacher that does not fit, or initial weights; DataError where a file is missing.
     """
 
-    def __init__(self, run: TrainingRun, augmentation: AugmentationConfig = CAMERA):
+    def __init__(self, run: TrainingRun):
         recipe = run.recipe
-        self.run, self.recipe, self.augmentation = run, recipe, augmentation
+        self.run, self.recipe, self.augmentation = run, recipe, AUGMENTATIONS[recipe.augmentation]
         self.teacher_config = teacher_config(run.config, recipe)
+        if recipe.first_stage == "frozen":
+            check_first_stage(run.config, self.teacher_config)
         self.labelled = [f for f in frames_of(run.train, recipe.share, recipe.training.seed) if f.labelled]
         held_out = [frame for frame in frames_of(run.validation) if frame.labelled]
         # Refused before any phase is trained, not when the phase that needs it begins.
@@ -47,30 +51,33 @@ class MonoOccTraining:
 
     def phases(self) -> list[Phase]:
         """The phases that this recipe has, in their order."""
-        recipe, frames = self.recipe, len(self.labelled)
+        frames = len(self.labelled)
         every = (
             Phase(
-                "depth", self._depth_data, self._depth_task, self.validation, frames, recipe.depth_steps,
+                "depth", self._depth_data, self._depth_task, self.validation, frames, self._steps("depth"),
                 {name: LOSS_WEIGHTS[name] for name in FIRST_STAGE_TERMS},
             ),
             Phase(
                 "teacher", self._teacher_data, self._teacher_task, self.teacher_validation, frames,
-                recipe.teacher_steps, self._teacher_losses().weights(),
+                self._steps("teacher"), self._losses().weights(),
             ),
             Phase(
-                "student", self._student_data, self._student_task, self.validation, frames, recipe.student_steps,
+                "student", self._student_data, self._student_task, self.validation, frames, self._steps("student"),
                 self._student_losses().weights(),
             ),
         )  # fmt: skip
         skipped = {"depth"} if self.run.initial else set()
         return [phase for phase in every if phase.name in self.recipe.phases and phase.name not in skipped]
 
+    def _steps(self, phase: str) -> int:
+        return steps_of(self.recipe, phase, len(self.labelled))
+
     def _depth_data(self) -> FrameDataset:
         return self.run.dataset(self.labelled, self.augmentation)
 
     def _depth_task(self) -> DepthTask:
         model = placed(MonoOcc(self.run.config), self.recipe.training)
-        return DepthTask(model, self.recipe.training, self.recipe.depth_steps)
+        return DepthTask(model, self.recipe.training, self._steps("depth"), self.recipe.occupied_weight)
 
     def _teacher_data(self) -> FrameDataset:
         # Its image labels are never withheld: the comparison is about what the student gains.
@@ -82,10 +89,28 @@ class MonoOccTraining:
         if recipe.teacher_backbone:
             log(load_public(model.encoder, recipe.teacher_backbone))
         model = placed(self._with_first_stage(model), recipe.training)
-        return OccupancyTask(model, recipe.training, recipe.teacher_steps, self._teacher_losses())
+        return OccupancyTask(model, recipe.training, self._steps("teacher"), self._losses())
 
-    def _teacher_losses(self) -> OccupancyLosses:
-        return OccupancyLosses(unseen=self.recipe.unseen)
+    def _losses(self, **student) -> OccupancyLosses:
+        """What teacher and student are trained with, and what only the student is."""
+        recipe = self.recipe
+        return OccupancyLosses(
+            image_class_weights=recipe.image_class_weights,
+            voxels=recipe.voxel_loss,
+            affinity_mass=recipe.affinity_mass,
+            first_stage=recipe.first_stage == "trained",
+            occupied_weight=recipe.occupied_weight,
+            unseen=recipe.unseen,
+            **student,
+        )
+
+    def _student_losses(self) -> OccupancyLosses:
+        recipe = self.recipe
+        return self._losses(
+            semantic_2d=recipe.image_label_source is not None,
+            distill=bool(recipe.teacher),
+            temperature=recipe.temperature,
+        )
 
     def _student_data(self) -> FrameDataset:
         labels = self.recipe.image_label_source
@@ -95,7 +120,7 @@ class MonoOccTraining:
             return self.run.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
         plain = self.run.dataset(self.labelled, NONE, config=self.teacher_config)
         frames = cache_features(self._teacher(), plain, self.run.weights_of("teacher") / "features")
-        return self.run.dataset(frames, APPEARANCE, labels)
+        return self.run.dataset(frames, NONE if self.augmentation is NONE else APPEARANCE, labels)
 
     def _student_task(self) -> OccupancyTask:
         recipe, model = self.recipe, MonoOcc(self.run.config)
@@ -103,33 +128,42 @@ class MonoOccTraining:
             model = load_weights(model, self.run.initial)
         else:
             model = self._with_first_stage(model)
-        used, model = self._student_losses(), placed(model, recipe.training)
         teacher = self._teacher() if recipe.teacher and recipe.teacher_features == "online" else None
-        return OccupancyTask(model, recipe.training, recipe.student_steps, used, teacher)
-
-    def _student_losses(self) -> OccupancyLosses:
-        recipe = self.recipe
-        return OccupancyLosses(
-            semantic_2d=recipe.image_label_source is not None,
-            unseen=recipe.unseen,
-            distill=bool(recipe.teacher),
-            temperature=recipe.temperature,
-        )
+        model, used = placed(model, recipe.training), self._student_losses()
+        return OccupancyTask(model, recipe.training, self._steps("student"), used, teacher)
 
     def _teacher(self) -> MonoOcc:
         return load_weights(MonoOcc(self.teacher_config), self.run.weights_of("teacher"))
 
     def _with_first_stage(self, model: MonoOcc) -> MonoOcc:
-        """Put backbone, depth head and proposals of the depth phase into the network, where they have its shapes."""
+        """Put what the depth phase has trained into the network, where it has the same shapes."""
         folder = self.run.initial or self.run.weights_of("depth")
         source = load_weights(MonoOcc(load_config(folder / CONFIG, MonoOccConfig)), folder)
-        for name in ("encoder", "depth", "proposals"):
-            part, trained = getattr(model, name), getattr(source, name).state_dict()
+        learnt = first_stage(source)
+        for name, part in first_stage(model).items():
+            trained = learnt[name].state_dict() if name in learnt else {}
             if {k: v.shape for k, v in part.state_dict().items()} == {k: v.shape for k, v in trained.items()}:
                 part.load_state_dict(trained)
             else:
                 log(f"{name}: {model.config.name} has another than {source.config.name}; it starts with fresh weights")
         return model
+
+
+def check_first_stage(student: MonoOccConfig, teacher: MonoOccConfig | None) -> None:
+    """Raise ConfigError where depth and proposals cannot be frozen: the backbone that they take goes on learning, or
+    the teacher's have another form than the student's, with which they are trained.
+    """
+    alike = ("image", "depth_bins", "depth_width", "proposal_widths")
+    for config in filter(None, (student, teacher)):
+        if config.depth_encoder != "own":
+            raise ConfigError(f"first_stage: frozen needs depth_encoder: own; {config.name} has {config.depth_encoder}")
+        for name in alike:
+            its, wanted = getattr(config, name), getattr(student, name)
+            if its != wanted:
+                raise ConfigError(
+                    f"first_stage: frozen needs the same in teacher and student; {name} of {config.name} is {its}, the "
+                    f"student's {wanted}"
+                )
 
 
 def teacher_config(student: MonoOccConfig, recipe: MonoOccRecipe) -> MonoOccConfig | None:
@@ -142,7 +176,7 @@ def teacher_config(student: MonoOccConfig, recipe: MonoOccRecipe) -> MonoOccConf
     teacher = load_config(recipe.teacher, MonoOccConfig)
     alike = ["channels", "preprocess.grid", "preprocess.lifting_factor"]
     if recipe.teacher_features == "online":  # both take the same tensors
-        alike += ["preprocess.image_size", "preprocess.mean", "preprocess.std", "image_stride"]
+        alike += ["preprocess.image_size", "preprocess.mean", "preprocess.std", "image_stride", "header_upsampling"]
         if teacher.views[: len(student.views)] != student.views:
             raise ConfigError(
                 f"teacher {teacher.name}: views are {teacher.views}; expected the student's, {student.views}, first"

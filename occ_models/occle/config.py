@@ -47,6 +47,7 @@ class OccLEConfig:
         "image", "voxels", "voxel_counts", "voxel_table", "occupancy", "lifting",
     )  # fmt: skip
     shipped: ClassVar[Path] = Path(__file__).parent / "configs"
+    header_upsampling: ClassVar[int] = 1
 
     name: str = "base"
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)

@@ -24,9 +24,10 @@ Phases that are complete in OUTPUT are skipped; an interrupted one continues fro
 class LossWeights:
     """Weight of every term in the loss (eq. 6); 0 leaves it out.
 
-    L_occ: the paper's cross entropy of twenty classes is `ce`. In two factors it is `ce_occupied`, free or occupied,
-    and `ce_class`, which class: occupancy decides completion and is one of twenty classes in the paper's sum, so it
-    counts more here. `iou` is the soft IoU of occupancy, not the paper's. L_sem: `sem_2d`, `sem_3d`. L_geo: `geo`.
+    L_occ: the paper's cross entropy of twenty classes is `ce`; `ssc` is the same as VoxFormer and MonoOcc divide it. In
+    two factors it is `ce_occupied`, free or occupied, and `ce_class`, which class: occupancy decides completion and is
+    one of twenty classes in the paper's sum, so it counts more here. `iou` is the soft IoU of occupancy, not the
+    paper's. L_sem: `sem_2d`, `sem_3d`. L_geo: `geo`.
     """
 
     ce: float = 0.0
@@ -35,6 +36,7 @@ class LossWeights:
     scal_geo: float = 1.0
     scal_sem: float = 1.0
     iou: float = 1.0
+    ssc: float = 0.0
     sem_2d: float = 1.0
     sem_3d: float = 1.0
     geo: float = 1.0
@@ -55,6 +57,7 @@ class OccLERecipe:
 
     all_phases: ClassVar[tuple[str, ...]] = ("semantic", "teacher", "student", "joint")
     shipped: ClassVar[Path] = Path(__file__).parent / "recipes"
+    paper: ClassVar[str] = "paper"
 
     share: float = setting(0.1, "of the voxel labels that are used, an interval sample")
     image_labels: str = setting(
@@ -116,13 +119,14 @@ class OccLERecipe:
     teacher_steps: int = setting(2000, "steps of phase II's teacher; 0: by epochs")
     student_steps: int = setting(4000, "steps of phase II's student; 0: by epochs")
     joint_steps: int = setting(4000, "steps of phase III; 0: by epochs")
-    semantic_epochs: int = setting(0, "passes of phase I over its frames; 0: by steps")
-    teacher_epochs: int = setting(0, "passes of phase II's teacher over the labelled frames; 0: by steps")
-    student_epochs: int = setting(0, "passes of phase II's student over its frames; 0: by steps")
-    joint_epochs: int = setting(0, "passes of phase III over its frames; 0: by steps")
+    semantic_epochs: float = setting(0.0, "passes of phase I over its frames; 0: by steps")
+    teacher_epochs: float = setting(0.0, "passes of phase II's teacher over the labelled frames; 0: by steps")
+    student_epochs: float = setting(0.0, "passes of phase II's student over its frames; 0: by steps")
+    joint_epochs: float = setting(0.0, "passes of phase III over its frames; 0: by steps")
     loss_weights: LossWeights = field(
         default_factory=LossWeights, metadata={"help": "weight of every term of the loss (eq. 6)"}
     )
+    size: str = field(default="nano", metadata={"help": "network configuration where --config names none"})
     network: dict = field(
         default_factory=dict, metadata={"help": "settings of the network that this recipe changes, at any size"}
     )

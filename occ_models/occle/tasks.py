@@ -9,7 +9,7 @@ from torch import Tensor
 from occ_core.taxonomy import IGNORE
 
 from ..data import inputs_of
-from ..losses import GEOMETRY_WEIGHTS, OCCUPANCY_TERMS, class_weights, label_loss, mean_occupancy_losses
+from ..losses import AFFINITY_MASS, GEOMETRY_WEIGHTS, OCCUPANCY_TERMS, class_weights, label_loss, mean_occupancy_losses
 from ..recipe import TrainingConfig
 from ..training import Task
 from .geometric import occupancy_logit
@@ -81,7 +81,7 @@ class JointLosses:
 
     labelled : what the labelled share of a batch is divided by to give the mean of L_occ: the share of the draws that
         have voxel labels, or 1 for a mean over all frames; 0: no L_occ
-    least_mass : of `losses.scal_sem`
+    affinity_mass : of `losses.scal_sem`
     occupied_weight : what an occupied voxel counts in L_geo, a free one counting 1
     semantic, geometric : L_sem, L_geo
     projection : eq. 5's module, None: no L_proj
@@ -89,7 +89,7 @@ class JointLosses:
     """
 
     labelled: float = 1.0
-    least_mass: float = 0.02
+    affinity_mass: float = AFFINITY_MASS
     occupied_weight: float = GEOMETRY_WEIGHTS[1]
     semantic: bool = True
     geometric: bool = False
@@ -132,7 +132,7 @@ class JointTask(Task):
         losses = {}
         if used.labelled:
             losses |= mean_occupancy_losses(
-                output.occupancy, output.semantics, batch, self.weights, used.labelled, used.least_mass
+                output.occupancy, output.semantics, batch, self.weights, used.labelled, used.affinity_mass
             )
         if used.semantic:
             losses |= semantic_losses(output.semantic_2d, output.semantic_3d, batch, self.weights)

@@ -135,7 +135,7 @@ class OccLETraining:
             share = recipe.labelled_draws or share
         return JointLosses(
             labelled=share if recipe.occupancy_mean == "labelled" or not labelled else 1.0,
-            least_mass=recipe.affinity_mass,
+            affinity_mass=recipe.affinity_mass,
             occupied_weight=recipe.occupied_weight,
             semantic=recipe.semantic_loss != "none",
             geometric=labelled > 0 and recipe.geometric_loss in ("pretrain+joint", "joint"),

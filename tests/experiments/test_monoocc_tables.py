@@ -13,7 +13,18 @@ import torch
 from benchmarks import monoocc_step
 from benchmarks.report import RESULTS_PAGE, fill
 from experiments import monoocc_depth
-from experiments.monoocc_runs import RECIPE, ROWS, SHARED, SIZE, TEACHER, depth_errors
+from experiments.monoocc_runs import (
+    RECIPE,
+    ROWS,
+    SHARED,
+    SIZE,
+    SMALL_TEACHER,
+    TABLE_2,
+    TABLE_3,
+    TEACHER,
+    depth_errors,
+    teachers,
+)
 from experiments.monoocc_tables import GROUPS, tables
 from experiments.table_runs import folder_of
 from occ_core import CLASS_NAMES
@@ -49,10 +60,23 @@ def test_groups_are_of_classes_that_exist():
 
 
 def test_the_rows_are_those_of_table_2():
-    switches = {(row.semantic_2d, row.distilled, row.conditioned) for row in list(ROWS.values())[:8]}
-    assert len(switches) == 8
+    switches = {(row.semantic_2d, row.distilled, row.conditioned) for row in TABLE_2.values()}
+    assert len(switches) == 8 and len(TABLE_2) == 9
+    assert [row.teacher for row in list(TABLE_2.values())[-2:]] == [SMALL_TEACHER, TEACHER]
     assert ROWS[SHARED].distilled and RECIPE.unseen == 0
     assert len({folder_of(Path("out"), name, 0) for name in ROWS}) == len(ROWS)
+
+
+def test_table_3_changes_the_backbone_alone():
+    (larger,) = TABLE_3.values()
+    assert set(larger.network) == {"image"} and larger.own == ("depth",)
+    assert not (larger.semantic_2d or larger.distilled or larger.conditioned)
+
+
+def test_the_small_teacher_has_the_students_backbone_and_the_other_ones_views():
+    large, small = (teachers()[name] for name in (TEACHER, SMALL_TEACHER))
+    assert small.image == load_config(SIZE, MonoOccConfig).image != large.image
+    assert (small.views, small.cross_view) == (large.views, large.cross_view)
 
 
 def test_student_and_teacher_have_features_of_one_form():

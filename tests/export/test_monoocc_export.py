@@ -17,10 +17,18 @@ from export.parity import check_parity, onnxruntime_runner, random_inputs  # noq
 from export.torch_engine import random_model  # noqa: E402
 from occ_core import Calibration, FramePreprocessor  # noqa: E402
 from occ_models.checkpoint import load_checkpoint  # noqa: E402
+from occ_models.config import load_config  # noqa: E402
+from occ_models.monoocc.config import MonoOccConfig  # noqa: E402
+from occ_models.monoocc.internimage import SIZES, InternImageSize  # noqa: E402
 from occ_models.monoocc.model import MonoOcc  # noqa: E402
 from occ_models.networks import MONOOCC  # noqa: E402
 from occ_models.weights import save_weights  # noqa: E402
 from occ_runtime import Bundle, Predictor, load_backend  # noqa: E402
+
+SMALL = (
+    "preprocess", "channels", "image", "image_stride", "depth_bins", "depth_width", "proposal_widths", "heads",
+    "points", "head_width",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +110,29 @@ def test_a_checkpoint_becomes_a_bundle_that_needs_no_cloud(model, shipped, tmp_p
     assert predictor.self_test().agrees
     occupancy = predictor.predict(image, None, rig)
     assert occupancy.labels.shape == model.config.preprocess.grid.shape
+
+
+def test_monoocc_l_is_deployable(monkeypatch):
+    """One view of an InternImage, here of the smallest size, with all that the paper's network has."""
+    monkeypatch.setitem(SIZES, "tiny", InternImageSize(16, (1, 1, 1, 1), post_norm=True, offset_scale=2.0))
+    config = replace(
+        load_config("paper-l", MonoOccConfig),
+        **{name: getattr(load_config("pico", MonoOccConfig), name) for name in SMALL},
+        intern="tiny",
+        cross_layers=1,
+        self_layers=1,
+        conditioned_layers=1,
+        dropout=0.0,
+    )
+    torch.manual_seed(0)
+    model = MonoOcc(config).eval()
+    whole = to_onnx(model)
+    shipped = without_outputs(whole, LOGITS)
+    assert check_operators(shipped) == []
+    assert [value.name for value in shipped.graph.input] == list(config.inputs)
+    assert "TopK" not in operators(shipped)  # no limit on proposals
+    results = check_parity(model, shipped, whole, {"noise": random_inputs(config.preprocess, 1)})
+    assert max(result.logit_deviation for result in results) < 1e-3
 
 
 def test_a_teacher_of_several_views_is_no_bundle(model, tmp_path):

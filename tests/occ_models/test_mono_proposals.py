@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
-from occ_models.monoocc.proposals import ProposalNetwork, choose, gather_rows, spread_rows  # noqa: E402
+from occ_models.monoocc.proposals import ProposalNetwork, choose, cut_off, gather_rows, spread_rows  # noqa: E402
 
 
 def drawn(shape, seed=0):
@@ -65,6 +65,20 @@ def test_nothing_jumps_where_two_candidates_change_places():
     assert set(choose(after, 3)[0].flatten().tolist()) == {0, 1, 3}
     assert (weights_of(before, 3) - weights_of(after, 3)).abs().max() < 1e-3
     assert weights_of(before, 3).max() > 0.5
+
+
+def test_by_threshold_every_voxel_above_one_half_counts_one():
+    logits = drawn((2, 3, 4, 5))
+    indices, weights = choose(logits, 0, "threshold")
+    counted = torch.zeros_like(logits.flatten(2)).scatter(2, indices, weights)
+    assert torch.equal(counted, (logits.flatten(2) > 0).float())
+
+
+def test_what_a_limit_cuts_off_is_above_one_half_and_not_chosen():
+    logits = drawn((2, 3, 4, 5))
+    chosen = torch.zeros(2, 3, 20, dtype=torch.bool).scatter(2, choose(logits, 4)[0], True).reshape(logits.shape)
+    assert torch.equal(cut_off(logits, 4), (logits > 0) & ~chosen)
+    assert cut_off(logits, 4).any() and not cut_off(logits, 0).any() and not cut_off(logits, 20).any()
 
 
 def test_rows_go_out_and_come_back():

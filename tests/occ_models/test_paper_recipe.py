@@ -66,7 +66,7 @@ def test_the_paper_recipe_has_each_departure_off_and_the_default_has_it_on(name)
 def test_no_setting_of_the_method_differs_that_is_not_a_departure():
     differing = {f.name for f in fields(OccLERecipe) if getattr(PAPER, f.name) != getattr(OURS, f.name)}
     known = {name.partition(".")[0] for name in DEPARTURES}
-    assert differing - known == {"network", *(f"{phase}_steps" for phase in OccLERecipe.all_phases)}
+    assert differing - known == {"size", "network", *(f"{phase}_steps" for phase in OccLERecipe.all_phases)}
     assert {n for n, v in asdict(PAPER.loss_weights).items() if v not in (0.0, 1.0)} == set()
 
 

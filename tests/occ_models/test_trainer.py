@@ -216,7 +216,7 @@ def test_frames_without_voxel_labels_are_used_where_asked(sequence, tmp_path):
     ]  # fmt: skip
     assert list(phases) == ["semantic", "teacher", "student", "joint"]
     train(run, list(phases.values()))
-    assert [path.name for path in (tmp_path / "out" / "teacher").rglob("*.png")] == ["000001.png"]
+    assert [path.name for path in (tmp_path / "out" / "teacher" / "labels").rglob("*.png")] == ["000001.png"]
 
 
 @pytest.mark.parametrize("name", ["paper", "supervised"])
@@ -248,7 +248,7 @@ def test_losses_of_a_batch_are_the_mean_of_its_samples(sequence, tmp_path):
     task, data = joint_task(sequence, tmp_path)
     samples = [data[n] for n in range(3)]
     assert {bool(sample["labelled"]) for sample in samples} == {True, False}
-    names = {"ce", "ce_occupied", "ce_class", "scal_geo", "iou", "scal_sem", "sem_2d", "sem_3d", "geo", "projection"}
+    names = {"ce", "ssc", "ce_occupied", "ce_class", "scal_geo", "iou", "scal_sem", "sem_2d", "sem_3d", "geo", "projection"}
     with torch.no_grad():
         together = task.losses(collate(samples))
         alone = [task.losses(collate([data[n]])) for n in range(3)]
