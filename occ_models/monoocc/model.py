@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..layers.conv import ResNet, UNetDecoder
+from ..layers.backbone import ImageBackbone
+from ..layers.conv import UNetDecoder
 from ..layers.head import FactorisedHead, OccupancyNetwork, grid_of_cells
-from ..layers.image import image_header
+from ..layers.image import image_backbone, image_header
 from .attention import CrossAttention, SheetAttention, SpaceAttention
 from .config import MonoOccConfig
 from .cross_view import CrossViewTransformer
@@ -162,9 +163,6 @@ def _run_layer(layer: nn.Module, queries: Tensor, *others: Tensor) -> Tensor:
     return layer(queries, *others)
 
 
-def _encoder(config: MonoOccConfig) -> nn.Module:
+def _encoder(config: MonoOccConfig) -> ImageBackbone:
     """The image backbone: features at strides 4, 8, 16 (and 32)."""
-    if config.intern:
-        return InternImage(SIZES[config.intern], stages=3)
-    image = config.image
-    return ResNet(image.width, image.depths, image.bottleneck)
+    return InternImage(SIZES[config.intern], stages=3) if config.intern else image_backbone(config.image)

@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from occ_core import NUM_CLASSES
 
-from ..layers.conv import ResNet, conv_bn_relu
-from ..layers.image import ImageUNet, image_header, lift
+from ..layers.conv import conv_bn_relu
+from ..layers.image import ImageUNet, image_backbone, image_header, lift
 from .config import OccLEConfig
 from .lidar import LidarUNet
 
@@ -17,8 +17,7 @@ class SemanticBranch(nn.Module):
     def __init__(self, config: OccLEConfig):
         super().__init__()
         c, pre = config.channels, config.preprocess
-        image = config.semantic_image
-        self.image = ImageUNet(ResNet(image.width, image.depths, image.bottleneck), config.image_stride, c)
+        self.image = ImageUNet(image_backbone(config.semantic_image), config.image_stride, c)
         self.lidar = LidarUNet(
             pre.grid.shape[2], pre.voxelizer.factor, config.voxel_channels, config.lidar_widths, pre.lifting_factor, c
         )
