@@ -46,7 +46,12 @@ NAMED_BACKBONES = {
     "mobilenetv2": None,
 }
 """Image backbones whose public weights torchvision has; of ResNets the depths, and whether blocks are bottlenecks."""
-NORMS = ("batch", "group")
+
+
+def check_norm(norm: str) -> None:
+    """Raise ValueError for a normalisation that there is not."""
+    if norm not in ("batch", "group"):
+        raise ValueError(f"norm: expected batch or group, got {norm!r}")
 
 
 @dataclass(frozen=True)
@@ -76,8 +81,7 @@ class ImageEncoderConfig:
             raise ValueError("stages: goes with a name; otherwise depths has an entry for each stage")
         if self.stages not in (1, 2, 3, 4):
             raise ValueError(f"stages: expected 1 to 4, got {self.stages}")
-        if self.norm not in NORMS:
-            raise ValueError(f"norm: expected {' or '.join(NORMS)}, got {self.norm!r}")
+        check_norm(self.norm)
 
 
 def from_dict(cls, values: dict, where: str = ""):

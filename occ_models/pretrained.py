@@ -11,6 +11,7 @@ from torch import Tensor
 
 from occ_core.errors import InputError
 
+from .config import ConfigError
 from .layers.backbone import ImageBackbone
 
 
@@ -70,6 +71,18 @@ def load_public(backbone: ImageBackbone, path: str | Path) -> LoadReport:
             if name not in fitting
         ],
     )
+
+
+def check_file(setting: str, path: str, initial: Path | None) -> None:
+    """Raise ConfigError before a training starts where the setting of a recipe names a file that is missing, or one
+    that weights to start from would replace at once.
+    """
+    if path and not Path(path).is_file():
+        raise ConfigError(f"{setting}: {path}: no such file")
+    if path and initial:
+        raise ConfigError(
+            f"{setting}: {path}: does not go with weights to start from, {initial}, which have a backbone"
+        )
 
 
 def _read(path: Path) -> dict:

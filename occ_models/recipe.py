@@ -32,6 +32,15 @@ class TrainingConfig:
     average: float = setting(0.998, "decay of the weights' moving average, which is measured and kept")
     validate_every: int = setting(500, "steps between measurements")
     checkpoint_every: int = setting(100, "steps between checkpoints")
+    backbone_frozen: str = setting(
+        "none", "parts of image backbones with public weights that are not trained: first_stage is the stem and it",
+        ("none", "stem", "first_stage", "all"),
+    )  # fmt: skip
+    backbone_norm: str = setting(
+        "trained", "batch normalisation of image backbones with public weights: frozen keeps it as the file has it",
+        ("trained", "frozen"),
+    )  # fmt: skip
+    backbone_learning_rate: float = setting(1.0, "factor on the learning rate of image backbones with public weights")
     precision: str = setting("32-true", "Lightning's: 32-true, bf16-mixed, 16-mixed")
     seed: int = setting(0, "of weights, draws and augmentation, and of which frames keep their labels")
     workers: int = setting(1, "processes that load frames")
@@ -39,6 +48,14 @@ class TrainingConfig:
     accelerator: str = setting("auto", "Lightning's: auto, cpu, gpu")
     devices: int = setting(1, "GPUs of this machine, or processes on a CPU")
     nodes: int = setting(1, "machines, under torchrun or Slurm")
+
+    def __post_init__(self):
+        check_choices(self)
+        if not self.backbone_learning_rate > 0:
+            raise ConfigError(
+                f"backbone_learning_rate: expected a positive factor, got {self.backbone_learning_rate}; "
+                "backbone_frozen: all trains nothing of it"
+            )
 
 
 @runtime_checkable

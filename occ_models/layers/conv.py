@@ -1,6 +1,7 @@
 """Convolution blocks, the U-Net decoder, group normalisation, and voxel grids as 2-D maps."""
 
 import math
+from collections.abc import Collection
 from itertools import pairwise
 
 import torch
@@ -34,15 +35,17 @@ class UNetDecoder(nn.Module):
         return x
 
 
-def use_group_norm(module: nn.Module) -> None:
+def use_group_norm(module: nn.Module, kept: Collection[nn.Module] = ()) -> None:
     """Put group normalisation (Wu & He 2018) in the place of every batch normalisation inside a module: it does not
     depend on the batch, which may be one frame. Groups: 32, or as many as also divide the channels.
+
+    kept : modules inside it that stay as they are
     """
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm2d | nn.BatchNorm3d):
             setattr(module, name, nn.GroupNorm(math.gcd(32, child.num_features), child.num_features))
-        else:
-            use_group_norm(child)
+        elif child not in kept:
+            use_group_norm(child, kept)
 
 
 def upsample_to(x: Tensor, like: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from ..layers.backbone import ImageBackbone
-from ..layers.conv import UNetDecoder
+from ..layers.conv import UNetDecoder, use_group_norm
 from ..layers.head import FactorisedHead, OccupancyNetwork, grid_of_cells
 from ..layers.image import image_backbone, image_header
 from .attention import CrossAttention, SheetAttention, SpaceAttention
@@ -89,6 +89,8 @@ class MonoOcc(OccupancyNetwork):
         )
         self.header_2d = image_header(c)
         self.head = FactorisedHead(c, self.shape[2], pre.grid.shape[2], pre.lifting_factor, config.head_width)
+        if config.norm == "group":
+            use_group_norm(self, kept=(encoder,))
 
     def forward(self, image: Tensor, lifting: Tensor, voxel_depth: Tensor, depth: Tensor) -> MonoOccOutput:
         features, probabilities, logits = self.encode(image, depth)

@@ -1,16 +1,16 @@
 """MonoOcc's training: depth and proposals, the privileged teacher, the student (section III-C)."""
 
 from operator import attrgetter
-from pathlib import Path
 
 from ..augmentation import APPEARANCE, CAMERA, NONE, AugmentationConfig
 from ..config import ConfigError, load_config
 from ..data import FrameDataset
 from ..frames import check_frames, frames_of
 from ..phases import Phase, TrainingRun, log, placed
+from ..pretrained import check_file, load_public
+from ..training import Task
 from ..weights import CONFIG, load_weights
 from .config import MonoOccConfig
-from .internimage import load_public
 from .model import MonoOcc
 from .recipe import MonoOccRecipe
 from .tasks import DepthTask, OccupancyLosses, OccupancyTask
@@ -35,8 +35,8 @@ class MonoOccTraining:
         self.labelled = [f for f in frames_of(run.train, recipe.share, recipe.training.seed) if f.labelled]
         held_out = [frame for frame in frames_of(run.validation) if frame.labelled]
         # Refused before any phase is trained, not when the phase that needs it begins.
-        if recipe.teacher_backbone and not Path(recipe.teacher_backbone).is_file():
-            raise ConfigError(f"teacher_backbone: {recipe.teacher_backbone}: no such file")
+        check_file("backbone", recipe.backbone, run.initial)
+        check_file("teacher_backbone", recipe.teacher_backbone, None)
         if run.initial:
             load_weights(MonoOcc(run.config), run.initial)
         past = any(config and max(config.views) > 0 for config in (run.config, self.teacher_config))
@@ -58,21 +58,26 @@ class MonoOccTraining:
     def _depth_data(self) -> FrameDataset:
         return self.run.dataset(self.labelled, self.augmentation)
 
-    def _depth_task(self) -> DepthTask:
-        model = placed(MonoOcc(self.run.config), self.recipe.training)
-        return DepthTask(model, self.recipe.training, self.recipe.depth_steps)
+    def _depth_task(self) -> Task:
+        recipe, model = self.recipe, MonoOcc(self.run.config)
+        if recipe.backbone:
+            log(f"backbone: {load_public(model.encoder, recipe.backbone)}")
+        task = DepthTask(placed(model, recipe.training), recipe.training, recipe.depth_steps)
+        return _tuned(task, recipe.backbone)
 
     def _teacher_data(self) -> FrameDataset:
         # Its image labels are never withheld: the comparison is about what the student gains.
         labels = self.recipe.image_label_source or "points"
         return self.run.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
 
-    def _teacher_task(self) -> OccupancyTask:
+    def _teacher_task(self) -> Task:
         recipe, model = self.recipe, MonoOcc(self.teacher_config)
         if recipe.teacher_backbone:
-            log(load_public(model.encoder, recipe.teacher_backbone))
-        model = placed(self._with_first_stage(model), recipe.training)
-        return OccupancyTask(model, recipe.training, recipe.teacher_steps, OccupancyLosses(unseen=recipe.unseen))
+            log(f"teacher_backbone: {load_public(model.encoder, recipe.teacher_backbone)}")
+        model = placed(self._with_first_stage(model, recipe.teacher_backbone), recipe.training)
+        used = OccupancyLosses(unseen=recipe.unseen)
+        task = OccupancyTask(model, recipe.training, recipe.teacher_steps, used)
+        return _tuned(task, recipe.teacher_backbone)
 
     def _student_data(self) -> FrameDataset:
         labels = self.recipe.image_label_source
@@ -84,7 +89,7 @@ class MonoOccTraining:
         frames = cache_features(self._teacher(), plain, self.run.weights_of("teacher") / "features")
         return self.run.dataset(frames, APPEARANCE, labels)
 
-    def _student_task(self) -> OccupancyTask:
+    def _student_task(self) -> Task:
         recipe, model = self.recipe, MonoOcc(self.run.config)
         if self.run.initial:
             model = load_weights(model, self.run.initial)
@@ -97,22 +102,35 @@ class MonoOccTraining:
             temperature=recipe.temperature,
         )
         teacher = self._teacher() if recipe.teacher and recipe.teacher_features == "online" else None
-        return OccupancyTask(placed(model, recipe.training), recipe.training, recipe.student_steps, used, teacher)
+        task = OccupancyTask(placed(model, recipe.training), recipe.training, recipe.student_steps, used, teacher)
+        return _tuned(task, recipe.backbone)
 
     def _teacher(self) -> MonoOcc:
         return load_weights(MonoOcc(self.teacher_config), self.run.weights_of("teacher"))
 
-    def _with_first_stage(self, model: MonoOcc) -> MonoOcc:
-        """Put backbone, depth head and proposals of the depth phase into the network, where they have its shapes."""
+    def _with_first_stage(self, model: MonoOcc, public: str = "") -> MonoOcc:
+        """Put backbone, depth head and proposals of the depth phase into the network, where they have its shapes.
+
+        public : file with the weights that its backbone keeps, if any
+        """
         folder = self.run.initial or self.run.weights_of("depth")
         source = load_weights(MonoOcc(load_config(folder / CONFIG, MonoOccConfig)), folder)
-        for name in ("encoder", "depth", "proposals"):
+        if public:
+            log(f"encoder: {model.config.name} keeps the weights of {public}, and takes none of {folder}")
+        for name in ("depth", "proposals") if public else ("encoder", "depth", "proposals"):
             part, trained = getattr(model, name), getattr(source, name).state_dict()
             if {k: v.shape for k, v in part.state_dict().items()} == {k: v.shape for k, v in trained.items()}:
                 part.load_state_dict(trained)
             else:
                 log(f"{name}: {model.config.name} has another than {source.config.name}; it starts with fresh weights")
         return model
+
+
+def _tuned(task: Task, public: str) -> Task:
+    """The task with the recipe's settings of backbones, where its network's is a public one; an InternImage, as in the
+    paper, is trained whole.
+    """
+    return task.tune(task.model.encoder) if public and not task.model.config.intern else task
 
 
 def teacher_config(student: MonoOccConfig, recipe: MonoOccRecipe) -> MonoOccConfig | None:

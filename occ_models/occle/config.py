@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from occ_core import PreprocessConfig
 
-from ..config import ImageEncoderConfig
+from ..config import ImageEncoderConfig, check_norm
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class OccLEConfig:
     channels: C of the feature grid, whose voxels are preprocess.lifting_factor grid voxels long; voxel_channels: of the
     learned voxel features; lidar_widths: U-Net over heights as channels, from half resolution down; head_width: at half
     resolution; frames: N of the geometric branch; sparse: the LiDAR convolutions compute only at voxels with points, as
-    the paper's do, and not at their neighbours.
+    the paper's do, and not at their neighbours; norm: "batch" or, for a batch of one, "group" normalisation, of all but
+    the image backbones, which have their own, and sparse convolutions.
     """
 
     model: ClassVar[str] = "occle"
@@ -52,6 +53,10 @@ class OccLEConfig:
     head_width: int = 96
     frames: int = 1
     sparse: bool = False
+    norm: str = "batch"
+
+    def __post_init__(self):
+        check_norm(self.norm)
 
     @property
     def views(self) -> tuple[int, ...]:

@@ -4,7 +4,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ..layers.backbone import ImageBackbone
+from ..layers.conv import use_group_norm
 from ..layers.head import OccupancyNetwork, ScanHead, columns_of_cells, grid_of_cells
+from ..layers.sparse import MaskedConv3d
 from .config import OccLEConfig
 from .dual_mamba import DualMambaFusion
 from .geometric import GeometricBranch
@@ -45,6 +48,15 @@ class OccLE(OccupancyNetwork):
         self.geometric = GeometricBranch(config)
         self.fusion = DualMambaFusion(c, (x, y, z), config.fusion)
         self.head = ScanHead(c, z, config.lidar_widths[0], pre.grid.shape[2], pre.lifting_factor, config.head_width)
+        if config.norm == "group":
+            # A sparse convolution's statistics are those of its active sites: thousands in each frame.
+            sparse = [module for module in self.modules() if isinstance(module, MaskedConv3d)]
+            use_group_norm(self, kept=(*self.backbones.values(), *sparse))
+
+    @property
+    def backbones(self) -> dict[str, ImageBackbone]:
+        """The image backbone of each branch."""
+        return {"semantic": self.semantic.image.encoder, "geometric": self.geometric.image}
 
     def forward(
         self,

@@ -66,6 +66,10 @@ class OccLERecipe:
     projection: str = setting(
         "sum", "eq. 5: sum (the paper's), weighted by distance (appendix C.1), none", ("sum", "distance", "none")
     )
+    semantic_backbone: str = setting(
+        "", "torchvision file of the semantic branch's image backbone; empty: fresh weights"
+    )
+    geometric_backbone: str = setting("", "the same of the geometric branch's")
     strength: str = setting("strong", "of the student's augmentation (table 1)", ("weak", "middle", "strong"))
     tau: float = setting(0.95, "confidence from which on the teacher's labels are used")
     keep: float = setting(0.7, "lower tau for a class until this share of its labels is used")

@@ -7,7 +7,9 @@ from ..augmentation import NONE, AugmentationConfig
 from ..config import map_shape
 from ..data import FrameDataset
 from ..frames import Frame, check_frames, frames_of
-from ..phases import Phase, TrainingRun, placed
+from ..phases import Phase, TrainingRun, log, placed
+from ..pretrained import check_file, load_public
+from ..training import Task
 from ..weights import load_weights
 from .augmentation import STUDENT, SUPERVISED, TEACHER
 from .geometry_labels import label_geometry, read_thresholds
@@ -27,6 +29,9 @@ class OccLETraining:
     def __init__(self, run: TrainingRun, change_model: Callable[[OccLE], OccLE] = lambda model: model):
         recipe = run.recipe
         self.run, self.recipe, self.change_model = run, recipe, change_model
+        self.public = {"semantic": recipe.semantic_backbone, "geometric": recipe.geometric_backbone}
+        for branch, path in self.public.items():
+            check_file(f"{branch}_backbone", path, run.initial)
         self.frames = frames_of(run.train, recipe.share, recipe.training.seed, recipe.unlabelled_every)
         self.labelled = [frame for frame in self.frames if frame.labelled]
         # Where every frame has labels, a teacher has nothing to add: no student.
@@ -54,8 +59,9 @@ class OccLETraining:
     def _semantic_data(self) -> FrameDataset:
         return self.run.dataset(self.frames, SUPERVISED, self.recipe.image_label_source)
 
-    def _semantic_task(self) -> SemanticTask:
-        return SemanticTask(self._network("semantic"), self.recipe.training, self.recipe.semantic_steps)
+    def _semantic_task(self) -> Task:
+        model = self._network("semantic")
+        return self._tuned(SemanticTask(model, self.recipe.training, self.recipe.semantic_steps))
 
     def _teacher_data(self) -> FrameDataset:
         return self.run.dataset(self.labelled, TEACHER)
@@ -63,10 +69,12 @@ class OccLETraining:
     def _student_data(self) -> FrameDataset:
         return self._with_teacher_labels(STUDENT[self.recipe.strength])
 
-    def _geometric_task(self, phase: str) -> GeometricTask:
+    def _geometric_task(self, phase: str) -> Task:
         steps = {"teacher": self.recipe.teacher_steps, "student": self.recipe.student_steps}[phase]
         freeze = "semantic" in self.names
-        return GeometricTask(self._network(phase), self.recipe.training, steps, freeze_voxel_features=freeze)
+        return self._tuned(
+            GeometricTask(self._network(phase), self.recipe.training, steps, freeze_voxel_features=freeze)
+        )
 
     def _joint_data(self) -> FrameDataset:
         labels = self.recipe.image_label_source
@@ -79,7 +87,7 @@ class OccLETraining:
         unlabelled_used = self.recipe.image_label_source or self.recipe.geometric_loss == "pretrain+joint"
         return self.frames if unlabelled_used else self.labelled
 
-    def _joint_task(self) -> JointTask:
+    def _joint_task(self) -> Task:
         recipe, config, labelled = self.recipe, self.run.config, len(self.labelled)
         model, projection = self._network("joint"), None
         if recipe.projection != "none":
@@ -93,7 +101,7 @@ class OccLETraining:
             projection=projection,
             freeze_geometric=labelled > 0 and recipe.geometric_loss == "pretrain",
         )
-        return JointTask(model, recipe.training, recipe.joint_steps, used)
+        return self._tuned(JointTask(model, recipe.training, recipe.joint_steps, used))
 
     def _with_teacher_labels(self, augmentation: AugmentationConfig, image_labels: str | None = None) -> FrameDataset:
         """All frames, those without labels with the teacher's."""
@@ -107,4 +115,13 @@ class OccLETraining:
         """A network to train: with the weights of the phase before it, or those to start from, or fresh."""
         model, place = OccLE(self.run.config), self.names.index(phase)
         start = self.run.weights_of(self.names[place - 1]) if place else self.run.initial
-        return self.change_model(placed(load_weights(model, start) if start else model, self.recipe.training))
+        if start:
+            model = load_weights(model, start)
+        else:
+            for branch, path in self.public.items():
+                if path:
+                    log(f"{branch}_backbone: {load_public(model.backbones[branch], path)}")
+        return self.change_model(placed(model, self.recipe.training))
+
+    def _tuned(self, task: Task) -> Task:
+        return task.tune(*(task.model.backbones[branch] for branch, path in self.public.items() if path))
