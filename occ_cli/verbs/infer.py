@@ -4,6 +4,7 @@ examples:
   occ-node infer --bundle occle-nano --dataset KITTI --sequences 08 --output predictions
   occ-node infer --dataset MYDATA --sequences 30 31 --output predictions --backend onnxruntime
   occ-node infer --bundle monoocc-nano --dataset KITTI --sequences 08 --output predictions     camera only
+  occ-node infer --bundle monoocc-nano --dataset KITTI --sequences 08 --depth DEPTHS --output predictions
   occ-node infer --drive drive.bag --output predictions                                        ROS 1 and ROS 2 bags
   occ-node infer --drive drive/ --topics image:=/front/image points:=/lidar --calibration rig.yaml --output predictions
   occ-node infer --drive drive/ --rig rig.yaml --output predictions                            another LiDAR or height
@@ -25,6 +26,7 @@ from ..sources import add_drive_arguments, chosen_drives
 
 if TYPE_CHECKING:
     from occ_data.bags import BagOptions
+    from occ_data.kitti import DepthFolder
     from occ_runtime import Bundle
 
 _BAG_OPTIONS = ("topics", "lidar_frame")
@@ -43,8 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="KITTI calib.txt or YAML: of the picture; or extrinsics for a bag without transforms",
     )  # fmt: skip
     parser.add_argument(
-        "--depth", type=Path, metavar="FILE",
-        help="depth of the picture, if known: 16-bit PNG (256 a metre) or .npy (metres); elsewhere it is predicted",
+        "--depth", type=Path, metavar="PATH",
+        help="depth, if known: of the picture, a 16-bit PNG (256 a metre) or .npy (metres); of drives, a folder with "
+        "SS/NNNNNN.png (camera-only bundles). Where a pixel has none, it is predicted",
     )  # fmt: skip
     parser.add_argument(
         "--topics", nargs="+", metavar="NAME:=TOPIC",
@@ -75,7 +78,7 @@ def _check_combination(arguments: argparse.Namespace) -> None:
     if arguments.image is None:
         if arguments.dataset is None and arguments.drive is None:
             raise CommandError("expected --dataset ROOT --sequences SS, --drive DRIVE, or --image FILE")
-        wrong = ["depth"] if arguments.drive else ["depth", "calibration", *_BAG_OPTIONS]
+        wrong = [] if arguments.drive else ["calibration", *_BAG_OPTIONS]
         beside = "drive" if arguments.drive else "dataset"
     else:
         if arguments.calibration is None:
@@ -96,8 +99,11 @@ def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
 
     drives = chosen_drives(arguments, _bag_options(arguments) if arguments.drive else None)
     frames = [(drive, f) for drive in drives for f in (drive.frames if bundle.needs_cloud else drive.image_frames)]
+    depths = _depths(arguments, bundle)
     for drive in drives:
         drive.calibration  # noqa: B018  an unusable calibration ends it before the engine loads
+        if depths:
+            depths.check(drive, [frame for own, frame in frames if own is drive])
     backend = load_backend(bundle, arguments.backend, arguments.threads)
     predictor, warned = Predictor(bundle, backend), set()
     for drive, frame in tqdm(frames, desc=f"{bundle.name} on {backend.name}", unit="frame"):
@@ -107,7 +113,8 @@ def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
             if warning not in warned:
                 tqdm.write(f"occ-node infer: warning: {drive.path}, frame {frame}: {warning}", sys.stderr)
             warned.add(warning)
-        occupancy = predictor.predict(image, scan, drive.calibration)
+        depth = depths.read(drive, frame) if depths else None
+        occupancy = predictor.predict(image, scan, drive.calibration, depth)
         path = prediction_file(arguments.output, drive.name, frame)
         write_prediction(path, Prediction(occupancy.labels, bundle.grid))
     backend.close()
@@ -115,6 +122,18 @@ def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
     timing = ", ".join(f"{name} {stage['p50_ms']:.0f} ms" for name, stage in stages.items())
     print(f"{len(frames)} frames in {arguments.output}/sequences; median {timing} ({backend.description})")
     return 0
+
+
+def _depths(arguments: argparse.Namespace, bundle: "Bundle") -> "DepthFolder | None":
+    from occ_data.kitti import DepthFolder
+
+    from ..errors import CommandError
+
+    if arguments.depth is None:
+        return None
+    if bundle.needs_cloud:
+        raise CommandError(f"--depth: bundle {bundle.name} takes a LiDAR's cloud and no depth images")
+    return DepthFolder(arguments.depth)
 
 
 def _bag_options(arguments: argparse.Namespace) -> "BagOptions":

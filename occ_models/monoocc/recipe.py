@@ -65,6 +65,10 @@ class MonoOccRecipe:
         "the teacher runs beside its student, or its features are cached: then the scene is not turned or mirrored",
         ("online", "cached"),
     )
+    depths: str = setting(
+        "", "folder with depth images of all frames, SS/NNNNNN.png (KITTI's: 16 bits, 256 a metre), that the networks "
+        "are given; empty: they predict depth",
+    )  # fmt: skip
     temperature: float = setting(2.0, "of the distillation's softmax (eq. 9)")
     unseen: float = setting(
         0.3, "weight of the loss that calls free what no scan of the training data has observed: no metric counts it, "

@@ -1,11 +1,15 @@
 """MonoOcc's training: depth and proposals, the privileged teacher, the student (section III-C)."""
 
+from functools import partial
 from operator import attrgetter
+from pathlib import Path
+
+from occ_data.kitti import DepthFolder
 
 from ..augmentation import APPEARANCE, CAMERA, NONE, AugmentationConfig
 from ..config import ConfigError, load_config
-from ..data import FrameDataset
-from ..frames import check_frames, frames_of
+from ..data import FrameDataset, earlier
+from ..frames import Frame, check_frames, frames_of
 from ..phases import Phase, TrainingRun, log, placed
 from ..pretrained import check_file, load_public
 from ..training import Task
@@ -14,7 +18,7 @@ from .config import MonoOccConfig
 from .model import MonoOcc
 from .recipe import MonoOccRecipe
 from .tasks import DepthTask, OccupancyLosses, OccupancyTask
-from .teacher_features import cache_features
+from .teacher_features import cache_features, check_room
 
 
 class MonoOccTraining:
@@ -42,8 +46,15 @@ class MonoOccTraining:
         past = any(config and max(config.views) > 0 for config in (run.config, self.teacher_config))
         check_frames(self.labelled, recipe.image_label_source, past)
         check_frames(held_out, None, past)
-        self.validation = run.dataset(held_out)
-        self.teacher_validation = run.dataset(held_out, config=self.teacher_config)
+        self.depths = DepthFolder(recipe.depths) if recipe.depths else None
+        if self.depths:
+            self._check_depths([*self.labelled, *held_out])
+        if "teacher" in recipe.phases and recipe.teacher_features == "cached":
+            # Said, and refused, before the teacher is trained.
+            check_room(self.teacher_config, self.labelled, self._features_folder)
+        self.dataset = partial(run.dataset, depths=self.depths)
+        self.validation = self.dataset(held_out)
+        self.teacher_validation = self.dataset(held_out, config=self.teacher_config)
 
     def phases(self) -> list[Phase]:
         """The phases that this recipe has, in their order."""
@@ -56,7 +67,7 @@ class MonoOccTraining:
         return [phase for phase in every if phase.name in self.recipe.phases and phase.name not in skipped]
 
     def _depth_data(self) -> FrameDataset:
-        return self.run.dataset(self.labelled, self.augmentation)
+        return self.dataset(self.labelled, self.augmentation)
 
     def _depth_task(self) -> Task:
         recipe, model = self.recipe, MonoOcc(self.run.config)
@@ -68,7 +79,7 @@ class MonoOccTraining:
     def _teacher_data(self) -> FrameDataset:
         # Its image labels are never withheld: the comparison is about what the student gains.
         labels = self.recipe.image_label_source or "points"
-        return self.run.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
+        return self.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
 
     def _teacher_task(self) -> Task:
         recipe, model = self.recipe, MonoOcc(self.teacher_config)
@@ -82,12 +93,12 @@ class MonoOccTraining:
     def _student_data(self) -> FrameDataset:
         labels = self.recipe.image_label_source
         if not self.recipe.teacher:
-            return self.run.dataset(self.labelled, self.augmentation, labels)
+            return self.dataset(self.labelled, self.augmentation, labels)
         if self.recipe.teacher_features == "online":
-            return self.run.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
-        plain = self.run.dataset(self.labelled, NONE, config=self.teacher_config)
-        frames = cache_features(self._teacher(), plain, self.run.weights_of("teacher") / "features")
-        return self.run.dataset(frames, APPEARANCE, labels)
+            return self.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
+        plain = self.dataset(self.labelled, NONE, config=self.teacher_config)
+        frames = cache_features(self._teacher(), plain, self._features_folder)
+        return self.dataset(frames, APPEARANCE, labels)
 
     def _student_task(self) -> Task:
         recipe, model = self.recipe, MonoOcc(self.run.config)
@@ -104,6 +115,17 @@ class MonoOccTraining:
         teacher = self._teacher() if recipe.teacher and recipe.teacher_features == "online" else None
         task = OccupancyTask(placed(model, recipe.training), recipe.training, recipe.student_steps, used, teacher)
         return _tuned(task, recipe.backbone)
+
+    @property
+    def _features_folder(self) -> Path:
+        return self.run.output / "teacher" / "features"
+
+    def _check_depths(self, frames: list[Frame]) -> None:
+        """Raise DataError where a frame, or an earlier one that a network takes with it, has no depth image."""
+        views = {back for config in (self.run.config, self.teacher_config) if config for back in config.views}
+        for drive in {id(frame.drive): frame.drive for frame in frames}.values():
+            own = [frame.id for frame in frames if frame.drive is drive]
+            self.depths.check(drive, sorted({earlier(drive, frame, back) for frame in own for back in views}))
 
     def _teacher(self) -> MonoOcc:
         return load_weights(MonoOcc(self.teacher_config), self.run.weights_of("teacher"))
