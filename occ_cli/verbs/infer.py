@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..arguments import add_backend
-from ..sources import add_drive_arguments, chosen_drives
+from ..sources import add_drive_arguments, benchmark_frames, chosen_drives
 
 if TYPE_CHECKING:
     from occ_data.bags import BagOptions
@@ -54,6 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of a bag: image, camera_info, points (default: kitti2bag's, or the only ones of their type)",
     )  # fmt: skip
     parser.add_argument("--lidar-frame", metavar="FRAME", help="of a bag without clouds: the frame of the voxels")
+    parser.add_argument(
+        "--voxel-frames", action="store_true", default=None,
+        help="only the frames that SemanticKITTI's benchmark scores: those with voxels/NNNNNN.bin",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the predictions go")
     add_backend(parser, default="auto")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
@@ -83,7 +87,7 @@ def _check_combination(arguments: argparse.Namespace) -> None:
     else:
         if arguments.calibration is None:
             raise CommandError("--image goes with --calibration FILE: without it the pixels' directions are unknown")
-        wrong, beside = ["dataset", "sequences", "drive", *_BAG_OPTIONS], "image"
+        wrong, beside = ["dataset", "sequences", "drive", "voxel_frames", *_BAG_OPTIONS], "image"
     for option in wrong:
         if getattr(arguments, option) is not None:
             raise CommandError(f"--{option.replace('_', '-')} does not go with --{beside}")
@@ -98,7 +102,8 @@ def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
     from ..predictions import Prediction, prediction_file, write_prediction
 
     drives = chosen_drives(arguments, _bag_options(arguments) if arguments.drive else None)
-    frames = [(drive, f) for drive in drives for f in (drive.frames if bundle.needs_cloud else drive.image_frames)]
+    of = benchmark_frames if arguments.voxel_frames else lambda d: d.frames if bundle.needs_cloud else d.image_frames
+    frames = [(drive, frame) for drive in drives for frame in of(drive)]
     depths = _depths(arguments, bundle)
     for drive in drives:
         drive.calibration  # noqa: B018  an unusable calibration ends it before the engine loads

@@ -280,3 +280,14 @@ def test_depth_images_are_for_camera_only_bundles(drive, fake_bundle, tmp_path, 
     arguments = ["infer", "--bundle", str(fake_bundle.path), "--backend", "fake", "--drive", str(drive.path)]
     assert main([*arguments, "--depth", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
     assert "takes a LiDAR's cloud and no depth images" in capsys.readouterr().err
+
+
+def test_voxel_frames_are_those_that_the_benchmark_scores(drive, camera_bundle, tmp_path):
+    folder = shutil.copytree(drive.path, tmp_path / "data" / "sequences" / drive.name)
+    for path in (folder / "voxels").iterdir():
+        path.unlink()
+    (folder / "voxels" / "000003.bin").write_bytes(b"")
+    arguments = ["infer", "--bundle", str(camera_bundle.path), "--backend", "fake", "--voxel-frames", "--dataset"]
+    arguments += [str(tmp_path / "data"), "--sequences", drive.name, "--output", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert [path.stem for path in (tmp_path / "out").rglob("*.label")] == ["000003"]
