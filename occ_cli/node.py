@@ -3,7 +3,7 @@
 import sys
 
 from .command import CommandLine
-from .verbs import bag, demo, engine, evaluate, infer, map, play, render, run
+from .verbs import bag, demo, engine, evaluate, infer, map, play, render, run, submission
 
 COMMAND_LINE = CommandLine(
     name="occ-node",
@@ -17,8 +17,8 @@ COMMAND_LINE = CommandLine(
   occ-node evaluate --dataset KITTI --predictions predictions --sequences 08
   occ-node engine build --bundle occle-nano      TensorRT for this machine's GPU, before the robot needs it""",
     verbs={
-        "demo": demo, "run": run, "play": play, "bag": bag, "infer": infer, "evaluate": evaluate, "map": map,
-        "render": render, "engine": engine,
+        "demo": demo, "run": run, "play": play, "bag": bag, "infer": infer, "evaluate": evaluate,
+        "submission": submission, "map": map, "render": render, "engine": engine,
     },
 )  # fmt: skip
 

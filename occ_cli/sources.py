@@ -40,3 +40,12 @@ def chosen_drives(arguments: argparse.Namespace, bag_options: "BagOptions | None
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise CommandError(f"--drive: two drives are called {twice!r}, and would write the same files")
     return drives
+
+
+def benchmark_frames(drive: "Drive") -> list[str]:
+    """The frames that SemanticKITTI's benchmark scores: those with voxels/NNNNNN.bin, which test sequences have too; of
+    other drives than sequences those with voxel ground truth.
+    """
+    from occ_data import Sequence
+
+    return drive.benchmark_frames if isinstance(drive, Sequence) else drive.voxel_frames

@@ -19,3 +19,9 @@ def average_of(folder: str | Path) -> OccupancyNetwork:
     need_files(Path(folder), LAST, CONFIG)
     network, config = saved_config(Path(folder) / CONFIG)
     return load_average(network.make_model(config), Path(folder))
+
+
+def trained_network(folder: str | Path) -> OccupancyNetwork:
+    """The network of a folder with weights, or of a phase that is not complete, as `average_of` has it."""
+    complete = (Path(folder) / WEIGHTS).is_file() or not (Path(folder) / LAST).is_file()
+    return load_checkpoint(folder) if complete else average_of(folder)

@@ -42,13 +42,50 @@ class NetworkConfig(Protocol):
     def views(self) -> tuple[int, ...]: ...
 
 
+NAMED_BACKBONES = {
+    "resnet18": ((2, 2, 2, 2), False),
+    "resnet34": ((3, 4, 6, 3), False),
+    "resnet50": ((3, 4, 6, 3), True),
+    "resnet101": ((3, 4, 23, 3), True),
+    "mobilenetv2": None,
+}
+"""Image backbones whose public weights torchvision has; of ResNets the depths, and whether blocks are bottlenecks."""
+
+
+def check_norm(norm: str) -> None:
+    """Raise ValueError for a normalisation that there is not."""
+    if norm not in ("batch", "group"):
+        raise ValueError(f"norm: expected batch or group, got {norm!r}")
+
+
 @dataclass(frozen=True)
 class ImageEncoderConfig:
-    """A ResNet: width of its first stage, blocks per stage (strides 4, 8, 16, 32), bottleneck blocks or basic ones."""
+    """An image backbone: a named one, or a ResNet of any size.
+
+    width, depths, bottleneck : of a ResNet: width of its first stage, blocks per stage (strides 4, 8, 16, 32),
+        bottleneck blocks or basic ones
+    name : resnet18, resnet34, resnet50, resnet101 or mobilenetv2, in the place of these three; stages : how many of its
+        four are built
+    norm : "batch" or "group" normalisation; public weights of ResNets and MobileNets are made for "batch"
+    """
 
     width: int = 64
     depths: tuple[int, ...] = (3, 4, 6)
     bottleneck: bool = False
+    name: str = ""
+    stages: int = 4
+    norm: str = "batch"
+
+    def __post_init__(self):
+        if self.name and self.name not in NAMED_BACKBONES:
+            raise ValueError(f"name: expected one of {', '.join(NAMED_BACKBONES)}, or nothing, got {self.name!r}")
+        if self.name and (self.width, self.depths, self.bottleneck) != (64, (3, 4, 6), False):
+            raise ValueError(f"width, depths, bottleneck: do not go with a name, {self.name}, which has its own")
+        if not self.name and self.stages != 4:
+            raise ValueError("stages: goes with a name; otherwise depths has an entry for each stage")
+        if self.stages not in (1, 2, 3, 4):
+            raise ValueError(f"stages: expected 1 to 4, got {self.stages}")
+        check_norm(self.norm)
 
 
 def from_dict(cls, values: dict, where: str = ""):

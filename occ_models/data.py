@@ -15,6 +15,7 @@ from occ_core.errors import InputError
 from occ_core.labels import downscale_labels
 from occ_core.taxonomy import IGNORE, points_from_raw
 from occ_data import DataError, Drive
+from occ_data.kitti import DepthFolder
 
 from .augmentation import (
     NONE,
@@ -40,6 +41,7 @@ class Sensors(NamedTuple):
     point_classes : (N,) uint8, IGNORE where not known; label_map : (h, w) uint8, `config.label_shape`
     depth : (h, w) float32, of the points as `FramePreprocessor.depth_tensor` has it
     pixels : (H, W) uint8 pseudo labels at the image's own size, (0, 0) where they are not used
+    given_depth : (1, h, w) float32, that tensor of a depth image, 0 where there is none
     """
 
     image: np.ndarray
@@ -48,6 +50,7 @@ class Sensors(NamedTuple):
     label_map: np.ndarray
     depth: np.ndarray
     pixels: np.ndarray
+    given_depth: np.ndarray
 
 
 class FrameDataset(Dataset):
@@ -57,7 +60,8 @@ class FrameDataset(Dataset):
     in the current frame's coordinates. image_labels: where the classes of pixels and points come from: "pseudo_labels",
     the class maps of the images; "points", the labels of the scan's points; None, nowhere. thresholds: least
     probability for the geometric teacher's "free" and "occupied" to be used. lift_pixels: `labels_3d` are the pseudo
-    labels of the pixels on which voxel centres fall (OccLE eq. 2), not what most of a voxel's points have.
+    labels of the pixels on which voxel centres fall (OccLE eq. 2), not what most of a voxel's points have. depths:
+    depth images that the network is given; None: it predicts depth.
 
     A sample, whole after `collate`, holds the network's inputs (batch axis of N) and the targets, uint8 with IGNORE:
     `labels` (1, X, Y, Z), all ignored where the frame's labels are withheld; `geometry` (1, x, y, z) of the feature
@@ -77,10 +81,11 @@ class FrameDataset(Dataset):
         thresholds: tuple[float, float] = (0.95, 0.95),
         cache: FrameCache | None = None,
         lift_pixels: bool = False,
+        depths: DepthFolder | None = None,
     ):
         self.frames, self.preprocess, self.inputs, self.views = frames, config.preprocess, config.inputs, config.views
         self.augmentation, self.seed, self.image_labels = augmentation, seed, image_labels
-        self.thresholds, self.lift_pixels = thresholds, lift_pixels
+        self.thresholds, self.lift_pixels, self.depths = thresholds, lift_pixels, depths
         self._with_cloud = any(name in CLOUD_TENSORS for name in self.inputs)
         self.grid = self.preprocess.grid
         self.coarse = self.grid.coarsen(self.preprocess.lifting_factor)
@@ -140,13 +145,14 @@ class FrameDataset(Dataset):
         points, kept = thin_cloud(sensors.points, rng, self.augmentation)
         points = move_points(points, T, self._mirror_y if mirror else None)
         tensors = self._preprocessor(image, points if self._with_cloud else None, calibration)
+        tensors["depth"] = sensors.given_depth
         if mirror:
             x, y, z = self.coarse.shape
             lifting = tensors["lifting"].reshape(x, y, z, 2)[:, ::-1].copy()
             lifting[..., 0] = np.where(lifting[..., 0] >= -1, -lifting[..., 0], lifting[..., 0])
             tensors["lifting"] = lifting.reshape(1, x * y, z, 2)
             tensors["voxel_depth"] = tensors["voxel_depth"].reshape(x, y, z)[:, ::-1].reshape(1, x * y, z)
-            tensors["image"] = tensors["image"][..., ::-1]
+            tensors["image"], tensors["depth"] = tensors["image"][..., ::-1], tensors["depth"][..., ::-1]
         if self._with_cloud:
             limit = points_per_voxel(rng, self.augmentation, self.preprocess.voxelizer.max_points)
             tensors["voxels"][:, limit:] = 0
@@ -172,11 +178,11 @@ class FrameDataset(Dataset):
         return (labels[:, ::-1], geometry[:, ::-1]) if mirror else (labels, geometry)
 
     def _view(self, frame: Frame, back: int) -> tuple[Sensors, np.ndarray]:
-        """The frame `back` scans before (the first of all where there is none), and T_now_then (4, 4)."""
+        """The frame `back` scans before, as `earlier` has it, and T_now_then (4, 4)."""
         drive = frame.drive
         if not back:
             return self._sensors(drive, frame.id, self.image_labels), np.eye(4)
-        then = drive.frames[max(drive.frames.index(frame.id) - back, 0)]
+        then = earlier(drive, frame.id, back)
         poses = drive.poses
         T_grid_lidar = drive.calibration.T_grid_lidar
         T_world_now, T_world_then = (poses[int(n)] @ np.linalg.inv(T_grid_lidar) for n in (frame.id, then))
@@ -186,7 +192,8 @@ class FrameDataset(Dataset):
     def _sensors(self, drive: Drive, frame: str, image_labels: str | None) -> Sensors:
         read = partial(self._read_sensors, drive, frame, image_labels)
         # A teacher may share the cache with its student and take larger images.
-        key = (drive.path, frame, image_labels, self.preprocess.image_size, self.map_shape, self.grid, self.lift_pixels)
+        size, depths = self.preprocess.image_size, self.depths and self.depths.path
+        key = (drive.path, frame, image_labels, size, self.map_shape, self.grid, self.lift_pixels, depths)
         return Sensors(*self._cache.get(key, read))
 
     def _calibration(self, drive: Drive) -> Calibration:
@@ -199,6 +206,7 @@ class FrameDataset(Dataset):
         uv, distance = calibration.project(points)
         metres = (distance * calibration.canonical).astype(np.float32)
         depth = nearest_wins(uv, distance, metres, 0, calibration.image_size, self.preprocess.depth_shape)
+        given = self._preprocessor.depth_tensor(self.depths and self.depths.read(drive, frame), drive.calibration)
         classes = np.full(len(points), IGNORE, np.uint8)
         label_map = np.full(self.map_shape, IGNORE, np.uint8)
         kept = np.empty((0, 0), np.uint8)
@@ -221,7 +229,12 @@ class FrameDataset(Dataset):
         points, classes = points[near], classes[near]
         size = self.preprocess.image_size
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return Sensors(image, points, classes, label_map, depth, kept)
+        return Sensors(image, points, classes, label_map, depth, kept, given)
+
+
+def earlier(drive: Drive, frame: str, back: int) -> str:
+    """The frame `back` scans before; the drive's first where there is none."""
+    return drive.frames[max(drive.frames.index(frame) - back, 0)] if back else frame
 
 
 def points_in_reach(grid: Grid) -> tuple[np.ndarray, np.ndarray]:

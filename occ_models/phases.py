@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from occ_core.files import read_bytes, read_mapping, write_bytes, write_yaml
 from occ_data import DataError, Drive
+from occ_data.kitti import DepthFolder
 
 from .augmentation import NONE, AugmentationConfig
 from .config import ConfigError, merged, network_values, save_config, to_dict
@@ -66,11 +67,13 @@ class TrainingRun:
         config: Any = None,
         thresholds: tuple[float, float] = (0.95, 0.95),
         lift_pixels: bool = False,
+        depths: DepthFolder | None = None,
     ) -> FrameDataset:
         """Frames for the network, or for one with another configuration; arguments as those of `FrameDataset`."""
-        seed = self.recipe.training.seed
-        config = config or self.config
-        return FrameDataset(frames, config, augmentation, seed, image_labels, thresholds, self.cache, lift_pixels)
+        return FrameDataset(
+            frames, config or self.config, augmentation, self.recipe.training.seed, image_labels, thresholds,
+            self.cache, lift_pixels, depths,
+        )  # fmt: skip
 
     def weights_of(self, phase: str) -> Path:
         """Folder of an earlier phase's weights. Raises DataError where that phase is not complete."""

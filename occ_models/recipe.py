@@ -41,6 +41,15 @@ class TrainingConfig:
     validate_every: int = setting(500, "steps between measurements")
     checkpoint_every: int = setting(100, "steps between checkpoints")
     pictures: int = setting(4, "validation frames that are drawn at each measurement, prediction beside truth")
+    backbone_frozen: str = setting(
+        "none", "parts of image backbones with public weights that are not trained: first_stage is the stem and it",
+        ("none", "stem", "first_stage", "all"),
+    )  # fmt: skip
+    backbone_norm: str = setting(
+        "trained", "batch normalisation of image backbones with public weights: frozen keeps it as the file has it",
+        ("trained", "frozen"),
+    )  # fmt: skip
+    backbone_learning_rate: float = setting(1.0, "factor on the learning rate of image backbones with public weights")
     precision: str = setting("32-true", "Lightning's: 32-true, bf16-mixed, 16-mixed")
     seed: int = setting(0, "of weights, draws and augmentation, and of which frames keep their labels")
     workers: int = setting(
@@ -55,6 +64,7 @@ class TrainingConfig:
     nodes: int = setting(1, "machines, under torchrun or Slurm")
 
     def __post_init__(self):
+        check_choices(self)
         at_least = {
             "batch": 1, "accumulate": 1, "validate_every": 1, "checkpoint_every": 1, "devices": 1, "nodes": 1,
             "workers": -1, "pictures": 0,
@@ -64,6 +74,11 @@ class TrainingConfig:
                 raise ConfigError(f"{name}: expected {least} or more, got {getattr(self, name)}")
         if self.recompute and self.compile:
             raise ConfigError("compile: cannot be combined with recompute; choose one of them")
+        if not self.backbone_learning_rate > 0:
+            raise ConfigError(
+                f"backbone_learning_rate: expected a positive factor, got {self.backbone_learning_rate}; "
+                "backbone_frozen: all trains nothing of it"
+            )
 
 
 def check_lengths(recipe) -> None:

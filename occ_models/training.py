@@ -17,6 +17,7 @@ from occ_core.files import replacing
 from occ_data import DataError
 
 from .data import FrameDataset, collate
+from .layers.backbone import ImageBackbone
 from .layers.head import OccupancyNetwork
 from .loading import loading
 from .losses import weighted
@@ -64,6 +65,7 @@ class Task(lightning.LightningModule):
         super().__init__()
         self.model, self.training_config, self.steps, self.loss_weights = model, training, steps, loss_weights
         self._frozen = [frozen]  # in a list: these modules are the model's, not the task's own
+        self._public: list[tuple[ImageBackbone, ...]] = [()]
         for module in frozen:
             module.requires_grad_(False)
         update = moving_average(training.average)
@@ -90,11 +92,30 @@ class Task(lightning.LightningModule):
         """The terms of the loss with their weights; their sum is what is minimised."""
         return weighted(self.losses(batch), self.loss_weights)
 
+    def tune(self, *backbones: ImageBackbone) -> "Task":
+        """Apply the settings `backbone_frozen`, `backbone_norm` and `backbone_learning_rate` to image backbones of the
+        network that start with public weights. Gives the task.
+        """
+        config = self.training_config
+        count = {"none": 0, "stem": 1, "first_stage": 2, "all": None}[config.backbone_frozen]
+        self._public[0] = backbones
+        self._frozen[0] += tuple(part for backbone in backbones for part in backbone.parts()[:count])
+        for module in (*self._frozen[0], *self._frozen_norms()):
+            module.requires_grad_(False)
+        return self.train(self.training)
+
+    def _frozen_norms(self) -> list[nn.Module]:
+        # Found each time: synchronised normalisations replace the others when a training begins.
+        if self.training_config.backbone_norm != "frozen":
+            return []
+        modules = [module for backbone in self._public[0] for module in backbone.modules()]
+        return [module for module in modules if isinstance(module, nn.BatchNorm2d | nn.SyncBatchNorm)]
+
     def train(self, mode: bool = True):
         """As usual, but frozen modules stay in evaluation mode."""
         super().train(mode)
         self.average.eval()
-        for module in self._frozen[0]:
+        for module in (*self._frozen[0], *self._frozen_norms()):
             module.eval()
         return self
 
@@ -164,10 +185,18 @@ class Task(lightning.LightningModule):
 
     def configure_optimizers(self):
         config, learning = self.training_config, self.learning()
-        groups = [
-            {"params": [p for p in learning if p.ndim > 1]},
-            {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+        factor = config.backbone_learning_rate
+        public = {id(p) for backbone in self._public[0] for p in backbone.parameters()} if factor != 1 else set()
+        groups = []
+        for chosen, rate in (
+            ([p for p in learning if id(p) not in public], config.learning_rate),
+            ([p for p in learning if id(p) in public], config.learning_rate * factor),
+        ):
+            if chosen:
+                groups += [
+                    {"params": [p for p in chosen if p.ndim > 1], "lr": rate},
+                    {"params": [p for p in chosen if p.ndim <= 1], "lr": rate, "weight_decay": 0.0},
+                ]
         optimizer = torch.optim.AdamW(groups, config.learning_rate, weight_decay=config.weight_decay)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, learning_rate_schedule(config.warmup, self.steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from ..sources import add_drive_arguments, chosen_drives
 
 if TYPE_CHECKING:
+    from occ_core import CompletionMetrics
     from occ_data import Drive
 
 
@@ -45,7 +46,7 @@ def evaluate(drives: "list[Drive]", predictions: Path, progress: bool = False) -
     """
     from tqdm import tqdm
 
-    from occ_core import CLASS_NAMES, CompletionMetrics
+    from occ_core import CompletionMetrics
     from occ_core.labels import labels_on
     from occ_core.transforms import move_points
     from occ_core.voxelizer import occupancy_grid
@@ -66,11 +67,20 @@ def evaluate(drives: "list[Drive]", predictions: Path, progress: bool = False) -
         if scans is not None:
             points = move_points(drive.scan(frame), drive.rig.T_grid_lidar)
             scans.add(occupancy_grid(points, grid), truth)
-    counts = metrics.confusion.sum(0)[1:]
     baseline = {key: scans.summary()[key] for key in ("iou", "precision", "recall")} if scans else None
+    return summary(drives, str(predictions), len(frames), metrics, baseline)
+
+
+def summary(
+    drives: "list[Drive]", source: str, frames: int, metrics: "CompletionMetrics", baseline: dict | None = None
+) -> dict:
+    """The figures of `evaluate`. source : what was scored: folder of predictions, or of a network"""
+    from occ_core import CLASS_NAMES
+
+    counts = metrics.confusion.sum(0)[1:]
     return {
-        "drives": [str(drive.path) for drive in drives], "predictions": str(predictions),
-        "sequences": [drive.name for drive in drives], "frames": len(frames),
+        "drives": [str(drive.path) for drive in drives], "predictions": source,
+        "sequences": [drive.name for drive in drives], "frames": frames,
         **metrics.summary(),
         "class_voxels": {name: int(count) for name, count in zip(CLASS_NAMES[1:], counts, strict=True)},
         "scan_baseline": baseline,

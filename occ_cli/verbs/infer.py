@@ -4,6 +4,7 @@ examples:
   occ-node infer --bundle occle-nano --dataset KITTI --sequences 08 --output predictions
   occ-node infer --dataset MYDATA --sequences 30 31 --output predictions --backend onnxruntime
   occ-node infer --bundle monoocc-nano --dataset KITTI --sequences 08 --output predictions     camera only
+  occ-node infer --bundle monoocc-nano --dataset KITTI --sequences 08 --depth DEPTHS --output predictions
   occ-node infer --drive drive.bag --output predictions                                        ROS 1 and ROS 2 bags
   occ-node infer --drive drive/ --topics image:=/front/image points:=/lidar --calibration rig.yaml --output predictions
   occ-node infer --drive drive/ --rig rig.yaml --output predictions                            another LiDAR or height
@@ -21,10 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..arguments import add_backend
-from ..sources import add_drive_arguments, chosen_drives
+from ..sources import add_drive_arguments, benchmark_frames, chosen_drives
 
 if TYPE_CHECKING:
     from occ_data.bags import BagOptions
+    from occ_data.kitti import DepthFolder
     from occ_runtime import Bundle
 
 _BAG_OPTIONS = ("topics", "lidar_frame")
@@ -43,14 +45,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="KITTI calib.txt or YAML: of the picture; or extrinsics for a bag without transforms",
     )  # fmt: skip
     parser.add_argument(
-        "--depth", type=Path, metavar="FILE",
-        help="depth of the picture, if known: 16-bit PNG (256 a metre) or .npy (metres); elsewhere it is predicted",
+        "--depth", type=Path, metavar="PATH",
+        help="depth, if known: of the picture, a 16-bit PNG (256 a metre) or .npy (metres); of drives, a folder with "
+        "SS/NNNNNN.png (camera-only bundles). Where a pixel has none, it is predicted",
     )  # fmt: skip
     parser.add_argument(
         "--topics", nargs="+", metavar="NAME:=TOPIC",
         help="of a bag: image, camera_info, points (default: kitti2bag's, or the only ones of their type)",
     )  # fmt: skip
     parser.add_argument("--lidar-frame", metavar="FRAME", help="of a bag without clouds: the frame of the voxels")
+    parser.add_argument(
+        "--voxel-frames", action="store_true", default=None,
+        help="only the frames that SemanticKITTI's benchmark scores: those with voxels/NNNNNN.bin",
+    )  # fmt: skip
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the predictions go")
     add_backend(parser, default="auto")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all)")
@@ -75,12 +82,12 @@ def _check_combination(arguments: argparse.Namespace) -> None:
     if arguments.image is None:
         if arguments.dataset is None and arguments.drive is None:
             raise CommandError("expected --dataset ROOT --sequences SS, --drive DRIVE, or --image FILE")
-        wrong = ["depth"] if arguments.drive else ["depth", "calibration", *_BAG_OPTIONS]
+        wrong = [] if arguments.drive else ["calibration", *_BAG_OPTIONS]
         beside = "drive" if arguments.drive else "dataset"
     else:
         if arguments.calibration is None:
             raise CommandError("--image goes with --calibration FILE: without it the pixels' directions are unknown")
-        wrong, beside = ["dataset", "sequences", "drive", *_BAG_OPTIONS], "image"
+        wrong, beside = ["dataset", "sequences", "drive", "voxel_frames", *_BAG_OPTIONS], "image"
     for option in wrong:
         if getattr(arguments, option) is not None:
             raise CommandError(f"--{option.replace('_', '-')} does not go with --{beside}")
@@ -95,9 +102,13 @@ def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
     from ..predictions import Prediction, prediction_file, write_prediction
 
     drives = chosen_drives(arguments, _bag_options(arguments) if arguments.drive else None)
-    frames = [(drive, f) for drive in drives for f in (drive.frames if bundle.needs_cloud else drive.image_frames)]
+    of = benchmark_frames if arguments.voxel_frames else lambda d: d.frames if bundle.needs_cloud else d.image_frames
+    frames = [(drive, frame) for drive in drives for frame in of(drive)]
+    depths = _depths(arguments, bundle)
     for drive in drives:
         drive.calibration  # noqa: B018  an unusable calibration ends it before the engine loads
+        if depths:
+            depths.check(drive, [frame for own, frame in frames if own is drive])
     backend = load_backend(bundle, arguments.backend, arguments.threads)
     predictor, warned = Predictor(bundle, backend), set()
     for drive, frame in tqdm(frames, desc=f"{bundle.name} on {backend.name}", unit="frame"):
@@ -107,7 +118,8 @@ def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
             if warning not in warned:
                 tqdm.write(f"occ-node infer: warning: {drive.path}, frame {frame}: {warning}", sys.stderr)
             warned.add(warning)
-        occupancy = predictor.predict(image, scan, drive.calibration)
+        depth = depths.read(drive, frame) if depths else None
+        occupancy = predictor.predict(image, scan, drive.calibration, depth)
         path = prediction_file(arguments.output, drive.name, frame)
         write_prediction(path, Prediction(occupancy.labels, bundle.grid))
     backend.close()
@@ -115,6 +127,18 @@ def _infer_drives(arguments: argparse.Namespace, bundle: "Bundle") -> int:
     timing = ", ".join(f"{name} {stage['p50_ms']:.0f} ms" for name, stage in stages.items())
     print(f"{len(frames)} frames in {arguments.output}/sequences; median {timing} ({backend.description})")
     return 0
+
+
+def _depths(arguments: argparse.Namespace, bundle: "Bundle") -> "DepthFolder | None":
+    from occ_data.kitti import DepthFolder
+
+    from ..errors import CommandError
+
+    if arguments.depth is None:
+        return None
+    if bundle.needs_cloud:
+        raise CommandError(f"--depth: bundle {bundle.name} takes a LiDAR's cloud and no depth images")
+    return DepthFolder(arguments.depth)
 
 
 def _bag_options(arguments: argparse.Namespace) -> "BagOptions":

@@ -9,21 +9,18 @@ import cv2
 import numpy as np
 
 from occ_core import image_warnings
-from occ_core.arrays import read_npy
 from occ_core.calibration_file import image_calibration
 from occ_core.decode import ImageError
 from occ_core.decode.compressed import decode_picture
 from occ_core.files import read_bytes
 from occ_core.rig import KITTI_RIG
-from occ_data.kitti import DataError, read_gray
+from occ_data.kitti import read_depth
 from occ_runtime import Bundle, Predictor, known_bundles, load_backend
 
 from ..arguments import chosen_rig
 from ..drawing import frame_pictures, save_png
 from ..errors import CommandError
 from ..predictions import Prediction, write_prediction
-
-_PIXELS_A_METRE = 256
 
 
 def infer_image(arguments: argparse.Namespace, bundle: Bundle) -> int:
@@ -62,19 +59,3 @@ def read_picture(path: Path) -> np.ndarray:
         return cv2.cvtColor(decode_picture(read_bytes(path)), cv2.COLOR_BGR2RGB)
     except ImageError as error:
         raise CommandError(f"{path}: {error}") from None
-
-
-def read_depth(path: Path) -> np.ndarray:
-    """(H, W) metres: a 16-bit PNG holds 256 a metre, as KITTI's do, a .npy file metres. Raises CommandError."""
-    if path.suffix.lower() == ".npy":
-        depth = read_npy(path)
-        if depth.ndim != 2 or depth.dtype.kind != "f":
-            raise CommandError(f"{path}: {depth.dtype}{list(depth.shape)}; expected floats [H, W], in metres")
-        return depth
-    try:
-        depth = read_gray(path)
-    except DataError as error:
-        raise CommandError(f"{error} (16 bits, 256 a metre), or .npy in metres") from None
-    if depth.dtype != np.uint16:
-        raise CommandError(f"{path}: {8 * depth.itemsize}-bit; expected a PNG of 16 bits, 256 a metre")
-    return depth / np.float32(_PIXELS_A_METRE)

@@ -12,12 +12,14 @@ and of our own:     pseudo_labels/NNNNNN.png  pixel_labels/NNNNNN.png   8-bit cl
 """
 
 from ..drive import DataError
+from .depth import DepthFolder, read_depth
 from .images import read_classes, read_gray, write_png
 from .sequence import Sequence, sequences
 from .voxels import read_bits, read_grid, read_voxel_labels, write_bits, write_grid, write_voxel_labels
 from .writer import SequenceWriter, link_inputs
 
 __all__ = [
-    "DataError", "Sequence", "SequenceWriter", "link_inputs", "read_bits", "read_classes", "read_gray", "read_grid",
-    "read_voxel_labels", "sequences", "write_bits", "write_grid", "write_png", "write_voxel_labels",
+    "DataError", "DepthFolder", "Sequence", "SequenceWriter", "link_inputs", "read_bits", "read_classes", "read_depth",
+    "read_gray", "read_grid", "read_voxel_labels", "sequences", "write_bits", "write_grid", "write_png",
+    "write_voxel_labels",
 ]  # fmt: skip

@@ -71,6 +71,11 @@ class Sequence:
         """See the class."""
         return self._ids("voxels", "label")
 
+    @property
+    def benchmark_frames(self) -> list[str]:
+        """Sorted ids of the frames with a voxelised scan, which the benchmark scores: every fifth as downloaded."""
+        return self._ids("voxels", "bin")
+
     def __len__(self) -> int:
         return len(self.frames)
 

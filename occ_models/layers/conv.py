@@ -1,5 +1,7 @@
-"""Convolution blocks, the ResNet image encoder (He et al. 2016), the U-Net decoder, and voxel grids as 2-D maps."""
+"""Convolution blocks, the U-Net decoder, group normalisation, and voxel grids as 2-D maps."""
 
+import math
+from collections.abc import Collection
 from itertools import pairwise
 
 import torch
@@ -14,72 +16,6 @@ def conv_bn_relu(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, di
     return nn.Sequential(
         conv(inputs, outputs, kernel, stride, padding, groups=groups, bias=False), norm(outputs), nn.ReLU(inplace=True)
     )
-
-
-class BasicBlock(nn.Module):
-    """Two 3x3 convolutions and a shortcut."""
-
-    expansion = 1
-
-    def __init__(self, inputs: int, width: int, stride: int = 1):
-        super().__init__()
-        self.body = nn.Sequential(
-            conv_bn_relu(inputs, width, 3, stride), nn.Conv2d(width, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width)
-        )
-        self.shortcut = _shortcut(inputs, width, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.body(x) + self.shortcut(x))
-
-
-class Bottleneck(nn.Module):
-    """1x1, 3x3, 1x1 convolutions and a shortcut; output width is four times `width`."""
-
-    expansion = 4
-
-    def __init__(self, inputs: int, width: int, stride: int = 1):
-        super().__init__()
-        self.body = nn.Sequential(
-            conv_bn_relu(inputs, width, 1),
-            conv_bn_relu(width, width, 3, stride),
-            nn.Conv2d(width, 4 * width, 1, bias=False),
-            nn.BatchNorm2d(4 * width),
-        )
-        self.shortcut = _shortcut(inputs, 4 * width, stride)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return F.relu(self.body(x) + self.shortcut(x))
-
-
-def _shortcut(inputs: int, outputs: int, stride: int) -> nn.Module:
-    if inputs == outputs and stride == 1:
-        return nn.Identity()
-    return nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), nn.BatchNorm2d(outputs))
-
-
-class ResNet(nn.Module):
-    """Image -> features at strides 4, 8, 16 (and 32 where `depths` has four entries), narrowest stage `width` wide."""
-
-    def __init__(self, width: int, depths: tuple[int, ...], bottleneck: bool = False):
-        super().__init__()
-        block = Bottleneck if bottleneck else BasicBlock
-        self.stem = nn.Sequential(conv_bn_relu(3, width, 7, 2), nn.MaxPool2d(3, 2, 1))
-        self.stages, self.channels = nn.ModuleList(), []
-        inputs = width
-        for level, depth in enumerate(depths):
-            stage = []
-            for n in range(depth):
-                stage.append(block(inputs, width << level, 2 if level and n == 0 else 1))
-                inputs = (width << level) * block.expansion
-            self.stages.append(nn.Sequential(*stage))
-            self.channels.append(inputs)
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        x, features = self.stem(image), []
-        for stage in self.stages:
-            x = stage(x)
-            features.append(x)
-        return features
 
 
 class UNetDecoder(nn.Module):
@@ -97,6 +33,19 @@ class UNetDecoder(nn.Module):
         for step, skip in zip(reversed(self.steps), reversed(features[:-1]), strict=True):
             x = step(torch.cat([upsample_to(x, skip), skip], 1))
         return x
+
+
+def use_group_norm(module: nn.Module, kept: Collection[nn.Module] = ()) -> None:
+    """Put group normalisation (Wu & He 2018) in the place of every batch normalisation inside a module: it does not
+    depend on the batch, which may be one frame. Groups: 32, or as many as also divide the channels.
+
+    kept : modules inside it that stay as they are
+    """
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d | nn.BatchNorm3d):
+            setattr(module, name, nn.GroupNorm(math.gcd(32, child.num_features), child.num_features))
+        elif child not in kept:
+            use_group_norm(child, kept)
 
 
 def upsample_to(x: Tensor, like: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from occ_core import NUM_CLASSES
 
+from ..config import NetworkConfig
 from .conv import conv_bn_relu, heights_as_channels
 
 
@@ -109,6 +110,8 @@ class OccupancyNetwork(nn.Module):
     A subclass has `config`, `logits`, and `head`: the last layers, whose convolution `head.occupancy` gives the
     occupancy logits. Export keeps `head` in float where it quantises the rest.
     """
+
+    config: NetworkConfig
 
     def logits(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Occupancy and class logits as `FactorisedHead` returns them."""

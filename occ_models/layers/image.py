@@ -5,7 +5,25 @@ from torch import Tensor, nn
 
 from occ_core import NUM_CLASSES
 
-from .conv import UNetDecoder, conv_bn_relu
+from ..config import NAMED_BACKBONES, ImageEncoderConfig
+from .backbone import ImageBackbone
+from .conv import UNetDecoder, conv_bn_relu, use_group_norm
+from .mobilenet import MobileNetV2
+from .resnet import ResNet
+
+
+def image_backbone(config: ImageEncoderConfig) -> ImageBackbone:
+    """The backbone that a configuration describes, with fresh weights."""
+    if config.name == "mobilenetv2":
+        backbone = MobileNetV2(config.stages)
+    elif config.name:
+        depths, bottleneck = NAMED_BACKBONES[config.name]
+        backbone = ResNet(64, depths[: config.stages], bottleneck)
+    else:
+        backbone = ResNet(config.width, config.depths, config.bottleneck)
+    if config.norm == "group":
+        use_group_norm(backbone)
+    return backbone
 
 
 def lift(features: Tensor, lifting: Tensor, shape: tuple[int, int, int]) -> Tensor:
@@ -20,8 +38,7 @@ def lift(features: Tensor, lifting: Tensor, shape: tuple[int, int, int]) -> Tens
 class ImageUNet(nn.Module):
     """G_s2d of OccLE's eq. 1: image -> (B, C, H/stride, W/stride)."""
 
-    def __init__(self, encoder: nn.Module, stride: int, channels: int):
-        """encoder : as `ResNet`: features at strides 4, 8, ..., `channels` wide"""
+    def __init__(self, encoder: ImageBackbone, stride: int, channels: int):
         super().__init__()
         self.encoder = encoder
         self.first = (stride // 4).bit_length() - 1

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from occ_core import PreprocessConfig
 
-from ..config import ImageEncoderConfig
+from ..config import ImageEncoderConfig, check_norm
 
 INTERN_SIZES = ("tiny", "small", "base", "large", "xlarge")
 CHOICES = {
@@ -37,7 +37,8 @@ class MonoOccConfig:
     voxels' flat order as in the released code; embedding: of the voxels, "factorised" or "full"; position: of the
     voxels in self-attention, "factorised", or "sheet", rows and columns of the folded sheet; views: how many scans
     before the current one each input frame was taken (eq. 2), the current one, 0, first; cross_view: blocks of the
-    cross-view transformer between neighbouring views; intern: size of an InternImage that replaces the ResNet.
+    cross-view transformer between neighbouring views; intern: size of an InternImage that replaces the ResNet;
+    norm: "batch" or, for a batch of one, "group" normalisation, of all but the image backbone, which has its own.
     """
 
     model: ClassVar[str] = "monoocc"
@@ -69,8 +70,10 @@ class MonoOccConfig:
     cross_view: int = 0
     head_width: int = 96
     dropout: float = 0.1
+    norm: str = "batch"
 
     def __post_init__(self):
+        check_norm(self.norm)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")

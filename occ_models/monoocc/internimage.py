@@ -1,17 +1,12 @@
-"""InternImage (Wang et al. 2023): the image encoder of MonoOcc-L, and a loader for its public checkpoints."""
+"""InternImage (Wang et al. 2023): the image encoder of MonoOcc-L."""
 
-from collections import Counter
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from occ_core.errors import InputError
-
+from ..layers.backbone import ImageBackbone
 from ..layers.dcnv3 import DCNv3, Permute
 
 
@@ -41,7 +36,7 @@ SIZES = {
 }
 
 
-class InternImage(nn.Module):
+class InternImage(ImageBackbone):
     """Image (B, 3, H, W) -> features (B, C_i, H/s, W/s) at s = 4, 8, 16, 32, the first `stages` of them.
 
     Sizes that a stride does not divide are rounded up. Parameters are named as in the public checkpoints.
@@ -65,6 +60,9 @@ class InternImage(nn.Module):
             if level.downsample is not None:
                 x = level.downsample(x)
         return features
+
+    def parts(self) -> list[nn.Module]:
+        return [self.patch_embed, *self.levels]
 
 
 class Stem(nn.Module):
@@ -153,82 +151,3 @@ class MLP(nn.Module):
 
 def _norm(channels: int) -> nn.LayerNorm:
     return nn.LayerNorm(channels, eps=1e-6)
-
-
-class LoadReport(NamedTuple):
-    """Tensors of a checkpoint by outcome: names in the network, and in the file for `unexpected`."""
-
-    loaded: list[str]
-    missing: list[str]
-    unexpected: list[str]
-    mismatched: list[str]
-
-    def __str__(self) -> str:
-        unexpected = Counter(".".join(name.split(".")[:2]) for name in self.unexpected)
-        return (
-            f"{len(self.loaded)} tensors loaded. Missing in the file, left as initialised: {_listed(self.missing)}. "
-            f"Unexpected, so left out: {_listed([f'{name} ({count})' for name, count in unexpected.items()])}. "
-            f"Of another shape, so left out: {_listed(self.mismatched)}."
-        )
-
-
-def _listed(names: list[str], shown: int = 8) -> str:
-    more = f" and {len(names) - shown} more" if len(names) > shown else ""
-    return ", ".join(names[:shown]) + more if names else "none"
-
-
-PREFIXES = ("module.", "model.", "backbone.", "img_backbone.")
-
-
-def load_public(model: nn.Module, path: str | Path) -> LoadReport:
-    """Load the tensors that fit from a public checkpoint (.pth or .safetensors), and report the others.
-
-    Reads only tensors, at the top of the file or under "state_dict" or "model", without the prefixes that training
-    wrappers add to names. Raises InputError where the file cannot be read so, or nothing in it fits.
-    """
-    values = _read(Path(path))
-    values = next((values[key] for key in ("state_dict", "model") if isinstance(values.get(key), dict)), values)
-    found = {_bare(name): value for name, value in values.items() if isinstance(value, Tensor)}
-    own = model.state_dict()
-    known = [name for name in found if name in own]
-    fitting = {name: found[name] for name in known if found[name].shape == own[name].shape}
-    if not fitting:
-        names = _listed(list(found), 3)
-        raise InputError(f"{path}: nothing in it fits {type(model).__name__}; it holds {names}, not {next(iter(own))}")
-    model.load_state_dict(fitting, strict=False)
-    return LoadReport(
-        loaded=list(fitting),
-        missing=[name for name in own if name not in found],
-        unexpected=[name for name in found if name not in own],
-        mismatched=[
-            f"{name} (file {tuple(found[name].shape)}, network {tuple(own[name].shape)})"
-            for name in known
-            if name not in fitting
-        ],
-    )
-
-
-def _read(path: Path) -> dict:
-    if path.suffix == ".safetensors":
-        try:
-            return load_file(path)
-        except SafetensorError as error:
-            raise InputError(f"{path}: not a safetensors file: {error}") from None
-    try:
-        values = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # torch raises many kinds, the unpickler's among them
-        raise InputError(
-            f"{path}: damaged, or needs code to be read, which is never run; save its tensors as .safetensors "
-            f"({str(error).partition(chr(10))[0]})"
-        ) from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path}: expected a dictionary of tensors, got {type(values).__name__}")
-    return values
-
-
-def _bare(name: str) -> str:
-    while prefix := next((p for p in PREFIXES if name.startswith(p)), ""):
-        name = name.removeprefix(prefix)
-    return name

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from ..layers.conv import ResNet, UNetDecoder
+from ..layers.backbone import ImageBackbone
+from ..layers.conv import UNetDecoder, use_group_norm
 from ..layers.head import FactorisedHead, OccupancyNetwork, grid_of_cells
-from ..layers.image import image_header, upsampling_header
+from ..layers.image import image_backbone, image_header, upsampling_header
 from .attention import CrossAttention, SheetAttention, SheetPosition, SpaceAttention
 from .config import MonoOccConfig
 from .cross_view import CrossViewTransformer
@@ -71,7 +72,7 @@ class MonoOcc(OccupancyNetwork):
         self.neck = nn.Sequential(nn.Conv2d(widths[0], c, 1), nn.Conv2d(c, c, 3, 1, 1))
         widths = encoder.channels
         if config.depth_encoder == "own":
-            self.depth_encoder = _resnet(config)
+            self.depth_encoder = image_backbone(config.image)
             widths = self.depth_encoder.channels
         self.depth = DepthHead(widths, config.depth_width, config.depth_bins)
         self.proposals = ProposalNetwork(self.shape[2], config.proposal_widths)
@@ -97,6 +98,8 @@ class MonoOcc(OccupancyNetwork):
             else upsampling_header(c, config.header_upsampling, config.dropout)
         )
         self.head = FactorisedHead(c, self.shape[2], pre.grid.shape[2], pre.lifting_factor, config.head_width)
+        if config.norm == "group":
+            use_group_norm(self, kept=(encoder,))
 
     def forward(self, image: Tensor, lifting: Tensor, voxel_depth: Tensor, depth: Tensor) -> MonoOccOutput:
         features, probabilities, logits = self.encode(image, depth)
@@ -177,13 +180,6 @@ def _run_layer(layer: nn.Module, queries: Tensor, *others: Tensor) -> Tensor:
     return layer(queries, *others)
 
 
-def _encoder(config: MonoOccConfig) -> nn.Module:
+def _encoder(config: MonoOccConfig) -> ImageBackbone:
     """The image backbone: features at strides 4, 8, 16 (and 32)."""
-    if config.intern:
-        return InternImage(SIZES[config.intern], stages=3)
-    return _resnet(config)
-
-
-def _resnet(config: MonoOccConfig) -> ResNet:
-    image = config.image
-    return ResNet(image.width, image.depths, image.bottleneck)
+    return InternImage(SIZES[config.intern], stages=3) if config.intern else image_backbone(config.image)

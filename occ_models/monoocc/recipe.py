@@ -14,7 +14,7 @@ examples:
   occ-train monoocc --teacher nano-l --train data/sequences/0[0-7] --validation data/sequences/08 \\
       --output out/distilled
   occ-train monoocc --recipe monoocc-paper --devices 4 --precision bf16-mixed \\
-      --teacher-backbone internimage_xl_22k_192to384.pth --output out/paper-s \\
+      --backbone resnet50.pth --teacher-backbone internimage_xl_22k_192to384.pth --output out/paper-s \\
       --train kitti/sequences/{00,01,02,03,04,05,06,07,09,10} --validation kitti/sequences/08
 
 Phases: depth and query proposals, the privileged teacher that takes several frames (where --teacher names its network),
@@ -58,12 +58,20 @@ class MonoOccRecipe:
         "", "network configuration of the privileged teacher (section III-C): a name such as nano-l, or a YAML file; "
         "empty: no distillation",
     )  # fmt: skip
-    teacher_backbone: str = setting("", "public checkpoint of the teacher's InternImage; empty: fresh weights")
+    backbone: str = setting("", "torchvision file of the network's image backbone; empty: fresh weights")
+    teacher_backbone: str = setting(
+        "", "public checkpoint of the teacher's InternImage, or torchvision's of its ResNet; empty: fresh weights, or "
+        "those of the first stage where that has the same backbone",
+    )  # fmt: skip
     teacher_features: str = setting(
         "online",
         "the teacher runs beside its student, or its features are cached: then the scene is not turned or mirrored",
         ("online", "cached"),
     )
+    depths: str = setting(
+        "", "folder with depth images of all frames, SS/NNNNNN.png (KITTI's: 16 bits, 256 a metre), that the networks "
+        "are given; empty: they predict depth",
+    )  # fmt: skip
     augmentation: str = setting(
         "scene", "of the training's frames: the scene turned, moved in height and mirrored and the image's colours "
         "changed, only the colours (appearance), or none",

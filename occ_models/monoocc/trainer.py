@@ -1,21 +1,27 @@
 """MonoOcc's training: depth and proposals, the privileged teacher, the student (section III-C)."""
 
+from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
+from occ_data.kitti import DepthFolder
+
 from ..augmentation import APPEARANCE, CAMERA, NONE
 from ..config import ConfigError, load_config
-from ..data import FrameDataset
-from ..frames import check_frames, frames_of
+from ..data import FrameDataset, earlier
+from ..frames import Frame, check_frames, frames_of
+from ..layers.backbone import ImageBackbone
 from ..phases import Phase, TrainingRun, log, placed
+from ..pretrained import check_file, load_public
 from ..recipe import steps_of
+from ..training import Task
 from ..weights import CONFIG, load_weights
 from .config import MonoOccConfig
-from .internimage import load_public
+from .internimage import InternImage
 from .model import MonoOcc
 from .recipe import LOSS_WEIGHTS, MonoOccRecipe
 from .tasks import FIRST_STAGE_TERMS, DepthTask, OccupancyLosses, OccupancyTask, first_stage
-from .teacher_features import cache_features
+from .teacher_features import cache_features, check_room
 
 AUGMENTATIONS = {"scene": CAMERA, "appearance": APPEARANCE, "none": NONE}
 
@@ -39,15 +45,22 @@ class MonoOccTraining:
         self.labelled = [f for f in frames_of(run.train, recipe.share, recipe.training.seed) if f.labelled]
         held_out = [frame for frame in frames_of(run.validation) if frame.labelled]
         # Refused before any phase is trained, not when the phase that needs it begins.
-        if recipe.teacher_backbone and not Path(recipe.teacher_backbone).is_file():
-            raise ConfigError(f"teacher_backbone: {recipe.teacher_backbone}: no such file")
+        check_file("backbone", recipe.backbone, run.initial)
+        check_file("teacher_backbone", recipe.teacher_backbone, None)
         if run.initial:
             load_weights(MonoOcc(run.config), run.initial)
         past = any(config and max(config.views) > 0 for config in (run.config, self.teacher_config))
         check_frames(self.labelled, recipe.image_label_source, past)
         check_frames(held_out, None, past)
-        self.validation = run.dataset(held_out)
-        self.teacher_validation = run.dataset(held_out, config=self.teacher_config)
+        self.depths = DepthFolder(recipe.depths) if recipe.depths else None
+        if self.depths:
+            self._check_depths([*self.labelled, *held_out])
+        if "teacher" in recipe.phases and recipe.teacher_features == "cached":
+            # Said, and refused, before the teacher is trained.
+            check_room(self.teacher_config, self.labelled, self._features_folder)
+        self.dataset = partial(run.dataset, depths=self.depths)
+        self.validation = self.dataset(held_out)
+        self.teacher_validation = self.dataset(held_out, config=self.teacher_config)
 
     def phases(self) -> list[Phase]:
         """The phases that this recipe has, in their order."""
@@ -73,23 +86,28 @@ class MonoOccTraining:
         return steps_of(self.recipe, phase, len(self.labelled))
 
     def _depth_data(self) -> FrameDataset:
-        return self.run.dataset(self.labelled, self.augmentation)
+        return self.dataset(self.labelled, self.augmentation)
 
-    def _depth_task(self) -> DepthTask:
-        model = placed(MonoOcc(self.run.config), self.recipe.training)
-        return DepthTask(model, self.recipe.training, self._steps("depth"), self.recipe.occupied_weight)
+    def _depth_task(self) -> Task:
+        recipe, model = self.recipe, MonoOcc(self.run.config)
+        if recipe.backbone:
+            (part,) = (part for part in backbones(model) if part in first_stage(model).values())
+            log(f"backbone: {load_public(part, recipe.backbone)}")
+        model = placed(model, recipe.training)
+        return _tuned(DepthTask(model, recipe.training, self._steps("depth"), recipe.occupied_weight), recipe.backbone)
 
     def _teacher_data(self) -> FrameDataset:
         # Its image labels are never withheld: the comparison is about what the student gains.
         labels = self.recipe.image_label_source or "points"
-        return self.run.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
+        return self.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
 
-    def _teacher_task(self) -> OccupancyTask:
+    def _teacher_task(self) -> Task:
         recipe, model = self.recipe, MonoOcc(self.teacher_config)
         if recipe.teacher_backbone:
-            log(load_public(model.encoder, recipe.teacher_backbone))
-        model = placed(self._with_first_stage(model), recipe.training)
-        return OccupancyTask(model, recipe.training, self._steps("teacher"), self._losses())
+            log(f"teacher_backbone: {load_public(model.encoder, recipe.teacher_backbone)}")
+        model = placed(self._with_first_stage(model, recipe.teacher_backbone), recipe.training)
+        task = OccupancyTask(model, recipe.training, self._steps("teacher"), self._losses())
+        return _tuned(task, recipe.teacher_backbone)
 
     def _losses(self, **student) -> OccupancyLosses:
         """What teacher and student are trained with, and what only the student is."""
@@ -115,32 +133,52 @@ class MonoOccTraining:
     def _student_data(self) -> FrameDataset:
         labels = self.recipe.image_label_source
         if not self.recipe.teacher:
-            return self.run.dataset(self.labelled, self.augmentation, labels)
+            return self.dataset(self.labelled, self.augmentation, labels)
         if self.recipe.teacher_features == "online":
-            return self.run.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
-        plain = self.run.dataset(self.labelled, NONE, config=self.teacher_config)
-        frames = cache_features(self._teacher(), plain, self.run.weights_of("teacher") / "features")
-        return self.run.dataset(frames, NONE if self.augmentation is NONE else APPEARANCE, labels)
+            return self.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
+        plain = self.dataset(self.labelled, NONE, config=self.teacher_config)
+        frames = cache_features(self._teacher(), plain, self._features_folder)
+        return self.dataset(frames, NONE if self.augmentation is NONE else APPEARANCE, labels)
 
-    def _student_task(self) -> OccupancyTask:
+    def _student_task(self) -> Task:
         recipe, model = self.recipe, MonoOcc(self.run.config)
         if self.run.initial:
             model = load_weights(model, self.run.initial)
         else:
             model = self._with_first_stage(model)
+            if recipe.backbone and model.encoder not in first_stage(model).values():
+                log(f"backbone: {load_public(model.encoder, recipe.backbone)}")
         teacher = self._teacher() if recipe.teacher and recipe.teacher_features == "online" else None
         model, used = placed(model, recipe.training), self._student_losses()
-        return OccupancyTask(model, recipe.training, self._steps("student"), used, teacher)
+        task = OccupancyTask(model, recipe.training, self._steps("student"), used, teacher)
+        return _tuned(task, recipe.backbone)
+
+    @property
+    def _features_folder(self) -> Path:
+        return self.run.output / "teacher" / "features"
+
+    def _check_depths(self, frames: list[Frame]) -> None:
+        """Raise DataError where a frame, or an earlier one that a network takes with it, has no depth image."""
+        views = {back for config in (self.run.config, self.teacher_config) if config for back in config.views}
+        for drive in {id(frame.drive): frame.drive for frame in frames}.values():
+            own = [frame.id for frame in frames if frame.drive is drive]
+            self.depths.check(drive, sorted({earlier(drive, frame, back) for frame in own for back in views}))
 
     def _teacher(self) -> MonoOcc:
         return load_weights(MonoOcc(self.teacher_config), self.run.weights_of("teacher"))
 
-    def _with_first_stage(self, model: MonoOcc) -> MonoOcc:
-        """Put what the depth phase has trained into the network, where it has the same shapes."""
+    def _with_first_stage(self, model: MonoOcc, public: str = "") -> MonoOcc:
+        """Put what the depth phase has trained into the network, where it has the same shapes.
+
+        public : file with the weights that its backbone keeps, if any
+        """
         folder = self.run.initial or self.run.weights_of("depth")
         source = load_weights(MonoOcc(load_config(folder / CONFIG, MonoOccConfig)), folder)
-        learnt = first_stage(source)
-        for name, part in first_stage(model).items():
+        parts, learnt = first_stage(model), first_stage(source)
+        if public and "encoder" in parts:
+            log(f"encoder: {model.config.name} keeps the weights of {public}, and takes none of {folder}")
+            del parts["encoder"]
+        for name, part in parts.items():
             trained = learnt[name].state_dict() if name in learnt else {}
             if {k: v.shape for k, v in part.state_dict().items()} == {k: v.shape for k, v in trained.items()}:
                 part.load_state_dict(trained)
@@ -164,6 +202,18 @@ def check_first_stage(student: MonoOccConfig, teacher: MonoOccConfig | None) -> 
                     f"first_stage: frozen needs the same in teacher and student; {name} of {config.name} is {its}, the "
                     f"student's {wanted}"
                 )
+
+
+def _tuned(task: Task, public: str) -> Task:
+    """The task with the recipe's settings of backbones, where its network's are public ones; an InternImage, as in the
+    paper, is trained whole.
+    """
+    return task.tune(*(part for part in backbones(task.model) if not isinstance(part, InternImage))) if public else task
+
+
+def backbones(model: MonoOcc) -> tuple[ImageBackbone, ...]:
+    """The image backbone, and that of the depth head where it has its own."""
+    return (model.encoder, model.depth_encoder) if model.config.depth_encoder == "own" else (model.encoder,)
 
 
 def teacher_config(student: MonoOccConfig, recipe: MonoOccRecipe) -> MonoOccConfig | None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from occ_core import PreprocessConfig
 
-from ..config import ImageEncoderConfig
+from ..config import ImageEncoderConfig, check_norm
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class OccLEConfig:
     semantic_header: what the 3-D header of L_sem sees: "lidar", F_P^s alone; "image+lidar", F_sem.
     head: what decides: "fused", the fused grid alone; "scan", also the scan's hits and its half-resolution map.
     added_planes: eq. 4 also adds the LiDAR's planes, which keep geometry where the image gives no information.
+    norm: "batch" or, for a batch of one, "group" normalisation, of all but the image backbones, which have their own,
+    and sparse convolutions.
     """
 
     model: ClassVar[str] = "occle"
@@ -66,8 +68,10 @@ class OccLEConfig:
     semantic_header: str = "image+lidar"
     head: str = "scan"
     added_planes: bool = True
+    norm: str = "batch"
 
     def __post_init__(self):
+        check_norm(self.norm)
         for name, choices in (("semantic_header", ("image+lidar", "lidar")), ("head", ("scan", "fused"))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")

@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..layers.conv import ResNet, conv_bn_relu
-from ..layers.image import lift
+from ..layers.conv import conv_bn_relu
+from ..layers.image import image_backbone, lift
 from .config import OccLEConfig
 from .lidar import LidarEncoder3d, own_voxel_features
 
@@ -34,8 +34,7 @@ class GeometricEncoders(nn.Module):
     def __init__(self, config: OccLEConfig):
         super().__init__()
         pre, c = config.preprocess, config.channels
-        image = config.geometric_image
-        self.image = ResNet(image.width, image.depths, image.bottleneck)
+        self.image = image_backbone(config.geometric_image)
         self.reduce = nn.ModuleList(
             nn.Conv2d(n, c, 1) for n in self.image.channels[(config.image_stride // 4).bit_length() - 1 :]
         )

@@ -4,7 +4,10 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from ..layers.backbone import ImageBackbone
+from ..layers.conv import use_group_norm
 from ..layers.head import FactorisedHead, OccupancyNetwork, ScanHead, columns_of_cells, grid_of_cells
+from ..layers.sparse import MaskedConv3d
 from .config import OccLEConfig
 from .dual_mamba import DualMambaFusion
 from .geometric import GeometricBranch
@@ -51,11 +54,20 @@ class OccLE(OccupancyNetwork):
         else:
             half = 0 if config.sparse_widths else config.lidar_widths[0]
             self.head = ScanHead(c, z, half, *cells)
+        if config.norm == "group":
+            # A sparse convolution's statistics are those of its active sites: thousands in each frame.
+            sparse = [module for module in self.modules() if isinstance(module, MaskedConv3d)]
+            use_group_norm(self, kept=(*self.backbones.values(), *sparse))
 
     @property
     def shared(self) -> tuple[nn.Module, ...]:
         """Parts that belong to both branches."""
         return () if self.voxel_features is None else (self.voxel_features,)
+
+    @property
+    def backbones(self) -> dict[str, ImageBackbone]:
+        """The image backbone of each branch."""
+        return {"semantic": self.semantic.image.encoder, "geometric": self.geometric.image}
 
     def forward(
         self,

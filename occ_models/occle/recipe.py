@@ -84,6 +84,10 @@ class OccLERecipe:
         "root", "eq. 5: a cell's sum over the root of its number of terms, or the plain sum (the paper's)",
         ("root", "plain"),
     )  # fmt: skip
+    semantic_backbone: str = setting(
+        "", "torchvision file of the semantic branch's image backbone; empty: fresh weights"
+    )
+    geometric_backbone: str = setting("", "the same of the geometric branch's")
     strength: str = setting("strong", "of the student's augmentation (table 1)", ("weak", "middle", "strong"))
     tau: float = setting(0.95, "confidence from which on the teacher's labels are used")
     keep: float = setting(0.7, "lower tau for a class until this share of its labels is used")

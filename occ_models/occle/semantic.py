@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from occ_core import NUM_CLASSES
 
-from ..layers.conv import ResNet, conv_bn_relu
-from ..layers.image import ImageUNet, image_header, lift
+from ..layers.conv import conv_bn_relu
+from ..layers.image import ImageUNet, image_backbone, image_header, lift
 from .config import OccLEConfig
 from .lidar import LidarUNet, SparseUNet3d, own_voxel_features
 
@@ -30,8 +30,7 @@ class SemanticBranch(nn.Module):
     def __init__(self, config: OccLEConfig):
         super().__init__()
         c, pre = config.channels, config.preprocess
-        image = config.semantic_image
-        self.image = ImageUNet(ResNet(image.width, image.depths, image.bottleneck), config.image_stride, c)
+        self.image = ImageUNet(image_backbone(config.semantic_image), config.image_stride, c)
         height, factor, lifting = pre.grid.shape[2], pre.voxelizer.factor, pre.lifting_factor
         self.sparse = bool(config.sparse_widths)
         if self.sparse:

@@ -8,8 +8,10 @@ from ..augmentation import NONE
 from ..config import map_shape
 from ..data import FrameDataset
 from ..frames import Frame, check_frames, frames_of
-from ..phases import Phase, TrainingRun, placed
+from ..phases import Phase, TrainingRun, log, placed
+from ..pretrained import check_file, load_public
 from ..recipe import steps_of
+from ..training import Task
 from ..weights import load_weights
 from .augmentation import augmentation_of
 from .geometry_labels import label_geometry, read_thresholds
@@ -38,6 +40,9 @@ class OccLETraining:
     def __init__(self, run: TrainingRun, change_model: Callable[[OccLE], OccLE] = lambda model: model):
         recipe = run.recipe
         self.run, self.recipe, self.change_model = run, recipe, change_model
+        self.public = {"semantic": recipe.semantic_backbone, "geometric": recipe.geometric_backbone}
+        for branch, path in self.public.items():
+            check_file(f"{branch}_backbone", path, run.initial)
         self.frames = frames_of(run.train, recipe.share, recipe.training.seed, recipe.unlabelled_every)
         self.labelled = [frame for frame in self.frames if frame.labelled]
         # Where every frame has labels, a teacher has nothing to add: no student.
@@ -103,22 +108,21 @@ class OccLETraining:
             named |= {"image_labels": recipe.image_label_source, "lift_pixels": recipe.lifted_labels == "centre"}
         return self.run.dataset(frames or self._frames(phase), augmentation_of(recipe, phase), **named)
 
-    def _semantic_task(self) -> SemanticTask:
+    def _semantic_task(self) -> Task:
         model = self._network("semantic")
-        return SemanticTask(model, self.recipe.training, self._steps("semantic"), self.loss_weights)
+        return self._tuned(SemanticTask(model, self.recipe.training, self._steps("semantic"), self.loss_weights))
 
-    def _geometric_task(self, phase: str) -> GeometricTask:
-        freeze, recipe = "semantic" in self.names, self.recipe
-        return GeometricTask(
-            self._network(phase), recipe.training, self._steps(phase), freeze, self.loss_weights, recipe.occupied_weight
-        )
+    def _geometric_task(self, phase: str) -> Task:
+        freeze, recipe, model = "semantic" in self.names, self.recipe, self._network(phase)
+        used = freeze, self.loss_weights, recipe.occupied_weight
+        return self._tuned(GeometricTask(model, recipe.training, self._steps(phase), *used))
 
     def _joint_data(self) -> FrameDataset:
         if self.recipe.geometric_loss == "pretrain+joint" and "student" in self.names:
             return self._with_teacher_labels("joint")
         return self._data("joint")
 
-    def _joint_task(self) -> JointTask:
+    def _joint_task(self) -> Task:
         recipe, config = self.recipe, self.run.config
         model, projection = self._network("joint"), None
         if recipe.projection != "none":
@@ -126,7 +130,7 @@ class OccLETraining:
             distance, plain = recipe.projection == "distance", recipe.projection_scale == "plain"
             projection = Projection(config.channels, grid, map_shape(config), distance, plain)
         used = self._joint_losses(projection)
-        return JointTask(model, recipe.training, self._steps("joint"), used, self.loss_weights)
+        return self._tuned(JointTask(model, recipe.training, self._steps("joint"), used, self.loss_weights))
 
     def _joint_losses(self, projection: Projection | None = None) -> JointLosses:
         recipe, labelled = self.recipe, len(self.labelled)
@@ -157,4 +161,13 @@ class OccLETraining:
         if phase == "student" and self.recipe.student_start == "fresh":
             before.remove("teacher")  # phase I has not trained the geometric branch
         start = self.run.weights_of(before[-1]) if before else self.run.initial
-        return self.change_model(placed(load_weights(model, start) if start else model, self.recipe.training))
+        if start:
+            model = load_weights(model, start)
+        else:
+            for branch, path in self.public.items():
+                if path:
+                    log(f"{branch}_backbone: {load_public(model.backbones[branch], path)}")
+        return self.change_model(placed(model, self.recipe.training))
+
+    def _tuned(self, task: Task) -> Task:
+        return task.tune(*(task.model.backbones[branch] for branch, path in self.public.items() if path))

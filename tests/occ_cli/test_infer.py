@@ -257,3 +257,37 @@ def test_a_black_picture_is_labelled_with_a_warning(picture, camera_bundle, caps
     assert infer_picture(picture, camera_bundle) == 0
     assert "warning: " in (said := capsys.readouterr().err) and "it shows nothing" in said
     assert (picture.parent / "out/street.label").is_file()
+
+
+def test_depth_images_of_a_drive_tell_how_far(drive, camera_bundle, tmp_path, capsys):
+    arguments = ["infer", "--bundle", str(camera_bundle.path), "--backend", "fake", "--dataset"]
+    arguments += [str(drive.path.parent.parent), "--sequences", drive.name, "--depth", str(tmp_path / "depths")]
+    arguments += ["--output", str(tmp_path / "out")]
+    folder = tmp_path / "depths" / drive.name
+    folder.mkdir(parents=True)
+    for frame in drive.frames[1:]:
+        cv2.imwrite(str(folder / f"{frame}.png"), np.full((32, 96), 256 * 30, np.uint16))
+    assert main(arguments) == 2
+    assert f"{drive.name}/000000.png: missing; expected a depth image for every frame" in capsys.readouterr().err
+    cv2.imwrite(str(folder / "000000.png"), np.full((32, 96), 256 * 15, np.uint16))
+    assert main(arguments) == 0
+    out = tmp_path / "out" / "sequences" / drive.name / "predictions"
+    raw = (np.fromfile(out / f"{frame}.label", "<u2").reshape(256, 256, 32) for frame in ("000000", "000001"))
+    assert [0.2 * np.nonzero(labels)[0].mean() for labels in raw] == pytest.approx([15, 30], abs=1)
+
+
+def test_depth_images_are_for_camera_only_bundles(drive, fake_bundle, tmp_path, capsys):
+    arguments = ["infer", "--bundle", str(fake_bundle.path), "--backend", "fake", "--drive", str(drive.path)]
+    assert main([*arguments, "--depth", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
+    assert "takes a LiDAR's cloud and no depth images" in capsys.readouterr().err
+
+
+def test_voxel_frames_are_those_that_the_benchmark_scores(drive, camera_bundle, tmp_path):
+    folder = shutil.copytree(drive.path, tmp_path / "data" / "sequences" / drive.name)
+    for path in (folder / "voxels").iterdir():
+        path.unlink()
+    (folder / "voxels" / "000003.bin").write_bytes(b"")
+    arguments = ["infer", "--bundle", str(camera_bundle.path), "--backend", "fake", "--voxel-frames", "--dataset"]
+    arguments += [str(tmp_path / "data"), "--sequences", drive.name, "--output", str(tmp_path / "out")]
+    assert main(arguments) == 0
+    assert [path.stem for path in (tmp_path / "out").rglob("*.label")] == ["000003"]

@@ -6,7 +6,8 @@ torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 
 from safetensors.torch import save_file  # noqa: E402
 
-from occ_models.monoocc.internimage import SIZES, Block, InternImage, InternImageSize, load_public  # noqa: E402
+from occ_models.monoocc.internimage import SIZES, Block, InternImage, InternImageSize  # noqa: E402
+from occ_models.pretrained import load_public  # noqa: E402
 
 MINI = InternImageSize(16, (1, 1, 2, 1), offset_scale=2.0, drop_path=0.0)
 

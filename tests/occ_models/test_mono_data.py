@@ -13,7 +13,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from occ_core import CLOUD_TENSORS, IGNORE, Calibration  # noqa: E402
 from occ_core.lifting import OUT_OF_VIEW, lifting_table  # noqa: E402
-from occ_data.kitti import Sequence  # noqa: E402
+from occ_data.kitti import DepthFolder, Sequence, write_png  # noqa: E402
 from occ_models.augmentation import APPEARANCE, AugmentationConfig  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
 from occ_models.data import FrameDataset, collate, inputs_of, resized  # noqa: E402
@@ -147,3 +147,29 @@ def test_networks_with_images_of_different_size_may_share_a_cache(sequence):
         alone, shared = data_set(sequence, config)[2], data_set(sequence, config, cache=cache)[2]
         for name, value in alone.items():
             assert name == "name" or torch.equal(shared[name], value), name
+
+
+def given_depths(folder, drive, metres=lambda n: 5 + n):
+    """Depth images of a drive: the left half `metres`, the right unknown."""
+    for frame in drive.frames:
+        depth = np.zeros((120, 300), np.uint16)
+        depth[:, :150] = 256 * metres(int(frame))
+        write_png(folder / drive.name / f"{frame}.png", depth)
+    return DepthFolder(folder)
+
+
+def test_given_depths_reach_the_network_of_every_view_and_mirror_with_the_image(sequence, tmp_path):
+    drive, config = Sequence(sequence), replace(CONFIG, views=(0, 2))
+    depths = given_depths(tmp_path, drive)
+    plain = data_set(sequence, config, depths=depths)[3]
+    canonical = drive.calibration.canonical
+    assert plain["depth"].shape == (2, 6, 19)
+    for view, frame in enumerate((3, 1)):
+        expected = torch.full((6, 9), (5 + frame) * canonical, dtype=torch.float32)
+        torch.testing.assert_close(plain["depth"][view, :, :9], expected)
+        assert (plain["depth"][view, :, 10:] == 0).all()
+    mirrored = data_set(sequence, config, depths=depths, augmentation=AugmentationConfig(mirror_p=1.0))[3]
+    torch.testing.assert_close(mirrored["depth"], plain["depth"].flip(2))
+    torch.testing.assert_close(mirrored["true_depth"], plain["true_depth"].flip(2))
+    without = data_set(sequence, config)[3]
+    assert (without["depth"] == 0).all() and torch.equal(without["true_depth"], plain["true_depth"])

@@ -4,7 +4,9 @@ import csv
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 
@@ -16,10 +18,12 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from occ_core.files import write_yaml  # noqa: E402
 from occ_data import DataError, Sequence  # noqa: E402
+from occ_data.kitti import write_png  # noqa: E402
 from occ_models.checkpoint import load_checkpoint  # noqa: E402
 from occ_models.config import ConfigError, load_config, save_config  # noqa: E402
 from occ_models.data import collate, inputs_of  # noqa: E402
 from occ_models.frame_cache import FrameCache  # noqa: E402
+from occ_models.monoocc import teacher_features  # noqa: E402
 from occ_models.monoocc.config import MonoOccConfig  # noqa: E402
 from occ_models.monoocc.depth import depth_loss  # noqa: E402
 from occ_models.monoocc.internimage import SIZES, InternImage, InternImageSize  # noqa: E402
@@ -411,3 +415,39 @@ def test_student_goes_on_where_it_stopped_and_ends_in_the_same_weights(
     expected = weights(tmp_path / "whole")
     for name, value in weights(tmp_path / "stopped").items():
         torch.testing.assert_close(value, expected[name], rtol=1e-5, atol=1e-6, msg=name)
+
+
+# Given depth, and room for cached features
+
+
+def write_depths(folder, drive, frames):
+    for frame in frames:
+        write_png(folder / drive.name / f"{frame}.png", np.full((120, 300), 2560, np.uint16))
+
+
+def test_a_training_is_given_depth_images_of_all_its_frames(sequence, tmp_path):
+    recipe, drive = replace(PLAIN, depths=str(tmp_path / "depths")), Sequence(sequence)
+    with pytest.raises(DataError, match="no such folder"):
+        phases_of(run_of(sequence, tmp_path / "out", recipe))
+    write_depths(tmp_path / "depths", drive, drive.frames)
+    with pytest.raises(DataError, match=r"held_out/000003.png: missing; expected a depth image for every frame"):
+        phases_of(run_of(sequence, tmp_path / "out", recipe))
+    write_depths(tmp_path / "depths", Sequence(sequence.with_name("held_out")), ["000003"])
+    phases = phases_of(run_of(sequence, tmp_path / "out", recipe))
+    with pytest.raises(DataError, match=r"held_out/000001.png: missing"):  # the teacher also takes earlier frames
+        phases_of(run_of(sequence, tmp_path / "out", recipe, views=(0, 2)))
+    for data in (phases["depth"].data(), phases["depth"].validation):
+        assert (data[0]["depth"] > 0).all()
+
+
+def test_cached_features_say_what_they_take_before_anything_is_trained(sequence, tmp_path, monkeypatch, capsys):
+    recipe = replace(TAUGHT, teacher_features="cached")
+    phases_of(run_of(sequence, tmp_path, recipe))
+    # 8 channels on 32 x 32 x 4 voxels in float16.
+    folder = tmp_path / "teacher" / "features"
+    assert f"teacher features: 4 files of 0.1 MB, 0.3 MB in {folder}; " in capsys.readouterr().out
+    monkeypatch.setattr(teacher_features.shutil, "disk_usage", lambda path: SimpleNamespace(free=200_000))
+    with pytest.raises(ConfigError, match=r"cached takes 4 files of 0.1 MB, 0.3 MB in .*, where 0.2 MB are free; make"):
+        phases_of(run_of(sequence, tmp_path, recipe))
+    phases_of(run_of(sequence, tmp_path, TAUGHT))
+    assert "teacher features" not in capsys.readouterr().out

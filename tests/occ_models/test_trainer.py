@@ -248,7 +248,19 @@ def test_losses_of_a_batch_are_the_mean_of_its_samples(sequence, tmp_path):
     task, data = joint_task(sequence, tmp_path)
     samples = [data[n] for n in range(3)]
     assert {bool(sample["labelled"]) for sample in samples} == {True, False}
-    names = {"ce", "ssc", "ce_occupied", "ce_class", "scal_geo", "iou", "scal_sem", "sem_2d", "sem_3d", "geo", "projection"}
+    names = {
+        "ce",
+        "ssc",
+        "ce_occupied",
+        "ce_class",
+        "scal_geo",
+        "iou",
+        "scal_sem",
+        "sem_2d",
+        "sem_3d",
+        "geo",
+        "projection",
+    }
     with torch.no_grad():
         together = task.losses(collate(samples))
         alone = [task.losses(collate([data[n]])) for n in range(3)]
