@@ -15,7 +15,7 @@ from benchmarks.report import publish
 from occ_data import DataError, open_drive
 from occ_models.config import ConfigError
 
-from .monoocc_runs import measure
+from .monoocc_quality import measure
 
 
 def table(result: dict) -> str:

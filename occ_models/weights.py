@@ -37,6 +37,28 @@ def load_weights(model: OccupancyNetwork, folder: str | Path) -> OccupancyNetwor
     return model
 
 
+def load_parts(model: OccupancyNetwork, folder: Path, parts: tuple[str, ...]) -> str:
+    """Put those weights of a folder into the network that have the same name and shape in both; says what is not there.
+
+    parts : beginnings of the names of those that must be there
+
+    Raises ConfigError where one of these has no weights, or some of another shape.
+    """
+    need_files(folder, WEIGHTS)
+    found, wanted = load_file(folder / WEIGHTS), model.state_dict()
+    fitting = {name: v for name, v in found.items() if name in wanted and wanted[name].shape == v.shape}
+    missing = [name for name in wanted if name not in fitting]
+    lost = [name for name in missing if name.startswith(parts)]
+    if lost:
+        raise ConfigError(
+            f"{folder / WEIGHTS}: does not fit the configuration {model.config.name}: {lost[0]} is missing or has "
+            f"another shape (as have {len(lost) - 1} more)"
+        )
+    model.load_state_dict(fitting, strict=False)
+    fresh = ", ".join(sorted({name.partition(".")[0] for name in missing}))
+    return f"weights of {folder}" + (f"; fresh weights, where they do not fit: {fresh}" if fresh else "")
+
+
 def load_average(model: OccupancyNetwork, folder: Path) -> OccupancyNetwork:
     """Put the averaged weights of a training's `last.ckpt` into the network, and give it back."""
     state = torch.load(folder / LAST, map_location="cpu", weights_only=True)["state_dict"]

@@ -8,6 +8,13 @@ from occ_core import PreprocessConfig
 
 from ..config import ImageEncoderConfig, check_norm
 
+CHOICES = {
+    "semantic_header": ("image+lidar", "lidar"),
+    "head": ("scan", "fused"),
+    "synergy": ("cross-plane", "dense"),
+}
+"""What settings of the network that are words may be."""
+
 
 @dataclass(frozen=True)
 class FusionConfig:
@@ -39,6 +46,7 @@ class OccLEConfig:
     own_voxel_features: each branch learns its own; otherwise both use those of phase I, frozen from then on.
     semantic_header: what the 3-D header of L_sem sees: "lidar", F_P^s alone; "image+lidar", F_sem.
     head: what decides: "fused", the fused grid alone; "scan", also the scan's hits and its half-resolution map.
+    synergy: of the geometric branch: "cross-plane" (eq. 3, 4), or "dense", what the paper compares it with (table 4a).
     added_planes: eq. 4 also adds the LiDAR's planes, which keep geometry where the image gives no information.
     norm: "batch" or, for a batch of one, "group" normalisation, of all but the image backbones, which have their own,
     and sparse convolutions.
@@ -67,12 +75,13 @@ class OccLEConfig:
     own_voxel_features: bool = False
     semantic_header: str = "image+lidar"
     head: str = "scan"
+    synergy: str = "cross-plane"
     added_planes: bool = True
     norm: str = "batch"
 
     def __post_init__(self):
         check_norm(self.norm)
-        for name, choices in (("semantic_header", ("image+lidar", "lidar")), ("head", ("scan", "fused"))):
+        for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
         shape, halvings = (

@@ -22,17 +22,14 @@ from .model import OccLE
 THRESHOLDS = "thresholds.yaml"
 
 
-def label_geometry(teacher: OccLE, data: FrameDataset, folder: Path, tau: float, keep: float) -> list[Frame]:
-    """Write the probabilities of a data set's frames without labels where they are missing, and the thresholds.
+def label_geometry(teacher: OccLE, data: FrameDataset, folder: Path) -> list[Frame]:
+    """Write the probabilities of a data set's frames without labels where they are missing.
 
     data: not augmented. Returns the data set's frames with their files.
     """
     frames = [f if f.labelled else f._replace(occupied=f.file_in(folder, ".png")) for f in data.frames]
     files = {n: frame.occupied for n, frame in enumerate(frames) if frame.occupied}
     write_missing(teacher, data, files, teacher.geometry, _write)
-    with shared_work(1) as (mine, _):
-        if mine and not (folder / THRESHOLDS).is_file():
-            _write_thresholds(folder, list(files.values()), tau, keep)
     return frames
 
 
@@ -42,12 +39,17 @@ def _write(path: Path, geometry: Tensor) -> None:
     write_png(path, probability.reshape(len(probability), -1))
 
 
-def read_thresholds(folder: Path) -> tuple[float, float]:
-    """Least probability of "free" and of "occupied" that is used as a label."""
-    values = read_mapping(folder / THRESHOLDS)
+def confidence_thresholds(frames: list[Frame], file: Path, tau: float, keep: float) -> tuple[float, float]:
+    """Least probability of "free" and of "occupied" that is used as a label, for frames with files of probabilities:
+    as the YAML file has it; where it is missing it is written.
+    """
+    with shared_work(1) as (mine, _):
+        if mine and not file.is_file():
+            _write_thresholds(file, [frame.occupied for frame in frames if frame.occupied], tau, keep)
+    values = read_mapping(file)
     thresholds = tuple(values.get(name) for name in ("free", "occupied"))
     if not all(isinstance(value, float | int) and 0 <= value <= 1 for value in thresholds):
-        raise FileError(f"{folder / THRESHOLDS}: expected the keys free and occupied, each in 0..1")
+        raise FileError(f"{file}: expected the keys free and occupied, each in 0..1")
     return thresholds
 
 
@@ -64,7 +66,7 @@ def class_thresholds(histogram: np.ndarray, tau: float, keep: float) -> tuple[fl
     return result[0], result[1]
 
 
-def _write_thresholds(folder: Path, files: list[Path], tau: float, keep: float) -> None:
+def _write_thresholds(path: Path, files: list[Path], tau: float, keep: float) -> None:
     histogram = sum((np.bincount(read_gray(file).ravel(), minlength=256)[:255] for file in files), np.zeros(255, int))
     free, occupied = class_thresholds(histogram, tau, keep)
-    write_yaml(folder / THRESHOLDS, {"free": free, "occupied": occupied, "tau": tau, "keep": keep})
+    write_yaml(path, {"free": free, "occupied": occupied, "tau": tau, "keep": keep})

@@ -9,10 +9,14 @@ from ..layers.conv import use_group_norm
 from ..layers.head import FactorisedHead, OccupancyNetwork, ScanHead, columns_of_cells, grid_of_cells
 from ..layers.sparse import MaskedConv3d
 from .config import OccLEConfig
+from .dense_synergy import DenseSynergy
 from .dual_mamba import DualMambaFusion
 from .geometric import GeometricBranch
 from .lidar import VoxelFeatureEncoder, spread
 from .semantic import SemanticBranch, SemanticFeatures
+
+BRANCHES = {"cross-plane": GeometricBranch, "dense": DenseSynergy}
+"""The geometric branch by the network's `synergy`."""
 
 
 class OccLEOutput(NamedTuple):
@@ -46,7 +50,7 @@ class OccLE(OccupancyNetwork):
         own = config.own_voxel_features
         self.voxel_features = None if own else VoxelFeatureEncoder(config.voxel_channels, pre.grid)
         self.semantic = SemanticBranch(config)
-        self.geometric = GeometricBranch(config)
+        self.geometric = BRANCHES[config.synergy](config)
         self.fusion = DualMambaFusion(c, (x, y, z), config.fusion)
         cells = pre.grid.shape[2], pre.lifting_factor, config.head_width
         if config.head == "fused":

@@ -1,6 +1,5 @@
 """OccLE's training from the first phase to the last (section 3.5.2, algorithm 1)."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 
@@ -12,9 +11,9 @@ from ..phases import Phase, TrainingRun, log, placed
 from ..pretrained import check_file, load_public
 from ..recipe import steps_of
 from ..training import Task
-from ..weights import load_weights
+from ..weights import load_parts, load_weights
 from .augmentation import augmentation_of
-from .geometry_labels import label_geometry, read_thresholds
+from .geometry_labels import THRESHOLDS, confidence_thresholds, label_geometry
 from .model import OccLE
 from .projection import Projection
 from .tasks import (
@@ -28,18 +27,19 @@ from .tasks import (
     weights_of,
 )
 
+PARTS = {"semantic": "semantic.", "teacher": "geometric.", "student": "geometric."}
+"""What a phase trains, beside voxel features that both branches use."""
+
 
 class OccLETraining:
     """Phases semantic, teacher, student, joint; each starts from the weights of the one before it.
 
-    change_model : applied to each network before it is trained, so that experiments can replace parts of it
-
     Raises DataError where a file that the training needs is missing.
     """
 
-    def __init__(self, run: TrainingRun, change_model: Callable[[OccLE], OccLE] = lambda model: model):
+    def __init__(self, run: TrainingRun):
         recipe = run.recipe
-        self.run, self.recipe, self.change_model = run, recipe, change_model
+        self.run, self.recipe = run, recipe
         self.public = {"semantic": recipe.semantic_backbone, "geometric": recipe.geometric_backbone}
         for branch, path in self.public.items():
             check_file(f"{branch}_backbone", path, run.initial)
@@ -152,22 +152,27 @@ class OccLETraining:
         folder = self.run.weights_of("teacher")
         teacher = load_weights(OccLE(self.run.config), folder)
         plain = self.run.dataset(self.frames, NONE)
-        frames = label_geometry(teacher, plain, folder / "labels", self.recipe.tau, self.recipe.keep)
-        return self._data(phase, frames, thresholds=read_thresholds(folder / "labels"))
+        frames = label_geometry(teacher, plain, folder / "labels")
+        file = self.run.output / phase / THRESHOLDS
+        thresholds = confidence_thresholds(frames, file, self.recipe.tau, self.recipe.keep)
+        return self._data(phase, frames, thresholds=thresholds)
 
     def _network(self, phase: str) -> OccLE:
         """A network to train: with the weights of the phase before it, or those to start from, or fresh."""
         model, before = OccLE(self.run.config), self.names[: self.names.index(phase)]
         if phase == "student" and self.recipe.student_start == "fresh":
             before.remove("teacher")  # phase I has not trained the geometric branch
-        start = self.run.weights_of(before[-1]) if before else self.run.initial
-        if start:
-            model = load_weights(model, start)
+        if before:
+            # What no phase before has trained may have another form: its weights there are those of the first start.
+            trained = {PARTS[name] for name in before} | {"voxel_features."}
+            log(load_parts(model, self.run.weights_of(before[-1]), tuple(sorted(trained))))
+        elif self.run.initial:
+            model = load_weights(model, self.run.initial)
         else:
             for branch, path in self.public.items():
                 if path:
                     log(f"{branch}_backbone: {load_public(model.backbones[branch], path)}")
-        return self.change_model(placed(model, self.recipe.training))
+        return placed(model, self.recipe.training)
 
     def _tuned(self, task: Task) -> Task:
         return task.tune(*(task.model.backbones[branch] for branch, path in self.public.items() if path))

@@ -68,5 +68,5 @@ def test_two_processes_go_through_all_phases(sequence, tmp_path):
     for folder in (*(tmp_path / phase for phase in phases), tmp_path):
         assert all(value.isfinite().all() for value in load_file(folder / "model.safetensors").values())
     assert len(list((tmp_path / "teacher" / "labels").rglob("*.png"))) == 2
-    assert (tmp_path / "teacher" / "labels" / "thresholds.yaml").is_file()
+    assert (tmp_path / "student" / "thresholds.yaml").is_file()
     assert len((tmp_path / "joint" / "logs" / "metrics.csv").read_text().splitlines()) == 2

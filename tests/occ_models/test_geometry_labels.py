@@ -20,8 +20,8 @@ from occ_models.occle.geometric import occupancy_logit  # noqa: E402
 from occ_models.occle.geometry_labels import (  # noqa: E402
     THRESHOLDS,
     class_thresholds,
+    confidence_thresholds,
     label_geometry,
-    read_thresholds,
 )
 from occ_models.occle.model import OccLE  # noqa: E402
 from occ_models.targets import CERTAIN, read_geometry  # noqa: E402
@@ -83,7 +83,7 @@ def labelled(sequence, tmp_path_factory):
     model = OccLE(CONFIG)
     data = FrameDataset(frames_of([Sequence(sequence)], 0.5), CONFIG, image_labels=None)
     folder = tmp_path_factory.mktemp("teacher") / "labels"
-    return model, data, folder, label_geometry(model, data, folder, TAU, KEEP)
+    return model, data, folder, label_geometry(model, data, folder)
 
 
 def test_frames_without_labels_get_files_and_no_others(labelled):
@@ -108,25 +108,27 @@ def test_files_hold_the_networks_probabilities(labelled):
             np.testing.assert_allclose(found, expected, atol=1 / CERTAIN)
 
 
-def test_thresholds_come_from_all_files_together(labelled):
-    _, _, folder, frames = labelled
+def test_thresholds_come_from_all_files_together(labelled, tmp_path):
+    _, _, _, frames = labelled
     pixels = np.concatenate([read_gray(f.occupied).ravel() for f in frames if f.occupied])
     expected = class_thresholds(np.bincount(pixels, minlength=256)[:255], TAU, KEEP)
-    assert read_thresholds(folder) == expected
-    values = yaml.safe_load((folder / THRESHOLDS).read_text())
+    file = tmp_path / THRESHOLDS
+    assert confidence_thresholds(frames, file, TAU, KEEP) == expected
+    values = yaml.safe_load(file.read_text())
     assert (values["tau"], values["keep"]) == (TAU, KEEP)
+    assert confidence_thresholds([], file, 0.5, 0.1) == expected  # the file counts, once it is there
 
 
 def test_a_second_call_writes_nothing_anew_and_only_what_is_missing(labelled):
     model, data, folder, frames = labelled
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in paths}
-    assert label_geometry(model, data, folder, TAU, KEEP) == frames
+    assert label_geometry(model, data, folder) == frames
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in paths} == before
     lost = next(path for path in paths if path.suffix == ".png")
     pixels = read_gray(lost)
     lost.unlink()
-    label_geometry(model, data, folder, TAU, KEEP)
+    label_geometry(model, data, folder)
     np.testing.assert_array_equal(read_gray(lost), pixels)
     assert {path: path.stat().st_ino for path in paths if path != lost} == {
         path: inode for path, (_, inode) in before.items() if path != lost
@@ -134,9 +136,10 @@ def test_a_second_call_writes_nothing_anew_and_only_what_is_missing(labelled):
     assert sorted(path for path in folder.rglob("*") if path.is_file()) == paths
 
 
-def test_the_students_data_set_learns_from_the_files(labelled):
-    _, data, folder, frames = labelled
-    taught = FrameDataset(frames, CONFIG, image_labels=None, thresholds=read_thresholds(folder))
+def test_the_students_data_set_learns_from_the_files(labelled, tmp_path):
+    _, data, _, frames = labelled
+    thresholds = confidence_thresholds(frames, tmp_path / THRESHOLDS, TAU, KEEP)
+    taught = FrameDataset(frames, CONFIG, image_labels=None, thresholds=thresholds)
     for item, frame in enumerate(frames):
         geometry = taught[item]["geometry"]
         known = (geometry != IGNORE).float().mean().item()

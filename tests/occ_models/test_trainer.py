@@ -100,7 +100,7 @@ def test_teacher_labels_every_frame_without_labels(trained, sequence):
     unlabelled = {f"{frame.id}.png" for frame in frames if not frame.labelled}
     assert len(unlabelled) == 2
     assert {path.name for path in (trained / "teacher" / "labels").rglob("*.png")} == unlabelled
-    assert (trained / "teacher" / "labels" / "thresholds.yaml").is_file()
+    assert (trained / "student" / "thresholds.yaml").is_file()
 
 
 def test_second_run_leaves_everything_alone(trained, sequence, capsys):

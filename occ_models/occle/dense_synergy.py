@@ -1,4 +1,4 @@
-"""The baseline for OccLE's cross-plane synergy (its table 4a): Conv3D and 3-D deformable attention."""
+"""What OccLE compares its cross-plane synergy with (its table 4a): Conv3D and 3-D deformable attention."""
 
 import math
 
@@ -6,10 +6,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from occ_models.layers.conv import conv_bn_relu
-from occ_models.occle.config import OccLEConfig
-from occ_models.occle.dual_mamba import PositionalEmbedding
-from occ_models.occle.geometric import GeometricEncoders
+from ..layers.conv import conv_bn_relu
+from .config import OccLEConfig
+from .dual_mamba import PositionalEmbedding
+from .geometric import GeometricEncoders
 
 
 def deformable_attention(values: Tensor, places: Tensor, weights: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ class DeformableAttention3d(nn.Module):
 
 
 class DenseSynergy(GeometricEncoders):
-    """Replaces `GeometricBranch`; it has the same encoders, arguments and result.
+    """The branch with `synergy: dense`: encoders, arguments and result of `GeometricBranch`.
 
     A 3-D convolution over each grid, then one layer in which the voxels of the LiDAR grid attend to the image grid.
     """
