@@ -120,8 +120,13 @@ def tables(setup: Setup, rows: dict) -> dict[str, str]:
     header = ["network", "mIoU", "IoU"]
     ablation = [*lines({name: name for name in TABLE_2}), *lines({"teacher": SHARED}, "teacher")]
     variants = lines(VARIANTS)
-    made = {"monoocc_ablation": markdown(["student, and its privileged teacher", *header[1:]], ablation)}
-    made["monoocc_variants"] = markdown(header, variants)
+    made = (
+        {"monoocc_ablation": markdown(["student, and its privileged teacher", *header[1:]], ablation)}
+        if ablation
+        else {}
+    )
+    if variants:
+        made["monoocc_variants"] = markdown(header, variants)
     if base:
         names = [n for n in ("none", "2D", "distillation", "conditioned", SHARED) if n in rows]
         groups = [[name, *group_cells(name)] for name in names]

@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     except ConfigError as error:
         print(f"synergy_cost: {error}", file=sys.stderr)
         return 1
-    publish("synergy", result, tables(result), arguments.keep)
+    publish("synergy_cost", result, tables(result), arguments.keep)
     return 0
 
 

@@ -1,8 +1,5 @@
 """The tables of MonoOcc's claims, from made-up figures, and what is measured of a network."""
 
-from dataclasses import replace
-from pathlib import Path
-
 import pytest
 
 pytest.importorskip("torch", reason="needs torch (the train extra)")
@@ -13,43 +10,38 @@ import torch
 from benchmarks import monoocc_step
 from benchmarks.report import RESULTS_PAGE, fill
 from experiments import monoocc_depth
-from experiments.monoocc_runs import (
-    RECIPE,
-    ROWS,
-    SHARED,
-    SIZE,
-    SMALL_TEACHER,
-    TABLE_2,
-    TABLE_3,
-    TEACHER,
-    depth_errors,
-    teachers,
-)
+from experiments.monoocc_quality import depth_errors
 from experiments.monoocc_tables import GROUPS, tables
-from experiments.table_runs import folder_of
 from occ_core import CLASS_NAMES
-from occ_models.config import load_config
-from occ_models.monoocc.config import MonoOccConfig
 from occ_models.monoocc.depth import shares
+
+from .test_rows import MONOOCC_SETUP, TABLES
 
 KEYS = ("iou", "miou", *GROUPS)
 
 
 @pytest.fixture
-def result():
-    names = ("teacher", *ROWS)
-    return {"rows": {name: {key: [n + 1.0, n + 2.0] for key in KEYS} for n, name in enumerate(names)}}
+def rows():
+    made = {name: {"student": {key: [n + 1.0, n + 2.0] for key in KEYS}} for n, name in enumerate(TABLES[1][1])}
+    made["all"]["teacher"] = {"iou": [1.0, 2.0], "miou": [1.0, 2.0]}
+    return made
 
 
-def test_every_table_has_its_place_and_no_hole(result):
-    made = tables(result)
+def test_every_table_has_its_place_and_no_hole(rows):
+    made = tables(MONOOCC_SETUP, rows)
     fill(RESULTS_PAGE.read_text(), made)
-    assert len(made) == 3 and not any("nan" in table for table in made.values())
+    assert len(made) == 5 and not any("nan" in table for table in made.values())
+    assert "`voxel_loss` ssc | student |" in made["monoocc_departures"]
 
 
-def test_groups_are_measured_against_the_plain_network(result):
-    lines = tables(result)["monoocc_groups"].splitlines()
-    assert "2.50 ± 0.71 (+0.00)" in lines[2] and "3.50 ± 0.71 (+1.00)" in lines[3]
+def test_rows_that_were_not_measured_are_left_out(rows):
+    made = tables(MONOOCC_SETUP, {"2D": rows["2D"]})
+    assert set(made) == {"monoocc_ablation"} and len(made["monoocc_ablation"].splitlines()) == 3
+
+
+def test_groups_are_measured_against_the_plain_network(rows):
+    lines = tables(MONOOCC_SETUP, rows)["monoocc_groups"].splitlines()
+    assert "1.50 ± 0.71 (+0.00)" in lines[2] and "2.50 ± 0.71 (+1.00)" in lines[3]
 
 
 def test_groups_are_of_classes_that_exist():
@@ -57,33 +49,6 @@ def test_groups_are_of_classes_that_exist():
     assert {name for group in ("ground", "large things", "small things") for name in GROUPS[group]} == set(
         CLASS_NAMES[1:]
     )
-
-
-def test_the_rows_are_those_of_table_2():
-    switches = {(row.semantic_2d, row.distilled, row.conditioned) for row in TABLE_2.values()}
-    assert len(switches) == 8 and len(TABLE_2) == 9
-    assert [row.teacher for row in list(TABLE_2.values())[-2:]] == [SMALL_TEACHER, TEACHER]
-    assert ROWS[SHARED].distilled and RECIPE.unseen == 0
-    assert len({folder_of(Path("out"), name, 0) for name in ROWS}) == len(ROWS)
-
-
-def test_table_3_changes_the_backbone_alone():
-    (larger,) = TABLE_3.values()
-    assert set(larger.network) == {"image"} and larger.own == ("depth",)
-    assert not (larger.semantic_2d or larger.distilled or larger.conditioned)
-
-
-def test_the_small_teacher_has_the_students_backbone_and_the_other_ones_views():
-    large, small = (teachers()[name] for name in (TEACHER, SMALL_TEACHER))
-    assert small.image == load_config(SIZE, MonoOccConfig).image != large.image
-    assert (small.views, small.cross_view) == (large.views, large.cross_view)
-
-
-def test_student_and_teacher_have_features_of_one_form():
-    student, teacher = (load_config(name, MonoOccConfig) for name in (SIZE, TEACHER))
-    for row in ROWS.values():
-        replace(student, **row.network)
-    assert (student.channels, student.preprocess) == (teacher.channels, teacher.preprocess)
 
 
 def test_errors_of_depth_are_relative_and_of_known_pixels():
