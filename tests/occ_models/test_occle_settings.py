@@ -227,7 +227,10 @@ def test_mamba_at_every_level_takes_the_place_of_other_blocks(step):
     [
         ({"semantic_header": "image"}, r"semantic_header: expected image\+lidar or lidar, got 'image'"),
         ({"sparse_layers": 4}, "sparse_layers: expected 0 to 3, got 4"),
-        ({"sparse_layers": 3, "preprocess": SHALLOW}, r"sparse_layers: a grid of \(32, 32, 2\) cannot be halved 2 times"),
+        (
+            {"sparse_layers": 3, "preprocess": SHALLOW},
+            r"sparse_layers: a grid of \(32, 32, 2\) cannot be halved 2 times",
+        ),
         ({"grid_headers": "fine"}, "grid_headers: expected pointwise or upsampling, got 'fine'"),
         (
             {"grid_headers": "upsampling", "preprocess": replace(CONFIG.preprocess, lifting_factor=1)},
