@@ -64,9 +64,9 @@ class FrameDataset(Dataset):
     depth images that the network is given; None: it predicts depth.
 
     A sample, whole after `collate`, holds the network's inputs (batch axis of N) and the targets, uint8 with IGNORE:
-    `labels` (1, X, Y, Z), all ignored where the frame's labels are withheld; `geometry` (1, x, y, z) on
-    `label_grid`, 0 free or 1 occupied; `labels_3d` (1, x, y, z) there, in voxels with more than one point (OccLE section
-    3.5.1); `labels_2d` (1, h, w) of `config.label_shape`; `true_depth` (1, H/8, W/8) float32, canonical metres of the scan's
+    `labels` (1, X, Y, Z), all ignored where the frame's labels are withheld; `geometry` (1, x, y, z) on `label_grid`,
+    0 free or 1 occupied; `labels_3d` (1, x, y, z) there, in voxels with more than one point (OccLE section 3.5.1);
+    `labels_2d` (1, h, w) of `config.label_shape`; `true_depth` (1, H/8, W/8) float32, canonical metres of the scan's
     points, 0 where none falls; a teacher's `features` (1, C, x, y, z) where the frames have them; also `labelled` (1,)
     bool and `name`.
     """
