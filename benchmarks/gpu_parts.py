@@ -139,7 +139,7 @@ def training(folder: Path, size: str) -> dict:
     import torch
 
     from occ_core.labels import downscale_labels
-    from occ_models.config import load_config, map_shape
+    from occ_models.config import label_factor, load_config, map_shape
     from occ_models.data import collate
     from occ_models.occle.config import OccLEConfig
 
@@ -148,7 +148,7 @@ def training(folder: Path, size: str) -> dict:
     _need_cuda()
     inputs, outputs = Bundle.load(folder / size, verify=False).golden()
     config = load_config(size, OccLEConfig)
-    coarse = downscale_labels(outputs["labels"][0], config.preprocess.lifting_factor)[None]
+    coarse = downscale_labels(outputs["labels"][0], label_factor(config))[None]
     flat = np.ones((1, *map_shape(config)), np.uint8)
     targets = {
         "labels": outputs["labels"], "geometry": np.minimum(coarse, 1), "labels_3d": coarse, "labels_2d": flat,

@@ -1,15 +1,16 @@
 """One step of MonoOcc's training, S and L, on SemanticKITTI-shaped data: time of its parts and memory.
 
-    python -m benchmarks.monoocc_step [--sizes small-l base] [--sequence FOLDER] [--keep]
+    python -m benchmarks.monoocc_step [--sizes small-l base] [--recompute] [--sequence FOLDER] [--keep]
 
 As `benchmarks.training_step` measures OccLE's: one frame (with all its views), float32, the GPU or two CPU threads.
-`base-l`, the paper's L, needs more than 23 GB.
+With `--recompute` operations count as often as they are computed.
 """
 
 import argparse
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -29,19 +30,20 @@ from .training_step import PARTS, THREADS, Phases, load_batch, measure
 SIZES = ("small-l", "base")
 
 
-def phases(config: MonoOccConfig) -> Phases:
+def phases(config: MonoOccConfig, training: TrainingConfig) -> Phases:
     """The tasks of the student's phases; of L, which starts from S's depth phase, only the second."""
-    training = TrainingConfig()
     if len(config.views) == 1:
         yield "depth", DepthTask(MonoOcc(config), training, 1)
     yield "occupancy", OccupancyTask(MonoOcc(config), training, 1, OccupancyLosses())
 
 
-def measure_size(size: str, sequence: Path | None, repeats: int) -> dict:
+def measure_size(size: str, sequence: Path | None, repeats: int, recompute: bool) -> dict:
     """As `training_step.measure`, with the number of views."""
     torch.set_num_threads(THREADS)
-    config = load_config(size, MonoOccConfig)
-    return {**measure(config, load_batch(config, sequence, 1), repeats, phases), "views": len(config.views)}
+    config, training = load_config(size, MonoOccConfig), TrainingConfig(recompute=recompute)
+    tasks = partial(phases, training=training)
+    result = measure(config, load_batch(config, sequence, 1), repeats, tasks)
+    return {**result, "views": len(config.views), "recompute": recompute}
 
 
 def table(results: list[dict]) -> str:
@@ -52,7 +54,7 @@ def table(results: list[dict]) -> str:
             seconds = measured["seconds"]
             rows.append(
                 [
-                    f"`{result['size']}`, {phase}",
+                    f"`{result['size']}`, {phase}" + (", recomputed" if result["recompute"] else ""),
                     f"{result['views']}",
                     f"{result['parameters'] / 1e6:.1f}",
                     f"{measured['flop'] / 1e12:.2f}",
@@ -71,6 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--repeats", type=int, default=0, help="steps after the first, which then does not count (default: %(default)s)"
     )
+    parser.add_argument("--recompute", action="store_true", help="as that of occ-train: less memory, more time")
     parser.add_argument(
         "--sequence", type=Path, help="sequence folder with voxels/*.label (default: a synthetic frame)"
     )
@@ -81,7 +84,9 @@ def main(argv: list[str] | None = None) -> int:
         for size in arguments.sizes:
             # A process each: the memory that a process reports is the largest that it ever had.
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                results.append(pool.submit(measure_size, size, arguments.sequence, arguments.repeats).result())
+                results.append(
+                    pool.submit(measure_size, size, arguments.sequence, arguments.repeats, arguments.recompute).result()
+                )
     except BrokenProcessPool:
         print(f"monoocc_step: {size}: the process was killed, as by a system out of memory", file=sys.stderr)
         return 1

@@ -1,10 +1,11 @@
 """One step of each phase of OccLE's training on SemanticKITTI-shaped data: time of its parts and memory.
 
-    python -m benchmarks.training_step [--size base] [--batch 1] [--sequence FOLDER] [--keep]
+    python -m benchmarks.training_step [--size base] [--recipe paper] [--recompute] [--sequence FOLDER] [--keep]
 
 In float32, on the GPU where there is one, otherwise on two threads of the CPU. Without a sequence, on a frame of the
 synthetic world. Memory is what the steps up to this phase need beside the interpreter, its libraries and the data: by
-how much the process' largest size grows on a CPU, torch's largest allocation on a GPU. Needs torch and lightning.
+how much the process' largest size grows on a CPU, torch's largest allocation on a GPU. With `--recompute` operations
+count as often as they are computed. Needs torch and lightning.
 """
 
 import argparse
@@ -16,6 +17,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -33,7 +36,7 @@ from occ_models.occle.projection import Projection
 from occ_models.occle.recipe import OccLERecipe
 from occ_models.occle.tasks import GeometricTask, JointLosses, JointTask, SemanticTask
 from occ_models.plan import F16_PEAKS, gpu_hours
-from occ_models.recipe import TrainingConfig, load_recipe, steps_of
+from occ_models.recipe import load_recipe, network_of, steps_of
 from occ_models.training import Task
 
 from .measure import markdown
@@ -41,6 +44,7 @@ from .report import publish
 
 THREADS, REPEATS = 2, 3
 PARTS = ("forward", "backward", "optimiser")
+OURS = OccLERecipe()
 PAPERS_FRAMES = 3834  # SemanticKITTI's training split
 
 
@@ -75,15 +79,15 @@ class Stopwatch:
 Phases = Iterator[tuple[str, Task]]
 
 
-def phases(config: OccLEConfig) -> Phases:
-    """The task of each phase of the paper, one after another, each with a fresh network."""
-    training = TrainingConfig()
-    yield "semantic", SemanticTask(OccLE(config), training, 1)
-    yield "geometric", GeometricTask(OccLE(config), training, 1, freeze_voxel_features=True)
-    grid = config.preprocess.grid.coarsen(config.preprocess.lifting_factor)
-    projection = Projection(config.channels, grid, map_shape(config))
-    used = JointLosses(projection=projection, freeze_geometric=True)
-    yield "joint", JointTask(OccLE(config), training, 1, used)
+def phases(config: OccLEConfig, recipe: OccLERecipe = OURS) -> Phases:
+    """The task of each phase of the paper, one after another, each with a fresh network and a recipe's losses."""
+    training, weights = recipe.training, asdict(recipe.loss_weights)
+    yield "semantic", SemanticTask(OccLE(config), training, 1, weights)
+    yield "geometric", GeometricTask(OccLE(config), training, 1, True, weights, recipe.occupied_weight)
+    grid, plain = config.preprocess.grid.coarsen(config.preprocess.lifting_factor), recipe.projection_scale == "plain"
+    projection = Projection(config.channels, grid, map_shape(config), plain=plain)
+    used = JointLosses(affinity_mass=recipe.affinity_mass, projection=projection, freeze_geometric=True)
+    yield "joint", JointTask(OccLE(config), training, 1, used, weights)
 
 
 def measure(config, batch: dict, repeats: int = REPEATS, phases: Callable[..., Phases] = phases) -> dict:
@@ -135,7 +139,7 @@ def peak_memory(device: torch.device) -> int:
 
 
 def tables(result: dict) -> dict[str, str]:
-    """For docs/results.md: the measured step, and an estimate of the paper's recipe."""
+    """For docs/results.md: the measured step, and, of the paper's recipe, an estimate of all of it."""
     steps, rows, estimates = paper_steps(), [], []
     for phase, measured in result["phases"].items():
         seconds = measured["seconds"]
@@ -151,7 +155,9 @@ def tables(result: dict) -> dict[str, str]:
         flop = measured["flop"] / result["batch"]
         cells = [f"{gpu_hours(flop, steps[phase], peak, n):.1f}" for peak in F16_PEAKS.values() for n in (1, 8)]
         estimates.append([phase, f"{steps[phase]:,}", *cells])
-    title = f"`{result['size']}`, {result['parameters'] / 1e6:.1f} M parameters, batch {result['batch']}"
+    recipe = result["recipe"]
+    with_recipe = f" with `--recipe {recipe}`" if recipe else ""
+    title = f"`{result['size']}`{with_recipe}, {result['parameters'] / 1e6:.1f} M parameters, batch {result['batch']}"
     header = [
         f"{title}, {result['device']}",
         "TFLOP a frame",
@@ -160,10 +166,15 @@ def tables(result: dict) -> dict[str, str]:
         "peak, GB",
     ]
     columns = [f"{n} x {gpu}, h" for gpu in F16_PEAKS for n in (1, 8)]
-    return {
-        "training_step": markdown(header, rows),
-        "training_cost": markdown(["estimated, not measured", "frames seen", *columns], estimates),
-    }
+    made = {section_of(recipe): markdown(header, rows)}
+    if recipe == OccLERecipe.paper:
+        made["training_cost"] = markdown(["estimated, not measured", "frames seen", *columns], estimates)
+    return made
+
+
+def section_of(recipe: str | None) -> str:
+    """Name of the figures of a recipe's steps, and of their table."""
+    return f"training_step_{recipe}" if recipe else "training_step"
 
 
 def paper_steps() -> dict[str, int]:
@@ -178,7 +189,12 @@ def main(argv: list[str] | None = None) -> int:
     """Measure, print; kept with the other figures on demand."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training_step", description=__doc__.partition("\n")[0])
     parser.add_argument("--size", default="base", help="size or YAML file (default: %(default)s)")
+    parser.add_argument("--recipe", help="whose network and losses are measured, as that of occ-train")
+    parser.add_argument("--recompute", action="store_true", help="as that of occ-train: less memory, more time")
     parser.add_argument("--batch", type=int, default=1, help="frames a step (default: %(default)s)")
+    parser.add_argument(
+        "--repeats", type=int, default=REPEATS, help="steps after the first; 0: the first one counts (%(default)s)"
+    )
     parser.add_argument(
         "--sequence", type=Path, help="sequence folder with voxels/*.label (default: a synthetic frame)"
     )
@@ -188,12 +204,16 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"--batch: expected at least 1, got {arguments.batch}")
     torch.set_num_threads(THREADS)
     try:
-        config = load_config(arguments.size, OccLEConfig)
-        result = measure(config, load_batch(config, arguments.sequence, arguments.batch))
+        recipe = load_recipe(arguments.recipe, OccLERecipe)
+        recipe = replace(recipe, training=replace(recipe.training, recompute=arguments.recompute))
+        config = network_of(load_config(arguments.size, OccLEConfig), recipe)
+        batch, tasks = load_batch(config, arguments.sequence, arguments.batch), partial(phases, recipe=recipe)
+        result = measure(config, batch, arguments.repeats, tasks)
+        result |= {"recipe": arguments.recipe, "recompute": arguments.recompute}
     except (ConfigError, DataError) as error:
         print(f"training_step: {error}", file=sys.stderr)
         return 1
-    publish("training_step", result, tables(result), arguments.keep)
+    publish(section_of(arguments.recipe), result, tables(result), arguments.keep)
     return 0
 
 

@@ -26,6 +26,7 @@ class NetworkConfig(Protocol):
     views : how many scans before the current one each input frame was taken, 0 first; only (0,) can be exported
     image_stride : pixels of the network's image for each cell of its image features
     header_upsampling : how many times as high and as wide as these features `labels_2d` of a batch is
+    grid_upsampling : how many times as fine as the feature grid `geometry` and `labels_3d` of a batch are
     """
 
     model: ClassVar[str]
@@ -37,6 +38,9 @@ class NetworkConfig(Protocol):
 
     @property
     def header_upsampling(self) -> int: ...
+
+    @property
+    def grid_upsampling(self) -> int: ...
 
     @property
     def views(self) -> tuple[int, ...]: ...
@@ -192,6 +196,11 @@ def map_shape(config) -> tuple[int, int]:
     """(h, w) of a network's image features: its image size at its stride, rounded up."""
     width, height = config.preprocess.image_size
     return -(-height // config.image_stride), -(-width // config.image_stride)
+
+
+def label_factor(config) -> int:
+    """Edge of the voxels of `geometry` and `labels_3d` in grid voxels."""
+    return config.preprocess.lifting_factor // config.grid_upsampling
 
 
 def label_shape(config) -> tuple[int, int]:

@@ -28,7 +28,7 @@ from .augmentation import (
     thin_cloud,
 )
 from .augmentation import transform_labels as moved
-from .config import label_shape
+from .config import label_factor, label_shape
 from .frame_cache import FrameCache
 from .frames import Frame
 from .sampling import Draw
@@ -64,8 +64,8 @@ class FrameDataset(Dataset):
     depth images that the network is given; None: it predicts depth.
 
     A sample, whole after `collate`, holds the network's inputs (batch axis of N) and the targets, uint8 with IGNORE:
-    `labels` (1, X, Y, Z), all ignored where the frame's labels are withheld; `geometry` (1, x, y, z) of the feature
-    grid, 0 free or 1 occupied; `labels_3d` (1, x, y, z), in voxels with more than one point (OccLE section 3.5.1);
+    `labels` (1, X, Y, Z), all ignored where the frame's labels are withheld; `geometry` (1, x, y, z) on `label_grid`,
+    0 free or 1 occupied; `labels_3d` (1, x, y, z) there, in voxels with more than one point (OccLE section 3.5.1);
     `labels_2d` (1, h, w) of `config.label_shape`; `true_depth` (1, H/8, W/8) float32, canonical metres of the scan's
     points, 0 where none falls; a teacher's `features` (1, C, x, y, z) where the frames have them; also `labelled` (1,)
     bool and `name`.
@@ -89,11 +89,15 @@ class FrameDataset(Dataset):
         self._with_cloud = any(name in CLOUD_TENSORS for name in self.inputs)
         self.grid = self.preprocess.grid
         self.coarse = self.grid.coarsen(self.preprocess.lifting_factor)
-        self.map_shape = label_shape(config)
+        self.label_factor, self.map_shape = label_factor(config), label_shape(config)
+        self.label_grid = self.grid.coarsen(self.label_factor)
         self._reach = points_in_reach(self.grid)
         self._mirror_y = self.grid.origin[1] + self.grid.voxel_size * self.grid.shape[1] / 2
         self._cache = cache or FrameCache(4.0)
         self._preprocessor = FramePreprocessor(self.preprocess)
+        self._label_preprocessor = self._preprocessor
+        if self.label_grid != self.coarse:
+            self._label_preprocessor = FramePreprocessor(replace(self.preprocess, lifting_factor=self.label_factor))
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -116,16 +120,19 @@ class FrameDataset(Dataset):
         for back in self.views:
             sensors, T_now_then = self._view(frame, back)
             move = T_now_then if T is None else T @ T_now_then
-            tensors, points, classes = self._inputs(sensors, self._calibration(frame.drive), move, mirror, rng)
+            calibration = self._calibration(frame.drive, move)
+            tensors, points, classes = self._inputs(sensors, calibration, move, mirror, rng)
             inputs.append(tensors)
             if not back:
                 label_map, depth = (a[:, ::-1] if mirror else a for a in (sensors.label_map, sensors.depth))
                 targets = {"labels_2d": label_map, "true_depth": depth}
                 if self._with_cloud:
-                    targets["labels_3d"] = vote_labels(points, classes, self.coarse)
+                    targets["labels_3d"] = vote_labels(points, classes, self.label_grid)
                 if self._with_cloud and self.lift_pixels:
                     pixels = sensors.pixels[:, ::-1] if mirror else sensors.pixels
-                    targets["labels_3d"] = lift_labels(pixels, tensors["lifting"], points, self.coarse)
+                    lifting = self._label_preprocessor.lifting(calibration).coordinates[None]
+                    lifting = mirrored(lifting, self.label_grid) if mirror else lifting
+                    targets["labels_3d"] = lift_labels(pixels, lifting, points, self.label_grid)
         labels, geometry = self._labels(frame, T, mirror)
         targets |= {"labels": labels, "geometry": geometry}
         sample = {name: np.concatenate([tensors[name] for tensors in inputs]) for name in inputs[0]}
@@ -139,18 +146,18 @@ class FrameDataset(Dataset):
     def _inputs(
         self, sensors: Sensors, calibration: Calibration, T: np.ndarray, mirror: bool, rng
     ) -> tuple[dict, np.ndarray, np.ndarray]:
-        """Network inputs of one view after the rigid move T; its points and their classes with them."""
+        """Network inputs of one view after the rigid move T; its points and their classes with them.
+
+        calibration : of the moved points
+        """
         image = change_appearance(sensors.image, rng, self.augmentation)
-        calibration = replace(calibration, T_cam_lidar=calibration.T_cam_lidar @ np.linalg.inv(T))
         points, kept = thin_cloud(sensors.points, rng, self.augmentation)
         points = move_points(points, T, self._mirror_y if mirror else None)
         tensors = self._preprocessor(image, points if self._with_cloud else None, calibration)
         tensors["depth"] = sensors.given_depth
         if mirror:
             x, y, z = self.coarse.shape
-            lifting = tensors["lifting"].reshape(x, y, z, 2)[:, ::-1].copy()
-            lifting[..., 0] = np.where(lifting[..., 0] >= -1, -lifting[..., 0], lifting[..., 0])
-            tensors["lifting"] = lifting.reshape(1, x * y, z, 2)
+            tensors["lifting"] = mirrored(tensors["lifting"], self.coarse)
             tensors["voxel_depth"] = tensors["voxel_depth"].reshape(x, y, z)[:, ::-1].reshape(1, x * y, z)
             tensors["image"], tensors["depth"] = tensors["image"][..., ::-1], tensors["depth"][..., ::-1]
         if self._with_cloud:
@@ -160,21 +167,21 @@ class FrameDataset(Dataset):
         return {name: tensors[name] for name in self.inputs}, points, sensors.point_classes[kept]
 
     def _labels(self, frame: Frame, T: np.ndarray | None, mirror: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Voxel labels on the grid and binary geometry on the feature grid; IGNORE where the frame has none."""
+        """Voxel labels on the grid and binary geometry on `label_grid`; IGNORE where the frame has none."""
         if frame.labelled:
             key = (frame.drive.path, frame.id, self.grid)
             (labels,) = self._cache.get(key, lambda: (voxel_labels_on(self.grid, frame),))
             labels = labels if T is None else moved(labels, self.grid, T)
-            coarse = downscale_labels(labels, self.preprocess.lifting_factor)
+            coarse = labels if self.label_factor == 1 else downscale_labels(labels, self.label_factor)
             geometry = np.where(coarse == IGNORE, coarse, np.minimum(coarse, 1))
         else:
             labels = np.full(self.grid.shape, IGNORE, np.uint8)
-            geometry = np.full(self.coarse.shape, IGNORE, np.uint8)
+            geometry = np.full(self.label_grid.shape, IGNORE, np.uint8)
             if frame.occupied is not None:
                 (geometry,) = self._cache.get(
-                    (frame.occupied,), lambda: (read_geometry(frame.occupied, self.coarse.shape, self.thresholds),)
+                    (frame.occupied,), lambda: (read_geometry(frame.occupied, self.label_grid.shape, self.thresholds),)
                 )
-                geometry = geometry if T is None else moved(geometry, self.coarse, T)
+                geometry = geometry if T is None else moved(geometry, self.label_grid, T)
         return (labels[:, ::-1], geometry[:, ::-1]) if mirror else (labels, geometry)
 
     def _view(self, frame: Frame, back: int) -> tuple[Sensors, np.ndarray]:
@@ -196,9 +203,10 @@ class FrameDataset(Dataset):
         key = (drive.path, frame, image_labels, size, self.map_shape, self.grid, self.lift_pixels, depths)
         return Sensors(*self._cache.get(key, read))
 
-    def _calibration(self, drive: Drive) -> Calibration:
-        """In the grid frame, for images of the network's size."""
-        return resized(drive.calibration.in_grid, self.preprocess.image_size)
+    def _calibration(self, drive: Drive, T: np.ndarray) -> Calibration:
+        """In the grid frame, of points after the rigid move T, for images of the network's size."""
+        calibration = resized(drive.calibration.in_grid, self.preprocess.image_size)
+        return replace(calibration, T_cam_lidar=calibration.T_cam_lidar @ np.linalg.inv(T))
 
     def _read_sensors(self, drive: Drive, frame: str, image_labels: str | None) -> Sensors:
         calibration, image = drive.calibration.in_grid, drive.image(frame)
@@ -230,6 +238,14 @@ class FrameDataset(Dataset):
         size = self.preprocess.image_size
         image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
         return Sensors(image, points, classes, label_map, depth, kept, given)
+
+
+def mirrored(lifting: np.ndarray, grid: Grid) -> np.ndarray:
+    """A lifting table (1, X*Y, Z, 2) of a grid for the mirrored image and the mirrored scene."""
+    lifting = lifting.reshape(*grid.shape, 2)[:, ::-1].copy()
+    lifting[..., 0] = np.where(lifting[..., 0] >= -1, -lifting[..., 0], lifting[..., 0])
+    x, y, z = grid.shape
+    return lifting.reshape(1, x * y, z, 2)
 
 
 def earlier(drive: Drive, frame: str, back: int) -> str:

@@ -43,7 +43,10 @@ def plan_of(run: TrainingRun, phases: list[Phase], make_model: Callable[..., Occ
         parameters = sum(p.numel() for p in make_model(run.config).parameters())
     flop = step_flop(run, phases[-1], make_model)
     lines = [f"network {run.config.name}: {parameters / 1e6:.1f} M parameters"]
-    lines += [f"  {name}: {value}" for name, value in network.items() if name not in ("name", "preprocess")]
+    made = run.config.preprocess
+    shapes = made.image_size, made.grid.shape, made.grid.coarsen(made.lifting_factor).shape
+    lines.append("  image {}, voxels {}, feature grid {}".format(*(" x ".join(map(str, shape)) for shape in shapes)))
+    lines += [f"  {name}: {_plain(value)}" for name, value in network.items() if name not in ("name", "preprocess")]
     total = 0
     for phase in phases:
         seen = phase.steps * together
@@ -66,10 +69,21 @@ def departures(run: TrainingRun) -> list[str]:
     lines = []
     for what, ours, its in (("recipe", run.recipe, paper), ("network", run.config, network)):
         found = differences(to_dict(its), to_dict(ours)).items()
-        values = [f"{name} {value} ({before})" for name, (before, value) in found if name != "name"]
+        values = [f"{name} {_plain(value)} ({_plain(before)})" for name, (before, value) in found if name != "name"]
         if values:
             lines.append(f"{what}, other than the paper's (its values in brackets): {', '.join(values)}")
     return lines or ["every setting is the paper's"]
+
+
+def _plain(value) -> str:
+    """A setting's value as one would write it in a sentence: no brackets or quotes of Python."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_plain(entry)}" for name, entry in value.items())
+    if isinstance(value, list | tuple):
+        return " ".join(map(_plain, value)) or "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "none" if value == "" else str(value)
 
 
 def drawn(phase: Phase) -> str:

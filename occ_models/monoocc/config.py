@@ -44,6 +44,7 @@ class MonoOccConfig:
     model: ClassVar[str] = "monoocc"
     inputs: ClassVar[tuple[str, ...]] = ("image", "lifting", "voxel_depth", "depth")
     shipped: ClassVar[Path] = Path(__file__).parent / "configs"
+    grid_upsampling: ClassVar[int] = 1
 
     name: str = "base"
     preprocess: PreprocessConfig = field(default_factory=PreprocessConfig)

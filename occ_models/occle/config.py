@@ -10,6 +10,7 @@ from ..config import ImageEncoderConfig, check_norm
 
 CHOICES = {
     "semantic_header": ("image+lidar", "lidar"),
+    "grid_headers": ("pointwise", "upsampling"),
     "head": ("scan", "fused"),
     "synergy": ("cross-plane", "dense"),
 }
@@ -18,7 +19,10 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class FusionConfig:
-    """Dual Mamba U-Net: the kind of block at each level, finest first: "mamba", "local" (depthwise) or "none"."""
+    """Dual Mamba U-Net: the kind of block at each level, finest first: "mamba", "local" (depthwise) or "none".
+
+    mamba_everywhere: a Mamba block at every level, whatever `encoder` and `decoder` name (section 3.4)
+    """
 
     encoder: tuple[str, ...] = ("local", "mamba", "mamba", "mamba")
     decoder: tuple[str, ...] = ("local", "mamba", "mamba", "mamba")
@@ -26,6 +30,7 @@ class FusionConfig:
     state: int = 16
     head: int = 32
     chunk: int = 128
+    mamba_everywhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,10 @@ class OccLEConfig:
 
     Settings in which the smaller sizes depart from the paper (docs/train-occle.md lists them):
     sparse: the geometric branch's LiDAR convolutions compute only at voxels with points, and not at their neighbours.
-    sparse_widths: of the semantic branch's sparse 3-D U-Net, from the feature grid down, 1 to 3 layers (table 3); none:
-    a 2-D U-Net with heights as channels, `lidar_widths` wide.
+    sparse_layers: of the semantic branch's sparse 3-D U-Net, 1 to 3 (table 3), each at half the resolution of the one
+    before and twice as wide, the first `channels` wide; 0: a 2-D U-Net with heights as channels, `lidar_widths` wide.
+    grid_headers: of L_sem in 3-D and L_geo: "pointwise", on the feature grid, or "upsampling", a 3x3x3 convolution and
+    trilinear interpolation to twice its resolution, where their labels then are.
     own_voxel_features: each branch learns its own; otherwise both use those of phase I, frozen from then on.
     semantic_header: what the 3-D header of L_sem sees: "lidar", F_P^s alone; "image+lidar", F_sem.
     head: what decides: "fused", the fused grid alone; "scan", also the scan's hits and its half-resolution map.
@@ -71,9 +78,10 @@ class OccLEConfig:
     head_width: int = 96
     frames: int = 1
     sparse: bool = False
-    sparse_widths: tuple[int, ...] = ()
+    sparse_layers: int = 0
     own_voxel_features: bool = False
     semantic_header: str = "image+lidar"
+    grid_headers: str = "pointwise"
     head: str = "scan"
     synergy: str = "cross-plane"
     added_planes: bool = True
@@ -84,12 +92,25 @@ class OccLEConfig:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
-        shape, halvings = (
-            self.preprocess.grid.coarsen(self.preprocess.lifting_factor).shape,
-            len(self.sparse_widths) - 1,
-        )
+        if self.preprocess.lifting_factor % self.grid_upsampling:
+            raise ValueError(
+                f"grid_headers: upsampling expects an even lifting_factor, got {self.preprocess.lifting_factor}"
+            )
+        if not 0 <= self.sparse_layers <= 3:
+            raise ValueError(f"sparse_layers: expected 0 to 3, got {self.sparse_layers}")
+        shape, halvings = self.preprocess.grid.coarsen(self.preprocess.lifting_factor).shape, self.sparse_layers - 1
         if halvings > 0 and any(n % (1 << halvings) for n in shape):
-            raise ValueError(f"sparse_widths: a grid of {shape} cannot be halved {halvings} times")
+            raise ValueError(f"sparse_layers: a grid of {shape} cannot be halved {halvings} times")
+
+    @property
+    def sparse_widths(self) -> tuple[int, ...]:
+        """Of the layers of the semantic branch's sparse U-Net; none: it is not there."""
+        return tuple(self.channels << layer for layer in range(self.sparse_layers))
+
+    @property
+    def grid_upsampling(self) -> int:
+        """How many times as fine as the feature grid the results of the 3-D headers are."""
+        return 2 if self.grid_headers == "upsampling" else 1
 
     @property
     def views(self) -> tuple[int, ...]:

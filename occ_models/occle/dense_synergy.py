@@ -10,6 +10,7 @@ from ..layers.conv import conv_bn_relu
 from .config import OccLEConfig
 from .dual_mamba import PositionalEmbedding
 from .geometric import GeometricEncoders
+from .headers import grid_header
 
 
 def deformable_attention(values: Tensor, places: Tensor, weights: Tensor) -> Tensor:
@@ -86,7 +87,7 @@ class DenseSynergy(GeometricEncoders):
         self.attention = DeformableAttention3d(c, shape)
         self.norm_attention, self.norm_ffn = nn.LayerNorm(c), nn.LayerNorm(c)
         self.ffn = nn.Sequential(nn.Linear(c, 2 * c), nn.ReLU(inplace=True), nn.Linear(2 * c, c))
-        self.header = nn.Sequential(conv_bn_relu(c, c, 1, dims=3), nn.Conv3d(c, 2, 1))
+        self.header = grid_header(config.grid_headers, c, c, 2)
 
     def synergy(self, lidar: Tensor, lifted: Tensor) -> Tensor:
         """LiDAR grid and lifted image grid -> F_geo, (B, C, X, Y, Z) each."""

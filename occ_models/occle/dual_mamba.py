@@ -100,7 +100,8 @@ class DualMambaFusion(nn.Module):
                 made[k](s) if k != "none" else PassThrough() for k, s in zip(kinds, shapes, strict=True)
             )
 
-        self.encoder, self.decoder = blocks(config.encoder), blocks(config.decoder)
+        every = ("mamba",) * levels if config.mamba_everywhere else None
+        self.encoder, self.decoder = blocks(every or config.encoder), blocks(every or config.decoder)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for _ in range(levels - 1):
             self.down.append(nn.ModuleList(conv_bn_relu(channels, channels, 3, 2, dims=3) for _ in range(2)))

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from ..layers.conv import conv_bn_relu
 from ..layers.image import image_backbone, lift
 from .config import OccLEConfig
+from .headers import grid_header
 from .lidar import LidarEncoder3d, own_voxel_features
 
 
@@ -81,7 +82,7 @@ class GeometricBranch(GeometricEncoders):
         self.plane_xz = conv_bn_relu(c * y, c)
         self.plane_yz = conv_bn_relu(c * x, c)
         self.attend_y, self.attend_z = AxialAttention(c), AxialAttention(c)
-        self.header = nn.Sequential(conv_bn_relu(c, c, 1, dims=3), nn.Conv3d(c, 2, 1))
+        self.header = grid_header(config.grid_headers, c, c, 2)
         self.added_planes = config.added_planes
 
     def synergy(self, lidar: Tensor, lifted: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The geometric teacher's labels for frames without voxel labels (OccLE section 3.3.2).
 
-One gray PNG per frame: the probability of being occupied times 254, feature grid (X, Y, Z) as (X, Y * Z) pixels. Which
-voxels are certain enough is decided when the file is read, by thresholds from all frames together.
+One gray PNG per frame: the probability of being occupied times 254, the header's grid (X, Y, Z) as (X, Y * Z) pixels.
+Which voxels are certain enough is decided when the file is read, by thresholds from all frames together.
 """
 
 from pathlib import Path

@@ -24,8 +24,9 @@ class OccLEOutput(NamedTuple):
     semantics : (B, X/2, Y/2, 19, Z/2) logits of classes 1..19 given occupied; heights innermost, where reductions over
         the classes are vectorised
     fused : (B, C, X/f, Y/f, Z/f), both branches fused by Dual Mamba
-    semantic_2d : (B, 20, h, w) and semantic_3d : (B, 20, X/f, Y/f, Z/f), the semantic branch's own headers
-    geometry : (B, 2, X/f, Y/f, Z/f), the geometric branch's own header: free, occupied
+    semantic_2d : (B, 20, h, w) and semantic_3d : (B, 20, x, y, z), the semantic branch's own headers
+    geometry : (B, 2, x, y, z), the geometric branch's own header: free, occupied. (x, y, z) is (X/f, Y/f, Z/f) times
+        `config.grid_upsampling`
     """
 
     occupancy: Tensor
@@ -56,7 +57,7 @@ class OccLE(OccupancyNetwork):
         if config.head == "fused":
             self.head = FactorisedHead(c, z, *cells)
         else:
-            half = 0 if config.sparse_widths else config.lidar_widths[0]
+            half = 0 if config.sparse_layers else config.lidar_widths[0]
             self.head = ScanHead(c, z, half, *cells)
         if config.norm == "group":
             # A sparse convolution's statistics are those of its active sites: thousands in each frame.

@@ -10,6 +10,7 @@ from occ_core import NUM_CLASSES
 from ..layers.conv import conv_bn_relu
 from ..layers.image import ImageUNet, image_backbone, image_header, lift
 from .config import OccLEConfig
+from .headers import grid_header
 from .lidar import LidarUNet, SparseUNet3d, own_voxel_features
 
 
@@ -32,14 +33,14 @@ class SemanticBranch(nn.Module):
         c, pre = config.channels, config.preprocess
         self.image = ImageUNet(image_backbone(config.semantic_image), config.image_stride, c)
         height, factor, lifting = pre.grid.shape[2], pre.voxelizer.factor, pre.lifting_factor
-        self.sparse = bool(config.sparse_widths)
+        self.sparse = config.sparse_layers > 0
         if self.sparse:
             self.lidar = SparseUNet3d(config.voxel_channels, config.sparse_widths, lifting // factor, c)
         else:
             self.lidar = LidarUNet(height, factor, config.voxel_channels, config.lidar_widths, lifting, c)
         self.combine = conv_bn_relu(2 * c, c, 1, dims=3)
         self.header_2d = image_header(c)
-        self.header_3d = nn.Sequential(conv_bn_relu(c, 2 * c, 1, dims=3), nn.Conv3d(2 * c, NUM_CLASSES, 1))
+        self.header_3d = grid_header(config.grid_headers, c, 2 * c, NUM_CLASSES)
         self.voxel_features = own_voxel_features(config)
         self.header_on_lidar = config.semantic_header == "lidar"
 
@@ -61,6 +62,6 @@ class SemanticBranch(nn.Module):
         return SemanticFeatures(self.combine(torch.cat([lifted, f_lidar], 1)), f_image, f_lidar, tuple(half))
 
     def maps(self, features: SemanticFeatures) -> tuple[Tensor, Tensor]:
-        """Class logits in the image (B, 20, h, w) and in the grid (B, 20, X, Y, Z)."""
+        """Class logits in the image (B, 20, h, w) and in the grid (B, 20, X, Y, Z), or at twice its resolution."""
         grid = features.lidar if self.header_on_lidar else features.grid
         return self.header_2d(features.image), self.header_3d(grid)

@@ -54,12 +54,16 @@ def test_the_tables_add_up_and_say_what_is_estimated():
         "size": "base",
         "batch": 1,
         "device": "CPU, 2 threads",
+        "recipe": "paper",
         "parameters": 28_000_000,
         "phases": {"joint": phase},
     }
     made = tables(result)
-    assert made["training_step"].splitlines()[2] == "| joint | 1.65 | 10 | 20 | 0.25 | 30.2 | 6.4 |"
+    title, _, row = made["training_step_paper"].splitlines()
+    assert title.startswith("| `base` with `--recipe paper`, 28.0 M parameters, batch 1, CPU, 2 threads |")
+    assert row == "| joint | 1.65 | 10 | 20 | 0.25 | 30.2 | 6.4 |"
     estimate = made["training_cost"].splitlines()
     assert "estimated, not measured" in estimate[0]
     # A tenth of 165.2 TFLOP/s makes 0.1 s a step: 153,360 steps are 4.26 h, and an eighth of it with a tenth on top.
     assert estimate[2].startswith("| joint | 153,360 | 4.3 | 0.6 |")
+    assert set(tables(result | {"recipe": None})) == {"training_step"}

@@ -64,10 +64,11 @@ def test_the_other_tables_have_their_places():
     found = {"iou": 1.0, "precision": 2.0, "recall": 3.0, "miou_present": 4.0, "abs_rel": 0.1, "delta": 5.0}
     made = {"monoocc_depth": monoocc_depth.table({"sets": {"KITTI (07)": (found, found, found)}})}
     phase = {"flop": 1e12, "peak_bytes": 2e9, "seconds": dict.fromkeys(("forward", "backward", "optimiser"), 1.0)}
-    step = {"size": "base", "views": 1, "parameters": 3e6, "device": "CPU", "phases": {"depth": phase}}
+    step = {"size": "base", "views": 1, "parameters": 3e6, "device": "CPU", "recompute": True}
+    step["phases"] = {"depth": phase}
     made["monoocc_step"] = monoocc_step.table([step])
     fill(RESULTS_PAGE.read_text(), made)
-    assert "| `base`, depth | 1 | 3.0 | 1.00 | 1 | 1 | 1 | 2.0 |" in made["monoocc_step"]
+    assert "| `base`, depth, recomputed | 1 | 3.0 | 1.00 | 1 | 1 | 1 | 2.0 |" in made["monoocc_step"]
 
 
 def test_a_checkpoint_that_is_not_there_is_one_line(tiny_sequence, tmp_path, capsys):

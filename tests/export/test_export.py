@@ -44,7 +44,7 @@ PAPER = {"head": "fused", "own_voxel_features": True, "semantic_header": "lidar"
 
 @pytest.mark.parametrize(
     "settings",
-    [{"head": "fused"}, {"sparse_widths": (8, 12)}, {"sparse_widths": (8, 12, 16)} | PAPER],
+    [{"head": "fused"}, {"sparse_layers": 2}, {"sparse_layers": 3} | PAPER],
     ids=["fused head", "sparse, scan head", "as the paper has it"],
 )
 def test_runtimes_agree_with_torch_on_the_papers_structure(settings, samples):

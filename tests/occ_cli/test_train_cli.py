@@ -157,7 +157,7 @@ def test_the_plan_of_the_paper_recipe_is_printed_and_nothing_is_written(sequence
     more = ["--recipe", "paper", "--pseudo-table", "", "--devices", "2", "--print"]
     assert main(occle(sequence, sequence, tmp_path / "out", *more)) == 0
     said = capsys.readouterr().out
-    assert "network pico: " in said and "channels: 8" in said and "added_planes: False" in said
+    assert "network pico: " in said and "channels: 8" in said and "added_planes: false" in said
     assert "semantic: 40 epochs of 4 frames, 2 a step: 80 steps; every frame alike; " in said
     assert "loss weights: sem_2d 1, sem_3d 1\n" in said
     assert "teacher: 100 epochs of 2 frames, 2 a step: 100 steps" in said

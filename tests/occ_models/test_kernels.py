@@ -175,7 +175,7 @@ def test_the_model_gives_the_same_with_spconv(spconv_device):
 
 
 def test_the_semantic_branch_gives_the_same_with_spconv(spconv_device):
-    config = replace(load_config(PICO, OccLEConfig), sparse_widths=(8, 12, 16), semantic_header="lidar")
+    config = replace(load_config(PICO, OccLEConfig), sparse_layers=3, semantic_header="lidar")
     torch.manual_seed(0)
     model, inputs = OccLE(config).eval().to(spconv_device), [t.to(spconv_device) for t in tensors(frame(config))]
     with torch.no_grad():

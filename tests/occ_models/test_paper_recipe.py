@@ -4,6 +4,7 @@ import math
 import shutil
 from dataclasses import asdict, fields, replace
 from operator import attrgetter
+from pathlib import Path
 
 import pytest
 
@@ -12,25 +13,29 @@ pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 
 from occ_core import IGNORE  # noqa: E402
 from occ_data import DataError, Sequence  # noqa: E402
+from occ_data.kitti import read_gray  # noqa: E402
 from occ_models.augmentation import NONE  # noqa: E402
-from occ_models.config import ConfigError, load_config  # noqa: E402
+from occ_models.config import ConfigError, load_config, to_dict  # noqa: E402
 from occ_models.data import collate, inputs_of  # noqa: E402
 from occ_models.losses import class_weights  # noqa: E402
 from occ_models.occle.augmentation import augmentation_of  # noqa: E402
 from occ_models.occle.config import OccLEConfig  # noqa: E402
+from occ_models.occle.dual_mamba import DualMambaBlock  # noqa: E402
 from occ_models.occle.geometry_labels import class_thresholds  # noqa: E402
 from occ_models.occle.model import OccLE  # noqa: E402
 from occ_models.occle.recipe import OccLERecipe  # noqa: E402
 from occ_models.occle.trainer import OccLETraining  # noqa: E402
-from occ_models.phases import Phase, TrainingRun  # noqa: E402
+from occ_models.phases import Phase, TrainingRun, differences, train  # noqa: E402
 from occ_models.recipe import load_recipe, network_of  # noqa: E402
 from occ_models.training import moving_average  # noqa: E402
-from occ_models.weights import save_weights  # noqa: E402
+from occ_models.weights import load_weights, save_weights  # noqa: E402
 
 from .conftest import PICO  # noqa: E402
+from .test_occle import moments  # noqa: E402
 
 PAPER, OURS = load_recipe("paper", OccLERecipe), OccLERecipe()
 BASE = OccLEConfig()
+ONE_STEP = {f"{phase}_steps": 1 for phase in OccLERecipe.all_phases}
 DEPARTURES = {
     # setting: (the paper's, ours)
     "labelled_draws": (0.0, 0.5),
@@ -56,6 +61,20 @@ DEPARTURES = {
     "keep": (0.0, 0.7),
     "training.average": (0.0, 0.998),
 }
+OF_THE_NETWORK = {
+    # setting: (the paper's, that of the smaller sizes)
+    "added_planes": (False, True),
+    "head": ("fused", "scan"),
+    "semantic_header": ("lidar", "image+lidar"),
+    "grid_headers": ("upsampling", "pointwise"),
+    "own_voxel_features": (True, False),
+    "sparse": (True, False),
+    "sparse_layers": (3, 0),
+    "frames": (3, 1),
+    "fusion.mamba_everywhere": (True, False),
+}
+SIZES = ("pico", "nano", "small", "base")
+DOCS = Path(__file__).parents[2] / "docs" / "train-occle.md"
 
 
 @pytest.mark.parametrize("name", DEPARTURES)
@@ -70,12 +89,60 @@ def test_no_setting_of_the_method_differs_that_is_not_a_departure():
     assert {n for n, v in asdict(PAPER.loss_weights).items() if v not in (0.0, 1.0)} == set()
 
 
-def test_the_paper_recipe_takes_the_added_planes_out_of_a_network_of_any_size():
-    assert BASE.added_planes
-    for name in ("pico", "nano", "small", "base"):
+@pytest.mark.parametrize("setting", OF_THE_NETWORK)
+def test_the_paper_recipe_has_each_departure_of_the_network_off_at_any_size(setting):
+    paper, ours = OF_THE_NETWORK[setting]
+    for name in SIZES:
         config = load_config(name, OccLEConfig)
-        assert network_of(config, PAPER) == replace(config, added_planes=False)
+        assert attrgetter(setting)(network_of(config, PAPER)) == paper
         assert network_of(config, OURS) == config
+        if name != "base":  # which has the paper's headers and sparse convolutions itself
+            assert attrgetter(setting)(config) == ours
+
+
+def test_the_paper_recipe_changes_no_other_setting_of_the_network():
+    for name in SIZES:
+        config = load_config(name, OccLEConfig)
+        changed = differences(to_dict(config), to_dict(network_of(config, PAPER)))
+        assert changed.keys() <= OF_THE_NETWORK.keys()
+
+
+@pytest.mark.parametrize("setting", (*DEPARTURES, *(f"network.{name}" for name in OF_THE_NETWORK)))
+def test_the_docs_have_a_row_for_each_departure(setting):
+    assert f"\n| `{setting}` |" in DOCS.read_text()
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_the_papers_network_fits_the_grid_of_each_size(name):
+    config = network_of(load_config(name, OccLEConfig), PAPER)
+    with torch.device("meta"):
+        model = OccLE(config).eval()
+        inputs = [tensor.to("meta") for tensor in moments(config, range(config.frames))]
+        output = model(*inputs)
+    blocks = (*model.fusion.encoder, *model.fusion.decoder)
+    assert len(blocks) == 2 * len(config.fusion.encoder) and all(isinstance(b, DualMambaBlock) for b in blocks)
+    fine = tuple(n * 2 // config.preprocess.lifting_factor for n in config.preprocess.grid.shape)
+    assert output.geometry.shape == (1, 2, *fine) and output.semantic_3d.shape == (1, 20, *fine)
+    assert output.occupancy.shape == (1, *config.preprocess.grid.shape)
+
+
+def test_base_has_the_width_and_the_headers_of_the_facts():
+    base = load_config("base", OccLEConfig)
+    assert (base.channels, base.grid_headers) == (64, "upsampling")
+    model = OccLE(replace(load_config(PICO, OccLEConfig), grid_headers="upsampling"))
+    for header, classes in ((model.geometric.header, 2), (model.semantic.header_3d, 20)):
+        (first, *_), last, up = header
+        assert (first.in_channels, first.out_channels, first.kernel_size) == (8, 4, (3, 3, 3))
+        assert (last.out_channels, last.kernel_size) == (classes, (1, 1, 1))
+        assert (up.scale_factor, up.mode) == (2, "trilinear")
+
+
+def test_every_phase_of_the_paper_recipe_takes_a_step_at_the_smallest_size(sequence, tmp_path):
+    run = paper_run(sequence, tmp_path, **{f"{phase}_epochs": 0.0 for phase in OccLERecipe.all_phases}, **ONE_STEP)
+    train(run, OccLETraining(run).phases())
+    labels = read_gray(next((tmp_path / "teacher" / "labels").rglob("*.png")))
+    assert labels.shape == (64, 64 * 8)  # at twice the resolution of the feature grid
+    assert load_weights(OccLE(run.config), tmp_path).config.frames == 3
 
 
 def test_a_recipe_that_names_an_unknown_setting_of_the_network_is_refused():
