@@ -148,12 +148,12 @@ def main(argv: list[str] | None = None) -> int:
     try:
         config_of(arguments.size, ROWS["ours, aligned"])
         table = table_run(arguments, arguments.unaligned)
+        rows = [name for name, row in ROWS.items() if row.aligned or table.unaligned]
+        jobs = [(table, name, seed) for name in rows for seed in arguments.seeds]
+        run_jobs(train_extractors, jobs, arguments.processes, "semantic")
     except InputError as error:
         print(f"extractors: {error}", file=sys.stderr)
         return 1
-    rows = [name for name, row in ROWS.items() if row.aligned or table.unaligned]
-    jobs = [(table, name, seed) for name in rows for seed in arguments.seeds]
-    run_jobs(train_extractors, jobs, arguments.processes, "semantic")
     result = measure(table, arguments.seeds, rows)
     publish("occle_extractors", result, tables(result), arguments.keep)
     return 0

@@ -116,13 +116,13 @@ def main(argv: list[str] | None = None) -> int:
     try:
         load_config(arguments.size, OccLEConfig)
         table = table_run(arguments, [])
+        for phase in OccLERecipe.all_phases:
+            jobs = [(table, shares, s, seed, phase) for s in shares for seed in seeds if phase in phases_of(s, shares)]
+            if jobs:
+                run_jobs(train_share, jobs, arguments.processes, phase)
     except InputError as error:
         print(f"figure_3: {error}", file=sys.stderr)
         return 1
-    for phase in OccLERecipe.all_phases:
-        jobs = [(table, shares, s, seed, phase) for s in shares for seed in seeds if phase in phases_of(s, shares)]
-        if jobs:
-            run_jobs(train_share, jobs, arguments.processes, phase)
     result = measure(table, seeds, shares)
     print(f"chart: {save_png(table.root / 'figure_3.png', chart_of(result))}")
     publish("occle_figure_3", result, tables(result), arguments.keep)

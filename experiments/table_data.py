@@ -6,7 +6,10 @@ from dataclasses import dataclass, replace
 from multiprocessing import current_process
 from pathlib import Path
 
+import torch
+
 from occ_data import DataError, Drive, open_drive
+from occ_models.config import ConfigError
 from occ_models.recipe import TrainingConfig
 
 from .occle_runs import SIZE, STEPS, TRAINING, make_data
@@ -66,11 +69,16 @@ def add_options(parser: argparse.ArgumentParser, output: Path) -> None:
 
 
 def table_run(arguments: argparse.Namespace, unaligned: list[str]) -> TableRun:
-    """What the command line asks for; makes the synthetic streets where it names no drives. Raises DataError."""
+    """What the command line asks for; makes the synthetic streets where it names no drives. Raises DataError and
+    ConfigError.
+    """
     if bool(arguments.train) != bool(arguments.validation):
         raise DataError("--train and --validation: expected both, or neither for the synthetic streets")
     if unaligned and not arguments.train:
         raise DataError("--unaligned: goes with --train; the synthetic streets have labels of both kinds")
+    found = torch.cuda.device_count() if arguments.devices else 0
+    if not 0 <= arguments.devices <= found:
+        raise ConfigError(f"--devices {arguments.devices}: expected 0 to {found}, the GPUs of this machine")
     root = arguments.output
     if arguments.train:
         named = tuple(arguments.train), tuple(unaligned), tuple(arguments.validation)

@@ -1,5 +1,6 @@
 """OccLE's table 3: its networks, one training of phase I, and the table from made-up figures."""
 
+import argparse
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 from safetensors.torch import load_file  # noqa: E402
 
 from benchmarks.report import RESULTS_PAGE, fill  # noqa: E402
+from experiments import table_data  # noqa: E402
 from experiments.extractors import ROWS, SHOWN, config_of, main, measure, tables, times, train_extractors  # noqa: E402
 from experiments.table_data import TableRun  # noqa: E402
 from experiments.table_runs import folder_of  # noqa: E402
@@ -101,9 +103,24 @@ def test_phase_one_is_trained_on_the_labels_of_the_row_and_measured(tmp_path, la
         (["--train", "absent"], "--train and --validation: expected both"),
         (["--unaligned", "absent"], "--unaligned: goes with --train"),
         (["--train", "absent", "--validation", "absent"], "absent: expected a sequence folder"),
+        (["--devices", "1000"], "--devices 1000: expected 0 to "),
         (["--size", "huge"], "huge.yaml: no such configuration"),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused_at_once(tmp_path, capsys, options, words):
     assert main([*options, "--output", str(tmp_path)]) == 1
     assert words in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_without_drives_the_streets_are_used(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(table_data, "make_data", made.append)
+    parser = argparse.ArgumentParser()
+    table_data.add_options(parser, tmp_path)
+    table = table_data.table_run(parser.parse_args(["--steps", "7"]), [])
+    assert made == [tmp_path] and (len(table.train), len(table.unaligned), len(table.validation)) == (60, 60, 6)
+    assert table.train[0] == str(tmp_path / "data/sequences/300") and "/unaligned/" in table.unaligned[0]
+    for devices, accelerator in ((0, "cpu"), (2, "gpu")):
+        training = replace(table, devices=devices).training(seed=4, steps=7)
+        assert (training.seed, training.validate_every, training.devices) == (4, 7, 1)
+        assert training.accelerator == accelerator
