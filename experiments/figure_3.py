@@ -1,4 +1,4 @@
-"""OccLE's label efficiency (its figure 3): mIoU and IoU over the share of frames with voxel labels, as a chart.
+"""OccLE's label efficiency: mIoU and IoU over the share of frames with voxel labels, as a chart.
 
     python -m experiments.figure_3 [--shares 0.01 0.1 1] \\
         [--size base --train KITTI/sequences/0[0-7] --validation KITTI/sequences/08] [--keep]
