@@ -52,8 +52,9 @@ NAMED_BACKBONES = {
     "resnet50": ((3, 4, 6, 3), True),
     "resnet101": ((3, 4, 23, 3), True),
     "mobilenetv2": None,
+    "espnetv2": None,
 }
-"""Image backbones whose public weights torchvision has; of ResNets the depths, and whether blocks are bottlenecks."""
+"""Image backbones that have public weights; of ResNets the depths, and whether blocks are bottlenecks."""
 
 
 def check_norm(norm: str) -> None:
@@ -68,9 +69,9 @@ class ImageEncoderConfig:
 
     width, depths, bottleneck : of a ResNet: width of its first stage, blocks per stage (strides 4, 8, 16, 32),
         bottleneck blocks or basic ones
-    name : resnet18, resnet34, resnet50, resnet101 or mobilenetv2, in the place of these three; stages : how many of its
-        four are built
-    norm : "batch" or "group" normalisation; public weights of ResNets and MobileNets are made for "batch"
+    name : resnet18, resnet34, resnet50, resnet101, mobilenetv2 or espnetv2, in the place of these three; stages : how
+        many of its four are built
+    norm : "batch" or "group" normalisation; public weights are made for "batch"
     """
 
     width: int = 64

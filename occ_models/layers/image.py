@@ -8,6 +8,7 @@ from occ_core import NUM_CLASSES
 from ..config import NAMED_BACKBONES, ImageEncoderConfig
 from .backbone import ImageBackbone
 from .conv import UNetDecoder, conv_bn_relu, use_group_norm
+from .espnet import ESPNetV2
 from .mobilenet import MobileNetV2
 from .resnet import ResNet
 
@@ -16,6 +17,8 @@ def image_backbone(config: ImageEncoderConfig) -> ImageBackbone:
     """The backbone that a configuration describes, with fresh weights."""
     if config.name == "mobilenetv2":
         backbone = MobileNetV2(config.stages)
+    elif config.name == "espnetv2":
+        backbone = ESPNetV2(config.stages)
     elif config.name:
         depths, bottleneck = NAMED_BACKBONES[config.name]
         backbone = ResNet(64, depths[: config.stages], bottleneck)

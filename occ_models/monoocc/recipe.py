@@ -58,7 +58,7 @@ class MonoOccRecipe:
         "", "network configuration of the privileged teacher (section III-C): a name such as nano-l, or a YAML file; "
         "empty: no distillation",
     )  # fmt: skip
-    backbone: str = setting("", "torchvision file of the network's image backbone; empty: fresh weights")
+    backbone: str = setting("", "public weights of the network's image backbone, a file; empty: fresh weights")
     teacher_backbone: str = setting(
         "", "public checkpoint of the teacher's InternImage, or torchvision's of its ResNet; empty: fresh weights, or "
         "those of the first stage where that has the same backbone",

@@ -85,7 +85,7 @@ class OccLERecipe:
         ("root", "plain"),
     )  # fmt: skip
     semantic_backbone: str = setting(
-        "", "torchvision file of the semantic branch's image backbone; empty: fresh weights"
+        "", "public weights of the semantic branch's image backbone, a file; empty: fresh weights"
     )
     geometric_backbone: str = setting("", "the same of the geometric branch's")
     strength: str = setting("strong", "of the student's augmentation (table 1)", ("weak", "middle", "strong"))

@@ -33,7 +33,18 @@ def test_marks_of_another_kind_have_their_own_name():
 
 def test_the_page_of_results_has_a_place_for_every_table():
     marks = re.findall(r"<!-- bench:(\w+) -->\n.*?<!-- /bench -->", RESULTS_PAGE.read_text(), re.DOTALL)
-    occle = ["departures", "geometry", "modules", "paper", "pseudo", "share", "synergy", "variants"]
+    occle = [
+        "departures",
+        "extractors",
+        "geometry",
+        "label_efficiency",
+        "modules",
+        "paper",
+        "pseudo",
+        "share",
+        "synergy",
+        "variants",
+    ]
     monoocc = ["ablation", "departures", "depth", "groups", "paper", "step", "variants"]
     measured = [
         "baseline_bev",

@@ -139,12 +139,14 @@ def test_the_first_stage_does_not_replace_a_teachers_public_weights(sequence, tm
         assert not encoder.stem[0][0].weight.requires_grad
 
 
-@pytest.mark.parametrize("norm", ["batch", "group"])
-def test_a_network_with_a_resnet_18_is_deployable(norm):
+@pytest.mark.parametrize(
+    ("name", "norm"), [("resnet18", "batch"), ("resnet18", "group"), ("espnetv2", "batch")]
+)  # fmt: skip
+def test_a_network_with_a_named_backbone_is_deployable(name, norm):
     torch.manual_seed(0)
     config = replace(
         load_config(PICO.with_name("mono_pico.yaml"), MonoOccConfig),
-        image=ImageEncoderConfig(name="resnet18", stages=3), norm=norm,
+        image=ImageEncoderConfig(name=name, stages=3), norm=norm,
     )  # fmt: skip
     model = MonoOcc(config).eval()
     whole = to_onnx(model)

@@ -1,4 +1,4 @@
-"""Image backbones that take torchvision's files. torchvision itself is not needed: its names and shapes stand here."""
+"""Image backbones that take public files: torchvision's, and ESPNetv2's. Their names and shapes are written here."""
 
 import os
 
@@ -10,6 +10,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from occ_core.errors import InputError  # noqa: E402
 from occ_models.config import ConfigError, ImageEncoderConfig, from_dict  # noqa: E402
+from occ_models.layers.espnet import SpatialPyramid  # noqa: E402
 from occ_models.layers.image import image_backbone  # noqa: E402
 from occ_models.pretrained import load_public  # noqa: E402
 
@@ -23,6 +24,7 @@ RESNETS = {
     "resnet101": ((3, 4, 23, 3), True, 44_549_160),
 }
 MOBILENETV2 = 3_504_872
+ESPNETV2 = 3.49e6  # at scale 2.0, as its authors give it
 
 
 def normalisation(name: str, channels: int) -> Shapes:
@@ -69,6 +71,33 @@ def mobilenet() -> Shapes:
     return shapes | {"classifier.1.weight": (1000, 1280), "classifier.1.bias": (1000,)}
 
 
+def espnet() -> Shapes:
+    """Names and shapes of the authors' ImageNet file of ESPNetv2 at scale 2.0."""
+
+    def conv(name: str, inputs: int, outputs: int, kernel: int = 1, groups: int = 1, act: bool = True) -> Shapes:
+        shapes = {f"{name}.conv.weight": (outputs, inputs // groups, kernel, kernel)}
+        shapes |= normalisation(f"{name}.bn", outputs)
+        return shapes | ({f"{name}.act.weight": (outputs,)} if act else {})
+
+    def unit(name: str, inputs: int, outputs: int) -> Shapes:
+        shapes = conv(f"{name}.proj_1x1", inputs, outputs // 4, groups=4)
+        shapes |= {f"{name}.spp_dw.{k}.conv.weight": (outputs // 4, 1, 3, 3) for k in range(4)}
+        shapes |= conv(f"{name}.conv_1x1_exp", outputs, outputs, groups=4, act=False)
+        shapes |= normalisation(f"{name}.br_after_cat.bn", outputs) | {f"{name}.br_after_cat.act.weight": (outputs,)}
+        return shapes | {f"{name}.module_act.weight": (outputs,)}
+
+    shapes, inputs = conv("level1", 3, 32, 3), 32
+    for level, (outputs, units) in enumerate(((128, 0), (256, 3), (512, 7), (1024, 3)), 2):
+        strided = f"level{level}_0"
+        shapes |= unit(f"{strided}.eesp", inputs, outputs - inputs) | {f"{strided}.act.weight": (outputs,)}
+        shapes |= conv(f"{strided}.inp_reinf.0", 3, 3, 3) | conv(f"{strided}.inp_reinf.1", 3, outputs, act=False)
+        for n in range(units):
+            shapes |= unit(f"level{level}.{n}", outputs, outputs)
+        inputs = outputs
+    shapes |= conv("level5.3", 1024, 1024, 3, groups=1024) | conv("level5.4", 1024, 1280, groups=4)
+    return shapes | {"classifier.weight": (1000, 1280), "classifier.bias": (1000,)}
+
+
 def values_of(shapes: Shapes) -> dict[str, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
     return {
@@ -89,6 +118,10 @@ def learned(shapes: Shapes) -> int:
 def test_the_tables_here_are_torchvisions(name):
     assert learned(resnet(name)) == RESNETS[name][2]
     assert learned(mobilenet()) == MOBILENETV2
+
+
+def test_the_table_of_espnetv2_has_its_parameters():
+    assert learned(espnet()) == pytest.approx(ESPNETV2, rel=0.01)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
@@ -152,6 +185,48 @@ def test_a_torchvision_mobilenet_loads_whole(tmp_path):
     assert {name.rpartition(".")[0] for name in report.unexpected} == {"features.18.0", "features.18.1", "classifier.1"}
 
 
+def test_an_espnetv2_of_its_authors_loads_whole(tmp_path):
+    values = values_of(espnet())
+    torch.save({f"module.{name}": value for name, value in values.items()}, tmp_path / "espnetv2_s_2.0.pth")
+    backbone = image_backbone(ImageEncoderConfig(name="espnetv2"))
+    report = load_public(backbone, tmp_path / "espnetv2_s_2.0.pth")
+    assert report.missing == report.mismatched == []
+    for own, value in backbone.state_dict().items():
+        torch.testing.assert_close(value, values[backbone.public_name(own)])
+    # What the file has and the published network computes nothing with, and the layers before the classifier.
+    unused = [f"level{level}_0.eesp.module_act.weight" for level in (2, 3, 4, 5)]
+    beyond = ("level5_0.inp_reinf.", "level5.3.", "level5.4.", "classifier.")
+    assert set(report.unexpected) == {*unused, *(name for name in values if name.startswith(beyond))}
+
+
+def test_espnetv2_has_its_published_parameters_but_for_the_classifier():
+    own = sum(p.numel() for p in image_backbone(ImageEncoderConfig(name="espnetv2")).parameters())
+    classifier = 1024 * 9 + 3 * 1024 + 1024 * 1280 // 4 + 3 * 1280 + 1280 * 1000 + 1000
+    assert own + classifier == pytest.approx(ESPNETV2, rel=0.05)
+
+
+def test_an_espnetv2_with_a_tensor_renamed_and_one_reshaped_says_which(tmp_path):
+    values = values_of(espnet())
+    values["level3.0.spp.conv.weight"] = values.pop("level3.0.spp_dw.2.conv.weight")
+    values["level4_0.act.weight"] = torch.zeros(1)
+    torch.save(values, tmp_path / "renamed.pth")
+    report = load_public(image_backbone(ImageEncoderConfig(name="espnetv2")), tmp_path / "renamed.pth")
+    assert report.missing == ["level3.0.spp_dw.2.conv.weight"] and "level3.0.spp.conv.weight" in report.unexpected
+    assert report.mismatched == ["level4_0.act.weight (file (1,), network (512,))"]
+
+
+def test_the_branches_of_espnetv2_are_sums_of_those_before_them():
+    torch.manual_seed(0)
+    pyramid, x = SpatialPyramid(16, 32, (1, 1, 2, 3)).eval(), torch.randn(1, 16, 12, 12)
+    joined = []
+    pyramid.joined.register_forward_pre_hook(lambda _, arguments: joined.append(arguments[0]))
+    with torch.no_grad():
+        pyramid(x)
+        parts = [branch(pyramid.reduce(x)) for branch in pyramid.branches]
+    for n, found in enumerate(joined[0].chunk(4, 1)):
+        torch.testing.assert_close(found, sum(parts[: n + 1]))
+
+
 @pytest.mark.parametrize(
     ("name", "channels"),
     [
@@ -159,6 +234,7 @@ def test_a_torchvision_mobilenet_loads_whole(tmp_path):
         ("resnet34", [64, 128, 256, 512]),
         ("resnet50", [256, 512, 1024, 2048]),
         ("mobilenetv2", [24, 32, 96, 320]),
+        ("espnetv2", [128, 256, 512, 1024]),
     ],
 )
 @pytest.mark.parametrize("stages", [3, 4])
@@ -170,6 +246,13 @@ def test_features_come_at_strides_4_8_16_and_32(name, channels, stages):
     assert [tuple(f.shape) for f in features] == [
         (1, c, 64 >> n, 96 >> n) for n, c in enumerate(backbone.channels, 2)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenetv2", "espnetv2"])
+def test_odd_sizes_are_rounded_up_at_every_stride(name):
+    with torch.no_grad():
+        features = image_backbone(ImageEncoderConfig(name=name)).eval()(torch.zeros(1, 3, 93, 305))
+    assert [tuple(f.shape[2:]) for f in features] == [(24, 77), (12, 39), (6, 20), (3, 10)]
 
 
 def test_what_describes_no_backbone_is_refused():
