@@ -89,6 +89,7 @@ def test_training_goes_on_where_it_stopped_and_ends_in_the_same_weights(sequence
         torch.testing.assert_close(value, expected[name], rtol=0, atol=0, msg=name)
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_stop_after_the_last_step_leaves_nothing_to_do_but_to_write_the_weights(sequence, tmp_path, steps, monkeypatch):
     recipe = replace(RECIPE, joint_steps=2, training=replace(QUICK, validate_every=2))
     train(sequence, tmp_path / "whole", recipe)
