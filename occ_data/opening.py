@@ -16,17 +16,17 @@ _SYNTHETIC = "synthetic:"
 
 
 def open_drive(source: str | Path, bag_options: "BagOptions | None" = None, rig: Rig | None = None) -> Drive:
-    """A SemanticKITTI sequence folder, a bag (ROS 1 or ROS 2), or "synthetic:SEED" or "synthetic:SEED:FRAMES".
+    """A SemanticKITTI sequence folder, a bag (ROS 1 or ROS 2), or "synthetic:SEED[:FRAMES[:RIG]]".
 
     bag_options : how to read a bag; sequences and synthetic drives do not need them
-    rig : of a recording, in the place of what it says itself (`rig.yaml`, `base_footprint`); a synthetic street has
-        KITTI's and takes none
+    rig : of a recording, in the place of what it says itself (`rig.yaml`, `base_footprint`); a synthetic street takes
+        none: RIG in its name is a preset, a rig.yaml or "random", and KITTI's without it
 
     Raises DataError.
     """
     if str(source).startswith(_SYNTHETIC):
         if rig is not None:
-            raise DataError(f"{source}: has KITTI's rig; expected no other one for a synthetic street")
+            raise DataError(f"{source}: has a rig of its own; expected synthetic:SEED:FRAMES:RIG for another one")
         return _synthetic(str(source))
     path = Path(source)
     if any((path / folder).is_dir() for folder in ("velodyne", "image_2")):
@@ -44,9 +44,11 @@ def open_drive(source: str | Path, bag_options: "BagOptions | None" = None, rig:
 
 
 def _synthetic(source: str) -> Drive:
-    numbers = source.removeprefix(_SYNTHETIC).split(":")
-    if not (1 <= len(numbers) <= 2 and all(is_number(number) for number in numbers)):
-        raise DataError(f"{source}: expected synthetic:SEED or synthetic:SEED:FRAMES, such as synthetic:7:100")
+    seed, *more = source.removeprefix(_SYNTHETIC).split(":", 2)
+    frames, rig = more[:1], more[1:]
+    if not all(is_number(number) for number in (seed, *frames)) or rig == [""]:
+        expected = "synthetic:SEED, synthetic:SEED:FRAMES or synthetic:SEED:FRAMES:RIG, such as synthetic:7:100:random"
+        raise DataError(f"{source}: expected {expected}")
     from .synthetic import SyntheticDrive  # needs optional packages
 
-    return SyntheticDrive(*map(int, numbers))
+    return SyntheticDrive(int(seed), *map(int, frames), *rig)
