@@ -44,11 +44,13 @@ def open_drive(source: str | Path, bag_options: "BagOptions | None" = None, rig:
 
 
 def _synthetic(source: str) -> Drive:
-    seed, *more = source.removeprefix(_SYNTHETIC).split(":", 2)
-    frames, rig = more[:1], more[1:]
-    if not all(is_number(number) for number in (seed, *frames)) or rig == [""]:
+    numbers, rig = source.removeprefix(_SYNTHETIC).split(":", 2), None
+    if len(numbers) == 3:
+        rig = numbers.pop()
+    if not all(is_number(number) for number in numbers) or rig == "":
         expected = "synthetic:SEED, synthetic:SEED:FRAMES or synthetic:SEED:FRAMES:RIG, such as synthetic:7:100:random"
         raise DataError(f"{source}: expected {expected}")
     from .synthetic import SyntheticDrive  # needs optional packages
 
-    return SyntheticDrive(int(seed), *map(int, frames), *rig)
+    seed, *frames = map(int, numbers)
+    return SyntheticDrive(seed, *frames) if rig is None else SyntheticDrive(seed, frames[0], rig)

@@ -1,9 +1,9 @@
 """A LiDAR's scan of the street: what its rays hit, what comes back, and how strong."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .lidar_model import Lidar
 from .scene import Scene, rotated
@@ -39,7 +39,7 @@ def scan(
     T_world_lidar: np.ndarray,
     lidar: Lidar,
     rng: np.random.Generator,
-    velocity: Sequence[float] = (0, 0, 0),
+    velocity: ArrayLike = (0, 0, 0),
     rain: float = 0.0,
 ) -> Scan:
     """One sweep of a LiDAR that moves with `velocity` (3,), m/s in its own frame, in a street at one moment.

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from occ_core.rig import GRID_HEIGHT, read_rig, rig_presets, translation
+from occ_core.rig import GRID_HEIGHT, rig_presets, translation
 
 from .camera_set import CameraSet
 from .imaging import Imaging
@@ -42,21 +42,19 @@ def _lidar(rng) -> Lidar:
     kind = rng.choice(4, p=(0.45, 0.35, 0.1, 0.1))
     if kind == 0:
         names = rig_presets()
-        name = names[rng.integers(len(names))]
-        preset = preset_lidar(name, read_rig(name))
+        preset = preset_lidar(names[rng.integers(len(names))])
         return Lidar(preset.elevations, preset.columns, far=preset.far, repeats=preset.repeats, **details)
     if kind == 1:
         beams = int(rng.choice((16, 32, 40, 64, 80, 128)))
         columns = min(int(rng.choice((512, 900, 1024, 1800, 2048))), _MOST_POINTS // beams)
         return Lidar(_elevations(rng, beams), columns, far=rng.uniform(40, 120), **details)
-    field = (0.0, 360.0) if kind == 2 else (-1, 1) * np.full(2, rng.uniform(30, 60))
+    half = rng.uniform(30, 60)
+    field = (0.0, 360.0) if kind == 2 else (-half, half)
     low, high = (rng.uniform(-10, -5), rng.uniform(30, 55)) if kind == 2 else np.array((-1, 1)) * rng.uniform(12, 35)
     beams = int(rng.choice(_FORWARD_BEAMS))
     elevations = tuple(np.linspace(high, low, beams).tolist())
     columns = int(rng.uniform(20_000, 48_000)) // beams
-    return Lidar(
-        elevations, columns, far=rng.uniform(40, 120), field=tuple(map(float, field)), repeats=False, **details
-    )
+    return Lidar(elevations, columns, far=rng.uniform(40, 120), field=field, repeats=False, **details)
 
 
 def _elevations(rng, beams) -> tuple[float, ...]:

@@ -63,13 +63,14 @@ def rig_sensors(name: str, seed: int) -> SensorSet:
     """
     if name == KITTI:
         return kitti_sensors(seed)
-    rig = read_rig(name).completed(KITTI_RIG)
-    if rig.sensor is None:
-        raise DataError(f"{name}: no sensor; expected its elevations, horizontal_resolution and range")
+    lidar, rig = preset_lidar(name), read_rig(name).completed(KITTI_RIG)
     cameras = CAMERA_SETS[seed % 2].seen_from(rig.T_grid_lidar)
-    return SensorSet(preset_lidar(name, rig), rig.T_grid_lidar, cameras)
+    return SensorSet(lidar, rig.T_grid_lidar, cameras)
 
 
-def preset_lidar(name: str, rig: Rig) -> Lidar:
-    """The LiDAR of a rig called `name`, whose sensor is known."""
-    return Lidar.of_sensor(rig.sensor, **_DETAILS.get(name, {}))
+def preset_lidar(name: str) -> Lidar:
+    """The LiDAR of a preset or a rig.yaml. Raises RigError, and DataError where it does not say what the sensor is."""
+    sensor = read_rig(name).sensor
+    if sensor is None:
+        raise DataError(f"{name}: no sensor; expected its elevations, horizontal_resolution and range")
+    return Lidar.of_sensor(sensor, **_DETAILS.get(name, {}))
