@@ -13,14 +13,15 @@ if TYPE_CHECKING:
     from .bags import BagOptions
 
 _SYNTHETIC = "synthetic:"
+_FRAMES, _RIG = "100", "hdl64-kitti"
 
 
 def open_drive(source: str | Path, bag_options: "BagOptions | None" = None, rig: Rig | None = None) -> Drive:
-    """A SemanticKITTI sequence folder, a bag (ROS 1 or ROS 2), or "synthetic:SEED[:FRAMES[:RIG]]".
+    """A SemanticKITTI sequence folder, a bag (ROS 1 or ROS 2), or "synthetic:SEED[:FRAMES[:RIG[:varied]]]".
 
     bag_options : how to read a bag; sequences and synthetic drives do not need them
     rig : of a recording, in the place of what it says itself (`rig.yaml`, `base_footprint`); a synthetic street takes
-        none: RIG in its name is a preset, a rig.yaml or "random", and KITTI's without it
+        none: RIG in its name is a preset, a rig.yaml or "random", and KITTI's without it; `varied` as in `synthetic`
 
     Raises DataError.
     """
@@ -44,13 +45,22 @@ def open_drive(source: str | Path, bag_options: "BagOptions | None" = None, rig:
 
 
 def _synthetic(source: str) -> Drive:
-    numbers, rig = source.removeprefix(_SYNTHETIC).split(":", 2), None
-    if len(numbers) == 3:
-        rig = numbers.pop()
-    if not all(is_number(number) for number in numbers) or rig == "":
-        expected = "synthetic:SEED, synthetic:SEED:FRAMES or synthetic:SEED:FRAMES:RIG, such as synthetic:7:100:random"
-        raise DataError(f"{source}: expected {expected}")
+    match source.removeprefix(_SYNTHETIC).split(":"):
+        case [seed]:
+            frames, rig, varied = _FRAMES, _RIG, False
+        case [seed, frames]:
+            rig, varied = _RIG, False
+        case [seed, frames, rig]:
+            varied = False
+        case [seed, frames, rig, "varied"]:
+            varied = True
+        case _:
+            seed = frames = rig = ""
+    if not (is_number(seed) and is_number(frames) and rig):
+        raise DataError(
+            f"{source}: expected synthetic:SEED[:FRAMES[:RIG[:varied]]], such as synthetic:7, synthetic:7:100 or "
+            "synthetic:7:100:random:varied"
+        )
     from .synthetic import SyntheticDrive  # needs optional packages
 
-    seed, *frames = map(int, numbers)
-    return SyntheticDrive(seed, *frames) if rig is None else SyntheticDrive(seed, frames[0], rig)
+    return SyntheticDrive(int(seed), int(frames), rig, varied)

@@ -43,10 +43,11 @@ class Drive:
 
     The car drives at about 9 m/s. Frames up to 1.5 m apart are stamped 0.1 s apart as KITTI's, others at that speed.
     rig : a preset, a rig.yaml, or "random" for one that is drawn from the seed. Raises RigError.
+    varied : a street with more kinds of places and things; see `variety`
     """
 
-    def __init__(self, seed: int, frames: int, step: float = 0.8, rig: str = KITTI):
-        self.seed, self.frames, self.step = seed, frames, step
+    def __init__(self, seed: int, frames: int, step: float = 0.8, rig: str = KITTI, varied: bool = False):
+        self.seed, self.frames, self.step, self.varied = seed, frames, step, varied
         self.interval = 0.1 if step <= 1.5 else step / 9.0
         rng = np.random.default_rng([seed, 0])
         self.sensors = random_sensors(seed) if rig == RANDOM else rig_sensors(rig, seed)
@@ -57,7 +58,8 @@ class Drive:
     @cached_property
     def world(self):
         """The street."""
-        return build_world(self.seed, self.frames * self.step, self.step / self.interval, self.frames * self.interval)
+        speed, duration = self.step / self.interval, self.frames * self.interval
+        return build_world(self.seed, self.frames * self.step, speed, duration, self.varied)
 
     @cached_property
     def static(self) -> Caster:
@@ -136,6 +138,7 @@ def generate(
     threads: int = 2,
     pixel_labels: bool = False,
     rig: str = KITTI,
+    varied: bool = False,
 ) -> Path:
     """Write the drive of `seed` to `output/sequences/name`; returns that folder.
 
@@ -145,15 +148,15 @@ def generate(
     voxels_every : voxel ground truth for every so many frames, 0 for none
     threads : how many share the work; the files do not depend on it
     pixel_labels : the exact class of every pixel too, `pixel_labels/NNNNNN.png`, 255 in the sky
-    rig : as for `Drive`; others than KITTI's come with `rig.yaml`, and `point_times/NNNNNN.bin`: float32 seconds
-        from the frame's own time at which each point was taken
+    rig, varied : as for `Drive`; other rigs than KITTI's come with `rig.yaml`, and `point_times/NNNNNN.bin`: float32
+        seconds from the frame's own time at which each point was taken
     """
     for label, value, least in (("frames", frames, 1), ("voxels_every", voxels_every, 0), ("threads", threads, 1)):
         if value < least:
             raise InputError(f"{label}: expected at least {least}, got {value}")
     if not 0 < step <= 20:
         raise InputError(f"step: expected metres in (0, 20], got {step}")
-    drive = Drive(seed, frames, step, rig)
+    drive = Drive(seed, frames, step, rig, varied)
     writer, cameras = SequenceWriter(output, name), drive.sensors.cameras
     writer.write_calibration(cameras.projections, cameras.Tr)
     if drive.sensors.rig is not KITTI_RIG:

@@ -18,27 +18,29 @@ from .sensor_set import KITTI
 class SyntheticDrive:
     """The drive of a seed, `frames` moments 0.8 m apart: the same numbers that `generate` writes, all labelled.
 
-    rig : as for `Drive`
+    rig, varied : as for `Drive`
 
     The frame asked for last stays in memory. Neighbouring frames share most of the work for their voxel ground truth.
     """
 
-    def __init__(self, seed: int, frames: int = 100, rig: str = KITTI):
+    def __init__(self, seed: int, frames: int = 100, rig: str = KITTI, varied: bool = False):
         if seed < 0 or frames < 1:
             raise DataError(f"synthetic drive: seed {seed} of {frames} frames; expected seed >= 0 and frames >= 1")
-        self.seed, self.length, self.rig_name = seed, frames, rig
+        self.seed, self.length, self.rig_name, self.varied = seed, frames, rig, varied
         path, name = f"synthetic:{seed}:{frames}", f"synthetic-{seed}"
-        if rig != KITTI:
+        if rig != KITTI or varied:
             path, name = f"{path}:{rig}", f"{name}-{Path(rig).stem}"
+        if varied:
+            path, name = f"{path}:varied", f"{name}-varied"
         self.path, self.name = Path(path), name
         try:
-            self._drive = Drive(seed, frames, rig=rig)
+            self._drive = Drive(seed, frames, rig=rig, varied=varied)
         except RigError as error:
             raise DataError(f"{path}: {error}") from None
         self._moment = lru_cache(maxsize=1)(self._drive.frame)
 
     def __reduce__(self):
-        return SyntheticDrive, (self.seed, self.length, self.rig_name)
+        return SyntheticDrive, (self.seed, self.length, self.rig_name, self.varied)
 
     @cached_property
     def frames(self) -> list[str]:
