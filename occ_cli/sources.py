@@ -17,7 +17,7 @@ def add_drive_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sequences", nargs="+", metavar="SS", help="of the data set, such as 08")
     parser.add_argument(
         "--drive", nargs="+", metavar="DRIVE",
-        help="instead: a sequence folder, a bag (ROS 1 or ROS 2), or synthetic:SEED[:FRAMES]",
+        help="instead: a sequence folder, a bag (ROS 1 or ROS 2), or synthetic:SEED[:FRAMES[:RIG[:varied]]]",
     )  # fmt: skip
     add_rig(parser, "the sequence's rig.yaml, the bag's base_footprint, or KITTI's")
 

@@ -13,20 +13,21 @@ if TYPE_CHECKING:
     from .bags import BagOptions
 
 _SYNTHETIC = "synthetic:"
+_FRAMES, _RIG = "100", "hdl64-kitti"
 
 
 def open_drive(source: str | Path, bag_options: "BagOptions | None" = None, rig: Rig | None = None) -> Drive:
-    """A SemanticKITTI sequence folder, a bag (ROS 1 or ROS 2), or "synthetic:SEED" or "synthetic:SEED:FRAMES".
+    """A SemanticKITTI sequence folder, a bag (ROS 1 or ROS 2), or "synthetic:SEED[:FRAMES[:RIG[:varied]]]".
 
     bag_options : how to read a bag; sequences and synthetic drives do not need them
-    rig : of a recording, in the place of what it says itself (`rig.yaml`, `base_footprint`); a synthetic street has
-        KITTI's and takes none
+    rig : of a recording, in the place of what it says itself (`rig.yaml`, `base_footprint`); a synthetic street takes
+        none: RIG in its name is a preset, a rig.yaml or "random", and KITTI's without it; `varied` as in `synthetic`
 
     Raises DataError.
     """
     if str(source).startswith(_SYNTHETIC):
         if rig is not None:
-            raise DataError(f"{source}: has KITTI's rig; expected no other one for a synthetic street")
+            raise DataError(f"{source}: has a rig of its own; expected synthetic:SEED:FRAMES:RIG for another one")
         return _synthetic(str(source))
     path = Path(source)
     if any((path / folder).is_dir() for folder in ("velodyne", "image_2")):
@@ -44,9 +45,22 @@ def open_drive(source: str | Path, bag_options: "BagOptions | None" = None, rig:
 
 
 def _synthetic(source: str) -> Drive:
-    numbers = source.removeprefix(_SYNTHETIC).split(":")
-    if not (1 <= len(numbers) <= 2 and all(is_number(number) for number in numbers)):
-        raise DataError(f"{source}: expected synthetic:SEED or synthetic:SEED:FRAMES, such as synthetic:7:100")
+    match source.removeprefix(_SYNTHETIC).split(":"):
+        case [seed]:
+            frames, rig, varied = _FRAMES, _RIG, False
+        case [seed, frames]:
+            rig, varied = _RIG, False
+        case [seed, frames, rig]:
+            varied = False
+        case [seed, frames, rig, "varied"]:
+            varied = True
+        case _:
+            seed = frames = rig = ""
+    if not (is_number(seed) and is_number(frames) and rig):
+        raise DataError(
+            f"{source}: expected synthetic:SEED[:FRAMES[:RIG[:varied]]], such as synthetic:7, synthetic:7:100 or "
+            "synthetic:7:100:random:varied"
+        )
     from .synthetic import SyntheticDrive  # needs optional packages
 
-    return SyntheticDrive(*map(int, numbers))
+    return SyntheticDrive(int(seed), int(frames), rig, varied)

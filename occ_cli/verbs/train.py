@@ -24,7 +24,7 @@ class TrainingVerb:
         parser.add_argument("--recipe", help=f"{_files(self.network.recipe)}; the options below override it")
         phases = ("all", *self.network.recipe.all_phases)
         parser.add_argument("--phase", choices=phases, default="all", help="run only this phase (default all)")
-        drives = "sequence folders, bags, or synthetic:SEED:FRAMES"
+        drives = "sequence folders, bags, or synthetic:SEED:FRAMES[:RIG[:varied]], where RIG is a preset or random,"
         parser.add_argument("--train", nargs="+", required=True, metavar="DRIVE", help=f"{drives} to train on")
         parser.add_argument("--validation", nargs="+", required=True, metavar="DRIVE", help=f"{drives} to measure on")
         add_rig(parser, "each sequence's rig.yaml, each bag's base_footprint, or KITTI's")

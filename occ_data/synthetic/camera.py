@@ -1,69 +1,20 @@
 """The left colour camera: primary rays, sun and shadows, procedural textures."""
 
-from typing import NamedTuple
-
-import cv2
 import numpy as np
 
 from occ_core.calibration import Calibration
 from occ_core.compiled import compiled
 
+from .imaging import KITTI_IMAGING, Imaging, develop
+from .light import TILE, Light
 from .scene import Scene, rotated
 from .shapes import Material
 
-_TILE = 1024
 _ASPHALT, _PAVING, _COBBLES, _GRASS, _GRAVEL = map(int, list(Material)[:5])
 _PLASTER, _BRICK, _ROOF, _LEAVES, _PAINT = (
     int(m) for m in (Material.PLASTER, Material.BRICK, Material.ROOF, Material.LEAVES, Material.PAINT)
 )
 _GLASS = int(Material.GLASS)
-
-
-class Light(NamedTuple):
-    """Sun, sky and road markings of a drive.
-
-    sun : unit vector towards it; colours linear, 0..1; haze : 1/metres; noise : tile of `_noise_tile`
-    half : half width of the road in metres; marking : which lines are painted on it
-    """
-
-    sun: np.ndarray
-    sun_color: np.ndarray
-    ambient: np.ndarray
-    sky: np.ndarray
-    horizon: np.ndarray
-    haze: float
-    exposure: float
-    noise: np.ndarray
-    half: float
-    marking: int
-
-
-def make_light(seed: int, half: float) -> Light:
-    """The weather of a seed: mostly sunny with deep shadows, as in KITTI, sometimes overcast."""
-    rng = np.random.default_rng([seed, 2])
-    overcast = rng.random() < 0.25
-    azimuth, elevation = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(25, 62))
-    sun = np.array([np.cos(azimuth) * np.cos(elevation), np.sin(azimuth) * np.cos(elevation), np.sin(elevation)])
-    strength = 0.25 if overcast else rng.uniform(0.85, 1.15)
-    ambient = np.array((0.55, 0.57, 0.6)) if overcast else np.array((0.12, 0.15, 0.2)) * rng.uniform(0.75, 1.3)
-    sky = np.array((0.62, 0.65, 0.7)) if overcast else np.array((0.1, 0.28, 0.72)) * rng.uniform(0.8, 1.3)
-    horizon = np.array((0.72, 0.74, 0.77)) if overcast else np.array((0.55, 0.72, 0.93))
-    return Light(
-        sun, strength * np.array((1.3, 1.2, 1.02)), ambient, sky, horizon, rng.uniform(0.0004, 0.0014),
-        rng.uniform(0.9, 1.3), _noise_tile(rng), half, int(rng.integers(4)),
-    )  # fmt: skip
-
-
-def _noise_tile(rng) -> np.ndarray:
-    """Tileable noise of several octaves, (1024, 1024) float32 of mean 0 and standard deviation 1."""
-    tile = np.zeros((_TILE, _TILE), np.float32)
-    for octave in range(2, 10):
-        n = 2**octave
-        coarse = np.pad(rng.normal(size=(n, n)).astype(np.float32), 2, mode="wrap")
-        step = _TILE // n
-        fine = cv2.resize(coarse, None, fx=step, fy=step, interpolation=cv2.INTER_CUBIC)
-        tile += fine[2 * step : 2 * step + _TILE, 2 * step : 2 * step + _TILE] * 0.75**octave
-    return (tile - tile.mean()) / tile.std()
 
 
 class Camera:
@@ -72,8 +23,9 @@ class Camera:
     center : (3,) and rays : (H * W, 3) unit, through the pixel centres; both in the LiDAR frame
     """
 
-    def __init__(self, calibration: Calibration, light: Light):
-        self.size, self.light = calibration.image_size, light
+    def __init__(self, calibration: Calibration, light: Light, imaging: Imaging = KITTI_IMAGING):
+        self.size, self.light, self.imaging = calibration.image_size, light, imaging
+        self._robot = calibration.T_grid_lidar[:3, :3].astype(np.float32)
         width, height = self.size
         inverse = np.linalg.inv(calibration.P_lidar[:, :3])
         self.center = -inverse @ calibration.P_lidar[:, 3]
@@ -101,22 +53,11 @@ class Camera:
             center, light.sun, light.sun_color, light.ambient, light.sky, light.horizon, light.haze, light.noise,
             light.half, light.marking,
         )  # fmt: skip
-        image = image.reshape(height, width, 3)
-        image *= light.exposure
-        image *= rng.uniform(0.96, 1.04)
-        image = cv2.GaussianBlur(image, (3, 3), 0.55)
-        image = _tone(np.maximum(image, 0, out=image))
-        image += rng.normal(0, 0.012, image.shape).astype(np.float32)
-        np.clip(image, 0, 1, out=image)
-        image *= 255
+        if light.lamps is not None:
+            image *= light.lamps.on(self.rays @ self._robot.T, np.where(found.hit, found.distance, np.inf))[:, None]
+        image = develop(image.reshape(height, width, 3), light.exposure, self.imaging, rng)
         labels = np.where(found.hit, found.label, 0).astype(np.uint16).reshape(height, width)
-        return image.astype(np.uint8), labels
-
-
-def _tone(linear):
-    """Display gamma with the strong contrast of KITTI's cameras."""
-    image = linear**0.4545
-    return image - 0.08 * np.sin(2 * np.pi * np.clip(image, 0, 1))
+        return image, labels
 
 
 @compiled
@@ -142,9 +83,9 @@ def _shadow_rays(center, rays, hit, distance, normal, material, sun):
 def _sample(noise, x, y):
     """Noise at (x, y) in tile cells, interpolated."""
     fx, fy = np.floor(x), np.floor(y)
-    i, j = int(fx) % _TILE, int(fy) % _TILE
+    i, j = int(fx) % TILE, int(fy) % TILE
     a, b = x - fx, y - fy
-    i1, j1 = (i + 1) % _TILE, (j + 1) % _TILE
+    i1, j1 = (i + 1) % TILE, (j + 1) % TILE
     return (1 - a) * ((1 - b) * noise[i, j] + b * noise[i, j1]) + a * ((1 - b) * noise[i1, j] + b * noise[i1, j1])
 
 

@@ -1,6 +1,6 @@
-"""KITTI's cameras as they were mounted on two of its recording days."""
+"""Cameras, as KITTI describes them; its own as they were mounted on two of its recording days."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,10 @@ class CameraSet:
         u, _, vt = np.linalg.svd(Tr[:3, :3])
         Tr[:3, :3] = u @ vt
         return Tr
+
+    def seen_from(self, T_old_new: np.ndarray) -> "CameraSet":
+        """The same cameras from another LiDAR; T_old_new : (4, 4) its frame -> the frame of the LiDAR here"""
+        return replace(self, Tr_rows=tuple((self.Tr @ T_old_new)[:3].ravel().tolist()))
 
     @property
     def calibration(self) -> Calibration:

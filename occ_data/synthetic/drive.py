@@ -9,38 +9,48 @@ import numpy as np
 from tqdm import tqdm
 
 from occ_core.errors import InputError
+from occ_core.files import write_bytes
+from occ_core.rig import KITTI_RIG
 from occ_core.taxonomy import points_from_raw
 
 from ..kitti import SequenceWriter, write_png
-from .camera import Camera, make_light
-from .camera_set import CAMERA_SETS
+from .camera import Camera
 from .lidar import scan
+from .light import make_light
+from .random_rig import random_sensors
 from .scene import Caster, Scene
+from .sensor_set import KITTI, RANDOM, rig_sensors
 from .truth import Observer, Truth
+from .turn import turn
 from .world import build_world
 
 
 class Frame(NamedTuple):
-    """One frame: image and points, and the raw label of every pixel and point."""
+    """One frame: image and points, the raw label of every pixel and point, and when each point was taken.
+
+    point_times : (N,) float32 seconds from the frame's own time; the points are where that moment has them
+    """
 
     image: np.ndarray
     pixel_labels: np.ndarray
     points: np.ndarray
     point_labels: np.ndarray
+    point_times: np.ndarray
 
 
 class Drive:
     """The drive of a seed: `frames` frames, `step` metres apart.
 
     The car drives at about 9 m/s. Frames up to 1.5 m apart are stamped 0.1 s apart as KITTI's, others at that speed.
+    rig : a preset, a rig.yaml, or "random" for one that is drawn from the seed. Raises RigError.
+    varied : a street with more kinds of places and things; see `variety`
     """
 
-    def __init__(self, seed: int, frames: int, step: float = 0.8):
-        self.seed, self.frames, self.step = seed, frames, step
+    def __init__(self, seed: int, frames: int, step: float = 0.8, rig: str = KITTI, varied: bool = False):
+        self.seed, self.frames, self.step, self.varied = seed, frames, step, varied
         self.interval = 0.1 if step <= 1.5 else step / 9.0
         rng = np.random.default_rng([seed, 0])
-        # Odd seeds have the cameras of sequences 04-12, even ones that of 00-02.
-        self.camera_set = CAMERA_SETS[seed % 2]
+        self.sensors = random_sensors(seed) if rig == RANDOM else rig_sensors(rig, seed)
         self.height, self.tilt = 1.73 + rng.normal(0, 0.025), np.deg2rad(rng.normal(0, (0.4, 0.3)))
         self._sway = rng.uniform(0, 2 * np.pi, 6)
         self._sway_length = rng.uniform(6, 30, 6)
@@ -48,7 +58,8 @@ class Drive:
     @cached_property
     def world(self):
         """The street."""
-        return build_world(self.seed, self.frames * self.step, self.step / self.interval, self.frames * self.interval)
+        speed, duration = self.step / self.interval, self.frames * self.interval
+        return build_world(self.seed, self.frames * self.step, speed, duration, self.varied)
 
     @cached_property
     def static(self) -> Caster:
@@ -58,12 +69,13 @@ class Drive:
     @cached_property
     def camera(self) -> Camera:
         """The left colour camera in the drive's lighting."""
-        return Camera(self.camera_set.calibration, make_light(self.seed, self.world.ground.sides[0].road))
+        light = make_light(self.seed, self.world.ground.sides[0].road, self.sensors.weather)
+        return Camera(self.sensors.calibration, light, self.sensors.imaging)
 
     @cached_property
     def observer(self) -> Observer:
         """Scans along the drive for the voxel ground truth."""
-        return Observer(self.static, self.pose_at, self.seed)
+        return Observer(self.static, self.grid_pose_at, self.seed)
 
     def prepare(self) -> None:
         """Build street, camera and observer, before threads share them."""
@@ -75,19 +87,19 @@ class Drive:
         return np.arange(self.frames) * self.interval
 
     def pose_at(self, s: float) -> np.ndarray:
-        """T_world_lidar (4, 4) of the car at arc length s: in its lane, on the slope, swaying a little."""
+        """T_world_lidar (4, 4) at arc length s."""
+        return self.grid_pose_at(s) @ self.sensors.T_grid_lidar
+
+    def grid_pose_at(self, s: float) -> np.ndarray:
+        """T_world_grid (4, 4) of the car at arc length s: in its lane, on the slope, swaying a little."""
         path = self.world.path
         sway = np.sin(s * 2 * np.pi / self._sway_length + self._sway)
         drift = 0.15 * np.sin(s / 23 + self._sway[0])
         yaw = path.yaw(s) + np.deg2rad(0.4) * sway[1] + 0.15 / 23 * np.cos(s / 23 + self._sway[0])
         pitch = path.pitch(s) + self.tilt[0] + np.deg2rad(0.25) * sway[2]
         roll = self.tilt[1] + np.deg2rad(0.25) * sway[3]
-        cy, sy, cp, sp, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(roll), np.sin(roll)
-        turn = np.array([[cy, -sy, 0], [sy, cy, 0], [0, 0, 1]])
-        nose_up = np.array([[cp, 0, -sp], [0, 1, 0], [sp, 0, cp]])
-        lean = np.array([[1, 0, 0], [0, cr, -sr], [0, sr, cr]])
         pose = np.eye(4)
-        pose[:3, :3] = turn @ nose_up @ lean
+        pose[:3, :3] = turn(yaw, pitch, roll)
         pose[:3, 3] = path.at(s, self.world.lane + drift, self.height + 0.015 * sway[4])
         return pose
 
@@ -95,15 +107,23 @@ class Drive:
         """Image and scan of frame `index`."""
         pose = self.pose_at(index * self.step)
         scene = Scene(self.static, self.world.moving(self.times[index]))
-        points, labels = scan(scene, pose, np.random.default_rng([self.seed, 4, index]))
+        sweep = scan(
+            scene, pose, self.sensors.lidar, np.random.default_rng([self.seed, 4, index]),
+            self._velocity(index * self.step), self.sensors.weather.rain,
+        )  # fmt: skip
         image, pixels = self.camera.render(scene, pose, np.random.default_rng([self.seed, 5, index]))
-        return Frame(image, pixels, points, labels)
+        return Frame(image, pixels, *sweep)
+
+    def _velocity(self, s: float) -> np.ndarray:
+        """(3,) m/s in the LiDAR frame."""
+        before, after = (self.pose_at(s + ds) for ds in (-0.05, 0.05))
+        return before[:3, :3].T @ (after - before)[:3, 3] / 0.1 * (self.step / self.interval)
 
     def truth(self, index: int, frame: Frame) -> Truth:
         """Voxel ground truth of frame `index`."""
         s = index * self.step
         return self.observer.truth(
-            s, self.pose_at(s), frame.points, frame.point_labels, self.world.moving(self.times[index])
+            s, self.sensors.T_grid_lidar, frame.points, frame.point_labels, self.world.moving(self.times[index])
         )
 
 
@@ -117,6 +137,8 @@ def generate(
     step: float = 0.8,
     threads: int = 2,
     pixel_labels: bool = False,
+    rig: str = KITTI,
+    varied: bool = False,
 ) -> Path:
     """Write the drive of `seed` to `output/sequences/name`; returns that folder.
 
@@ -126,18 +148,22 @@ def generate(
     voxels_every : voxel ground truth for every so many frames, 0 for none
     threads : how many share the work; the files do not depend on it
     pixel_labels : the exact class of every pixel too, `pixel_labels/NNNNNN.png`, 255 in the sky
+    rig, varied : as for `Drive`; other rigs than KITTI's come with `rig.yaml`, and `point_times/NNNNNN.bin`: float32
+        seconds from the frame's own time at which each point was taken
     """
     for label, value, least in (("frames", frames, 1), ("voxels_every", voxels_every, 0), ("threads", threads, 1)):
         if value < least:
             raise InputError(f"{label}: expected at least {least}, got {value}")
     if not 0 < step <= 20:
         raise InputError(f"step: expected metres in (0, 20], got {step}")
-    drive = Drive(seed, frames, step)
-    writer = SequenceWriter(output, name)
-    writer.write_calibration(drive.camera_set.projections, drive.camera_set.Tr)
+    drive = Drive(seed, frames, step, rig, varied)
+    writer, cameras = SequenceWriter(output, name), drive.sensors.cameras
+    writer.write_calibration(cameras.projections, cameras.Tr)
+    if drive.sensors.rig is not KITTI_RIG:
+        writer.write_rig(drive.sensors.rig)
     writer.write_times(drive.times)
     poses = np.array([drive.pose_at(i * step) for i in range(frames)])
-    Tr = drive.camera_set.Tr
+    Tr = cameras.Tr
     writer.write_poses(Tr @ np.linalg.inv(poses[0]) @ poses @ np.linalg.inv(Tr))
 
     def write(index: int) -> None:
@@ -156,6 +182,8 @@ def generate(
 def _write_frame(drive: Drive, writer: SequenceWriter, index: int, voxels_every: int, pixel_labels: bool) -> None:
     frame_id, frame = f"{index:06d}", drive.frame(index)
     writer.write_frame(frame_id, frame.image, frame.points, frame.point_labels)
+    if drive.sensors.lidar.period > 0:
+        write_bytes(writer.path / "point_times" / f"{frame_id}.bin", frame.point_times.astype("<f4").tobytes())
     if pixel_labels:
         write_png(writer.path / "pixel_labels" / f"{frame_id}.png", points_from_raw(frame.pixel_labels))
     if voxels_every and index % voxels_every == 0:

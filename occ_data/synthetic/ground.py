@@ -23,6 +23,7 @@ class Side:
     plots : (s0, s1, label) ground beyond the sidewalk
     drives : (s0, s1, label, depth) patches from the sidewalk inwards
     junctions : (middle, half width) of side streets
+    places : (s0, s1, label) squares, car parks, woods where there are no plots
     """
 
     road: float
@@ -34,6 +35,7 @@ class Side:
     plots: list = field(default_factory=list)
     drives: list = field(default_factory=list)
     junctions: list = field(default_factory=list)
+    places: list = field(default_factory=list)
 
     @property
     def edge(self) -> float:
@@ -42,11 +44,19 @@ class Side:
 
 
 class Ground:
-    """Labels and heights over (s, d); `sides` is (right, left), right where d < 0."""
+    """Labels and heights over (s, d); `sides` is (right, left), right where d < 0; `road` is what it is made of."""
 
     def __init__(
-        self, path: Path, sides: tuple[Side, Side], tints: dict, reach: float, phase: np.ndarray, rough: float
+        self,
+        path: Path,
+        sides: tuple[Side, Side],
+        tints: dict,
+        reach: float,
+        phase: np.ndarray,
+        rough: float,
+        road: Material = Material.ASPHALT,
     ):
+        self.materials = _MATERIAL | {ROAD: road}
         self.path, self.sides, self.tints, self.reach, self.phase, self.rough = path, sides, tints, reach, phase, rough
 
     def label(self, s, d) -> np.ndarray:
@@ -56,7 +66,7 @@ class Ground:
         for side, on in zip(self.sides, (d < 0, d >= 0), strict=True):
             out = np.abs(d)
             mine = np.full(s.shape, TERRAIN, np.uint16)
-            for s0, s1, label in side.plots:
+            for s0, s1, label in (*side.plots, *side.places):
                 mine[(s >= s0) & (s < s1)] = label
             for s0, s1, label, depth in side.drives:
                 mine[(s >= s0) & (s < s1) & (out < side.edge + depth)] = label
@@ -116,6 +126,6 @@ class Ground:
         mesh = surface((vertices, faces, np.stack([grid_s, grid_d], -1).reshape(-1, 2)), 0, 0, (0, 0, 0))
         color = np.zeros((len(label), 3), np.float32)
         material = np.zeros(len(label), np.uint8)
-        for raw, kind in _MATERIAL.items():
+        for raw, kind in self.materials.items():
             material[label == raw], color[label == raw] = kind, self.tints[raw]
         return Mesh(mesh.vertices, mesh.uv, mesh.faces, label, mesh.instance, material, color)

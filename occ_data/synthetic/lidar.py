@@ -1,15 +1,13 @@
-"""A 64-beam spinning LiDAR (Velodyne HDL-64E) in the street."""
+"""A LiDAR's scan of the street: what its rays hit, what comes back, and how strong."""
+
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from .lidar_model import Lidar
 from .scene import Scene, rotated
 from .shapes import Material
-
-AZIMUTHS = 2165
-MIN_RANGE, MAX_RANGE = 1.5, 80.0
-RANGE_NOISE = 0.015
-# Upper block a third of a degree apart, lower block half a degree; angles measured in KITTI's scans.
-ELEVATIONS = np.deg2rad(np.concatenate([np.linspace(2.2, -8.1, 32), np.linspace(-8.6, -23.7, 32)]))
 
 # Mean intensity, its spread, and how much of its pulses a material loses at grazing incidence.
 _RESPONSE = {
@@ -23,71 +21,82 @@ _RESPONSE = {
 _TABLE = np.array([_RESPONSE[m] for m in Material], np.float32)
 
 
-# The recording car occludes the ground close by: from, to in degrees of azimuth, and the lowest elevation in view.
-_OWN_CAR = (
-    (0, 10, -20.5), (10, 18, -21.7), (130, 140, -19.5), (140, 158, -21.5), (158, 182, -17.2), (182, 200, -19.0),
-    (200, 210, -20.0), (230, 238, -20.7), (282, 298, -17.0), (318, 350, -22.5), (350, 360, -20.5),
-)  # fmt: skip
+class Scan(NamedTuple):
+    """One sweep, in the LiDAR frame at the middle of the sweep.
 
-
-def beams(azimuths: int = AZIMUTHS, phase: float = 0.0) -> np.ndarray:
-    """Unit directions (64 * azimuths, 3) in the LiDAR frame, as KITTI orders them: top ring first, azimuth rising."""
-    azimuth = (np.arange(azimuths) + phase) * (2 * np.pi / azimuths)
-    cos = np.cos(ELEVATIONS)[:, None]
-    rays = [cos * np.cos(azimuth), cos * np.sin(azimuth), np.sin(ELEVATIONS)[:, None] + 0 * azimuth]
-    return np.stack(rays, -1).reshape(-1, 3).astype(np.float32)
-
-
-def hidden_by_own_car(rays: np.ndarray) -> np.ndarray:
-    """(N,) which of the rays (N, 3), LiDAR frame, hit the roof, the bonnet or the aerial of the car itself."""
-    azimuth = np.degrees(np.arctan2(rays[:, 1], rays[:, 0])) % 360
-    elevation = np.degrees(np.arcsin(rays[:, 2]))
-    lowest = np.full(360, -90.0)
-    for begin, end, free in _OWN_CAR:
-        lowest[begin:end] = free
-    return elevation < lowest[azimuth.astype(int) % 360]
-
-
-def scan(scene: Scene, T_world_lidar: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """One scan: points (N, 4) float32 in the LiDAR frame, intensity 0..1; raw labels (N,) uint32 with instances.
-
-    Noise: range, intensity, dropped returns (dark, glassy, grazing, far), and a few stray points labelled 0.
+    points : (N, 4) float32, x, y, z in metres and intensity 0..1
+    labels : (N,) uint32 raw, with instances; 0 for stray points
+    times : (N,) float32 seconds from the middle of the sweep at which each point was taken
     """
-    rays = beams(phase=rng.random())
+
+    points: np.ndarray
+    labels: np.ndarray
+    times: np.ndarray
+
+
+def scan(
+    scene: Scene,
+    T_world_lidar: np.ndarray,
+    lidar: Lidar,
+    rng: np.random.Generator,
+    velocity: ArrayLike = (0, 0, 0),
+    rain: float = 0.0,
+) -> Scan:
+    """One sweep of a LiDAR that moves with `velocity` (3,), m/s in its own frame, in a street at one moment.
+
+    Noise: range, intensity, dropped returns (dark, glassy, grazing, far), and a few stray points labelled 0; with
+    `rain` (0..1) more of them, and drops close to the sensor.
+    """
+    rays, times = lidar.sweep(rng)
+    offsets = times[:, None] * np.asarray(velocity, np.float32)
     directions = rotated(rays, T_world_lidar)
-    found = scene.cast(T_world_lidar[:3, 3], directions)
+    origins = T_world_lidar[:3, 3] + rotated(offsets, T_world_lidar)
+    found = scene.cast(origins, directions)
     cosine = np.abs((found.normal * directions).sum(1))
-    mean, spread, absorption = _TABLE[found.material].T
     windows = window_mask(found)
+    mean, spread, absorption = _response(found, windows, rain, rng)
+    grazing = (1 - cosine) ** 3
+    far = (found.distance / lidar.far).clip(0, 1)
+    lost = lidar.dropout + absorption * (0.25 + 0.75 * grazing) * (0.5 + far) + 0.35 * far**3 * grazing
+    lost += rain * 0.4 * far
+    kept = (
+        found.hit
+        & ~lidar.hidden(rays)
+        & (found.distance > lidar.near)
+        & (found.distance < lidar.far)
+        & (rng.random(len(rays)) > lost)
+    )
+
+    distance = found.distance + rng.normal(0, lidar.noise, len(rays)).astype(np.float32)
+    # Through a window the beam returns from inside the room.
+    distance = np.where(windows & (rng.random(len(rays)) < 0.4), distance + rng.exponential(0.6, len(rays)), distance)
+    stray = kept & (rng.random(len(rays)) < 0.002)
+    distance = np.where(stray, np.maximum(distance * rng.uniform(0.3, 0.98, len(rays)), lidar.near), distance)
+    share = mean * (0.93 + 0.1 * cosine) + spread * rng.normal(0, 0.9, len(rays))
+    if rain > 0:
+        drops = kept & (rng.random(len(rays)) < 0.02 * rain)
+        distance = np.where(drops, np.minimum(lidar.near + rng.exponential(3.0, len(rays)), distance), distance)
+        share, stray = np.where(drops, 0.03, share * (1 - 0.4 * rain)), stray | drops
+    intensity = np.zeros(len(rays)) if lidar.intensity is None else lidar.intensity.of(share, distance)
+    labels = np.where(stray, 0, found.label.astype(np.uint32) | (found.instance.astype(np.uint32) << 16))
+    places = rays * distance[:, None] + offsets
+    points = np.concatenate([places, intensity[:, None]], 1).astype(np.float32)
+    return Scan(points[kept], labels[kept].astype(np.uint32), times[kept])
+
+
+def _response(found, windows, rain, rng):
+    """Mean intensity, its spread and the share of the pulses that is absorbed, of each hit, (N,) each."""
+    mean, spread, absorption = _TABLE[found.material].T
     absorption, mean = np.where(windows, 0.45, absorption), np.where(windows, 0.15, mean)
     # Car paint reflects the pulse away unless it faces the sensor; dark paint absorbs it.
     paint = found.material == Material.PAINT
     brightness = found.color.mean(1)
-    mean = np.where(paint, (0.06 + 0.35 * brightness) * rng.exponential(1.0, len(rays)), mean)
+    mean = np.where(paint, (0.06 + 0.35 * brightness) * rng.exponential(1.0, len(mean)), mean)
     spread = np.where(paint, 0.02, spread)
     mean = np.where(found.material == Material.SIGN, 0.3 + 0.6 * brightness.clip(0, 1), mean)
     absorption = np.where(paint, 0.1 + 0.3 * (brightness < 0.1), absorption)
-    grazing = (1 - cosine) ** 3
-    far = (found.distance / MAX_RANGE).clip(0, 1)
-    lost = 0.012 + absorption * (0.25 + 0.75 * grazing) * (0.5 + far) + 0.35 * far**3 * grazing
-    kept = (
-        found.hit
-        & ~hidden_by_own_car(rays)
-        & (found.distance > MIN_RANGE)
-        & (found.distance < MAX_RANGE)
-        & (rng.random(len(rays)) > lost)
-    )
-
-    distance = found.distance + rng.normal(0, RANGE_NOISE, len(rays)).astype(np.float32)
-    # Through a window the beam returns from inside the room.
-    distance = np.where(windows & (rng.random(len(rays)) < 0.4), distance + rng.exponential(0.6, len(rays)), distance)
-    stray = kept & (rng.random(len(rays)) < 0.002)
-    distance = np.where(stray, np.maximum(distance * rng.uniform(0.3, 0.98, len(rays)), MIN_RANGE), distance)
-    intensity = mean * (0.93 + 0.1 * cosine) + spread * rng.normal(0, 0.9, len(rays))
-    intensity = np.round(intensity.clip(0, 0.99), 2)
-    labels = np.where(stray, 0, found.label.astype(np.uint32) | (found.instance.astype(np.uint32) << 16))
-    points = np.concatenate([rays * distance[:, None], intensity[:, None]], 1).astype(np.float32)
-    return points[kept], labels[kept].astype(np.uint32)
+    # A wet road reflects the pulse away.
+    return mean, spread, np.where(found.material == Material.ASPHALT, absorption + 0.5 * rain, absorption)
 
 
 def window_mask(found) -> np.ndarray:

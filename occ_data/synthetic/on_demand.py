@@ -7,29 +7,40 @@ import numpy as np
 
 from occ_core.calibration import Calibration
 from occ_core.grid import KITTI_GRID, Grid
-from occ_core.rig import KITTI_RIG, Rig
+from occ_core.rig import Rig, RigError
 from occ_core.taxonomy import points_from_raw, voxels_from_raw
 
 from ..drive import DataError, is_number
 from .drive import Drive, Frame
+from .sensor_set import KITTI
 
 
 class SyntheticDrive:
     """The drive of a seed, `frames` moments 0.8 m apart: the same numbers that `generate` writes, all labelled.
 
+    rig, varied : as for `Drive`
+
     The frame asked for last stays in memory. Neighbouring frames share most of the work for their voxel ground truth.
     """
 
-    def __init__(self, seed: int, frames: int = 100):
+    def __init__(self, seed: int, frames: int = 100, rig: str = KITTI, varied: bool = False):
         if seed < 0 or frames < 1:
             raise DataError(f"synthetic drive: seed {seed} of {frames} frames; expected seed >= 0 and frames >= 1")
-        self.seed, self.length = seed, frames
-        self.path, self.name = Path(f"synthetic:{seed}:{frames}"), f"synthetic-{seed}"
-        self._drive = Drive(seed, frames)
+        self.seed, self.length, self.rig_name, self.varied = seed, frames, rig, varied
+        path, name = f"synthetic:{seed}:{frames}", f"synthetic-{seed}"
+        if rig != KITTI or varied:
+            path, name = f"{path}:{rig}", f"{name}-{Path(rig).stem}"
+        if varied:
+            path, name = f"{path}:varied", f"{name}-varied"
+        self.path, self.name = Path(path), name
+        try:
+            self._drive = Drive(seed, frames, rig=rig, varied=varied)
+        except RigError as error:
+            raise DataError(f"{path}: {error}") from None
         self._moment = lru_cache(maxsize=1)(self._drive.frame)
 
     def __reduce__(self):
-        return SyntheticDrive, (self.seed, self.length)
+        return SyntheticDrive, (self.seed, self.length, self.rig_name, self.varied)
 
     @cached_property
     def frames(self) -> list[str]:
@@ -48,13 +59,13 @@ class SyntheticDrive:
 
     @property
     def calibration(self) -> Calibration:
-        """KITTI's."""
-        return self._drive.camera_set.calibration
+        """Of the rig's camera."""
+        return self._drive.sensors.calibration
 
     @property
     def rig(self) -> Rig:
-        """KITTI's."""
-        return KITTI_RIG
+        """Where the LiDAR is, and what it is."""
+        return self._drive.sensors.rig
 
     @property
     def times(self) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Voxel ground truth of the synthetic street, as SemanticKITTI's: the surfaces that the scans of a drive hit."""
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -7,15 +8,17 @@ import numpy as np
 
 from occ_core.compiled import compiled
 from occ_core.grid import KITTI_GRID
+from occ_core.transforms import move_points
 from occ_core.voxelizer import occupancy_grid
 
-from .lidar import MIN_RANGE, RANGE_NOISE, beams
+from .lidar_model import HDL64
 from .scene import Caster, Scene, rotated
 from .shapes import Mesh
 
 STRIDE = 1.5
 """Metres between the poses that the street is scanned from."""
 _REGISTRATION = (0.035, 0.035, 0.015)
+_SCANNER = replace(HDL64, columns=1083)
 _OPAQUE, _VISIBLE = 1, 2
 _AHEAD, _BEHIND, _SIGHT_EVERY = 60.0, 6.0, 6
 _VIEWS = 64
@@ -34,7 +37,10 @@ class Truth(NamedTuple):
 class Observer:
     """Scans of the static street from poses every `STRIDE` metres of the drive; each cast once.
 
+    Always with KITTI's LiDAR at the origin of the grid frame, so that a street's truth does not depend on the rig.
     Threads may share it.
+
+    pose_at : arc length -> T_world_grid
     """
 
     def __init__(self, static: Caster, pose_at, seed: int):
@@ -45,24 +51,33 @@ class Observer:
         """Hits in the world (N, 3) float32 and their raw labels (N,) uint16."""
         rng = np.random.default_rng([self.seed, 3, index + 1000])
         pose = self.pose_at(index * STRIDE)
-        rays = rotated(beams(1083, rng.random()), pose)
+        rays = rotated(_SCANNER.rays(rng.random()), pose)
         found = self.scene.cast(pose[:3, 3], rays)
-        near = found.hit & (found.distance > MIN_RANGE) & (found.distance < 70)
-        distance = found.distance[near] + rng.normal(0, RANGE_NOISE, near.sum()).astype(np.float32)
+        near = found.hit & (found.distance > _SCANNER.near) & (found.distance < 70)
+        distance = found.distance[near] + rng.normal(0, _SCANNER.noise, near.sum()).astype(np.float32)
         registration = pose[:3, 3] + rng.normal(0, _REGISTRATION)
         places = registration.astype(np.float32) + rays[near] * distance[:, None]
         return places, found.label[near]
 
     def truth(
-        self, s: float, T_world_lidar: np.ndarray, points: np.ndarray, raw: np.ndarray, moving: Mesh | None
+        self,
+        s: float,
+        T_grid_lidar: np.ndarray,
+        points: np.ndarray,
+        raw: np.ndarray,
+        moving: Mesh | None,
     ) -> Truth:
-        """Ground truth of the frame at arc length s, whose scan is `points` (N, 4) with labels `raw` (N,) uint32.
+        """Ground truth, in the grid frame, of the frame at arc length s.
+
+        Its scan is `points` (N, 4), in the LiDAR frame, with labels `raw` (N,) uint32.
 
         Occupied is what any view from 6 m behind to 60 m ahead hit, by majority of labels, and moving objects where
         they are now. Invalid is what is visible from none of these poses, and surfaces that none of their scans hit.
         """
         grid = KITTI_GRID
-        to_grid = np.linalg.inv(T_world_lidar)
+        T_world_grid = self.pose_at(s)
+        T_world_lidar = T_world_grid @ T_grid_lidar
+        to_grid = np.linalg.inv(T_world_grid)
         to_grid[:3] /= grid.voxel_size
         to_grid[:3, 3] -= np.array(grid.origin) / grid.voxel_size
         indices = range(int(np.ceil((s - _BEHIND) / STRIDE)), int((s + _AHEAD) / STRIDE) + 1)
@@ -90,7 +105,7 @@ class Observer:
         visible = (state & _VISIBLE) > 0
         labels[~visible & ~hit] = 0  # the far sides of moving objects
         invalid = (~visible & ~hit) | (surface & (labels == 0))
-        return Truth(labels, invalid, occupancy_grid(points, grid).astype(bool), ~now)
+        return Truth(labels, invalid, occupancy_grid(move_points(points, T_grid_lidar), grid).astype(bool), ~now)
 
 
 def _grown(mask: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from .plan import draw_side, road_half_width
 from .plots import fill_plots
 from .shapes import Material, Mesh, join, quads, surface
 from .traffic import Mover, make_traffic
+from .variety import add_landmarks, bridge_places, road_surface, vary_sides, with_trams
 
 _STYLES, _STYLE_CHANCES = ("residential", "urban", "country"), (0.52, 0.2, 0.28)
 _BEND = {"residential": 0.2, "urban": 0.1, "country": 0.25}
@@ -43,22 +44,37 @@ class World:
         return join(placed) if placed else None
 
 
-def build_world(seed: int, length: float, speed: float, duration: float) -> World:
-    """The street of `seed` for a drive of `length` metres at `speed` m/s lasting `duration` seconds."""
+def build_world(seed: int, length: float, speed: float, duration: float, varied: bool = False) -> World:
+    """The street of `seed` for a drive of `length` metres at `speed` m/s lasting `duration` seconds.
+
+    varied : with steeper slopes, other roads, and what `variety` adds
+    """
     rng = np.random.default_rng([seed, 1])
     style = _STYLES[rng.choice(3, p=_STYLE_CHANCES)]
     start, end = -_BEFORE, length + _BEYOND
-    path = Path(rng, start, end, _BEND[style], _HILL[style])
+    change = np.random.default_rng([seed, 8])
+    steeper = change.uniform(1, 4) if varied else 1.0
+    path = Path(rng, start, end, _BEND[style], _HILL[style] * steeper)
     half = road_half_width(rng, style)
     sides = tuple(draw_side(rng, style, half, start, end) for _ in range(2))
-    ground = Ground(path, sides, _tints(rng), _REACH, rng.uniform(0, 6, 4), _ROUGH[style] * rng.uniform(0.6, 1.6))
+    road, shade, bridges = Material.ASPHALT, np.ones(3), []
+    if varied:
+        road, shade = road_surface(change)
+        vary_sides(change, style, sides, start, end)
+        bridges = bridge_places(change, sides, length)
+    tints = _tints(rng)
+    tints[ROAD] = tints[ROAD] * shade
+    ground = Ground(path, sides, tints, _REACH, rng.uniform(0, 6, 4), _ROUGH[style] * rng.uniform(0.6, 1.6), road)
 
     canvas = Canvas(rng, style, path, ground, end, length)
     canvas.parts.append(ground.mesh(start, end))
     fill_plots(canvas)
     furnish_kerbs(canvas)
-    canvas.parts += _horizon(canvas)
+    canvas.parts += _horizon(canvas, max(4.0, path.z.max() - path.z.min() + 3) if varied else 4.0)
     movers = make_traffic(canvas, speed, duration)
+    if varied:
+        add_landmarks(canvas, bridges)
+        movers = with_trams(canvas, movers)
     return World(style, path, ground, join(canvas.parts), movers, -half / 2)
 
 
@@ -74,8 +90,11 @@ def _tints(rng) -> dict[int, np.ndarray]:
     }
 
 
-def _horizon(canvas: Canvas) -> list[Mesh]:
-    """Far land and a belt of trees beyond the LiDAR's reach, so that the image does not end in the sky."""
+def _horizon(canvas: Canvas, drop: float) -> list[Mesh]:
+    """Far land and a belt of trees beyond the LiDAR's reach, so that the image does not end in the sky.
+
+    drop : metres from the street down to the far land
+    """
     rng = canvas.rng
     center = canvas.path.at((canvas.start + canvas.end) / 2)
     radius = (canvas.end - canvas.start) / 2 + 90
@@ -85,7 +104,7 @@ def _horizon(canvas: Canvas) -> list[Mesh]:
     height[-1] = height[0]
     high = low + np.stack([np.zeros(97), np.zeros(97), height + 6], 1)
     belt = quads(np.stack([low[:-1], low[1:], high[1:], high[:-1]], 1))
-    floor = np.array([(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)]) * 600.0 + center + (0, 0, -4.0)
+    floor = np.array([(-1, -1, 0), (1, -1, 0), (1, 1, 0), (-1, 1, 0)]) * 600.0 + center + (0, 0, -drop)
     return [
         surface(belt, 70, Material.LEAVES, canvas.leaf * 0.8),
         surface(quads(floor[None]), 72, Material.GRASS, canvas.ground.tints[TERRAIN]),

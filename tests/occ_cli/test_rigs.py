@@ -98,7 +98,7 @@ def test_bag_takes_a_rig_in_both_directions(tiny_sequence, tmp_path):
     ("arguments", "words"),
     [
         ("infer --drive {drive} --output {tmp} --rig vlp99", "vlp99: no such rig; expected a YAML file, or one of"),
-        ("evaluate --drive synthetic:7:1 --predictions {tmp} --rig vlp16", "synthetic:7:1: has KITTI's rig"),
+        ("evaluate --drive synthetic:7:1 --predictions {tmp} --rig vlp16", "synthetic:7:1: has a rig of its own"),
         ("demo --rig vlp16 --output {tmp}/out", "--rig goes with --bag"),
         ("run --rig {tmp}/none.yaml", "none.yaml: cannot be read"),
     ],

@@ -121,6 +121,6 @@ def test_a_bags_rig_can_be_given(low, tmp_path):
     same_place(open_drive(tmp_path / "bag", rig=read_rig("vlp16")), low)
 
 
-def test_synthetic_streets_have_kittis_rig():
-    with pytest.raises(DataError, match="synthetic:7:2: has KITTI's rig"):
+def test_synthetic_streets_take_no_other_rig():
+    with pytest.raises(DataError, match="synthetic:7:2: has a rig of its own"):
         open_drive("synthetic:7:2", rig=KITTI_RIG)

@@ -50,7 +50,7 @@ def test_road_points_lie_on_the_ground_plane(frame):
 
 
 def test_points_project_onto_pixels_of_their_class(drive, frame):
-    calibration = drive.camera_set.calibration
+    calibration = drive.sensors.calibration
     uv, depth = calibration.project(frame.points)
     seen = calibration.in_view(uv) & (depth < 30) & (frame.point_labels > 0)
     column, row = np.floor(uv[seen]).astype(int).T
@@ -103,7 +103,7 @@ def test_moving_things_stand_where_they_are_now():
 
 def test_the_files_are_semantickittis(written, drive):
     assert written.frames == ["000000", "000001"]
-    assert written.image("000000").shape[1::-1] == drive.camera_set.image_size
+    assert written.image("000000").shape[1::-1] == drive.sensors.calibration.image_size
     assert written.scan("000000").shape[1] == 4
     assert len(written.point_labels("000001")) == len(written.scan("000001"))
     assert [written.has_voxels(frame) for frame in written.frames] == [True, False]
@@ -115,7 +115,7 @@ def test_the_files_are_semantickittis(written, drive):
 def test_poses_and_calibration_come_back(written, drive):
     relative = np.linalg.inv(drive.pose_at(0.0)) @ drive.pose_at(3.0)
     np.testing.assert_allclose(written.poses[1], relative, atol=1e-4)
-    np.testing.assert_allclose(written.calibration.P_lidar, drive.camera_set.calibration.P_lidar, rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(written.calibration.P_lidar, drive.sensors.calibration.P_lidar, rtol=1e-5, atol=1e-4)
 
 
 def test_a_seed_means_the_same_files(written, drive, frame, truth):
