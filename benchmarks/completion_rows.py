@@ -80,7 +80,8 @@ def measure(
             occupancy = predict(CONDITIONS[condition].change(frame, image))
             for row in (condition, f"{FULL}, {drive.name}") if condition == FULL and len(drives) > 1 else (condition,):
                 _count(rows.setdefault(row, Row()), occupancy, truth, tall)
-    return {name: row.figures() for name, row in rows.items()}
+    of_drives = [name for name in rows if name.startswith(f"{FULL}, ")]
+    return {name: rows[name].figures() for name in (*(n for n in rows if n not in of_drives), *of_drives)}
 
 
 def _of_another(frames: list[tuple[Drive, str]], n: int) -> tuple[Drive, str]:
