@@ -117,10 +117,9 @@ def _calibrated(logits: Tensor, occupied: Tensor, classes: Tensor, confidence: C
     """Logits of the decisions being right, as `logits`, (B, X/2, Y/2, 4, Z). classes : (B, X/2, Y/2, Z/2)"""
     rates, shifts = [1 / t for t in confidence.temperatures], confidence.shifts
     index = classes.flatten().int()
-    rate, shift = (
-        _doubled(torch.tensor(values, device=logits.device, dtype=logits.dtype).index_select(0, index).view_as(classes))
-        for values in (rates, shifts)
-    )
+    # Tables of filled scalars: a copy from the host could not be recorded in a CUDA graph.
+    tables = (torch.stack([logits.new_full((), value) for value in values]) for values in (rates, shifts))
+    rate, shift = (_doubled(table.index_select(0, index).view_as(classes)) for table in tables)
     return torch.where(occupied, logits * rate + shift, -rates[0] * logits - shifts[0])
 
 
