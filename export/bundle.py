@@ -9,14 +9,19 @@ from occ_core import CLOUD_TENSORS, FramePreprocessor
 from occ_core.errors import InputError
 from occ_core.files import read_mapping
 from occ_data import Drive
+from occ_models.confidence import confidence_figures
 from occ_models.layers.head import OccupancyNetwork
 from occ_runtime import Bundle, BundleInfo, input_specs, output_specs, write_bundle
+from occ_runtime.manifest import CARD, CHECKPOINT
 
+from .model_card import model_card
 from .onnx import LOGITS, run_torch, to_onnx, without_outputs
 from .operators import check_operators
 from .parity import Parity, check_parity, random_inputs
 
 TRAINING = "training.yaml"
+MAX_CHECKPOINT_BYTES = 20_000_000
+"""A larger checkpoint is not put into the bundle."""
 
 
 class ExportError(InputError):
@@ -27,6 +32,15 @@ def training_recipe(folder: str | Path) -> dict[str, Any]:
     """The effective training configuration in a checkpoint folder; empty where there is none."""
     path = Path(folder) / TRAINING
     return read_mapping(path) if path.is_file() else {}
+
+
+def checkpoint_files(folder: str | Path) -> dict[str, bytes]:
+    """The files of a checkpoint folder that go into a bundle, by name; none where they are larger than
+    MAX_CHECKPOINT_BYTES.
+    """
+    found = [path for name in CHECKPOINT if (path := Path(folder) / name).is_file()]
+    small = sum(path.stat().st_size for path in found) <= MAX_CHECKPOINT_BYTES
+    return {path.name: path.read_bytes() for path in found} if small else {}
 
 
 def golden_inputs(model: OccupancyNetwork, drive: Drive, frame: str) -> dict[str, np.ndarray]:
@@ -45,10 +59,12 @@ def export_bundle(
     training: dict[str, Any],
     metrics: dict[str, Any],
     name: str | None = None,
+    checkpoint: str | Path | None = None,
 ) -> tuple[Bundle, list[Parity]]:
     """Export, prove and write; nothing is written where a runtime disagrees or the graph is not deployable.
 
-    golden: input tensors of the golden frame; its expected outputs are torch's.
+    golden: input tensors of the golden frame; its expected outputs are torch's. checkpoint: folder of the model, whose
+    files go into the bundle (`checkpoint_files`), and the figures of its calibration into the metrics.
     """
     if (views := len(model.config.views)) != 1:
         raise ExportError(f"frames: {views}; a bundle's inputs are one frame, as the node makes them")
@@ -61,6 +77,8 @@ def export_bundle(
     parity = check_parity(model, shipped, whole, samples)
     expected = run_torch(model, golden)
     inputs, outputs = input_specs(config, model.config.inputs), output_specs(config.grid)
+    files = checkpoint_files(checkpoint) if checkpoint else {}
+    figures = confidence_figures(checkpoint) if checkpoint else {}
     info = BundleInfo(
         name=name or Path(folder).name,
         model=model.config.model,
@@ -70,7 +88,9 @@ def export_bundle(
         inputs=inputs,
         training=training,
         license=license,
-        metrics=metrics,
+        metrics=metrics | ({"confidence": figures} if figures else {}),
     )
+    beside = {**files, CARD: model_card(info, bool(files)).encode()}
     sample = ({spec.name: golden[spec.name] for spec in inputs}, {spec.name: expected[spec.name] for spec in outputs})
-    return write_bundle(folder, info, shipped.SerializeToString(deterministic=True), sample), parity
+    content = shipped.SerializeToString(deterministic=True)
+    return write_bundle(folder, info, content, sample, beside=beside), parity

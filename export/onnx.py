@@ -33,7 +33,7 @@ class Engine(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         """inputs : in the order of the configuration's `inputs`"""
         logits = self.model.logits(*inputs)
-        return *decide(*logits), *logits
+        return *decide(*logits, self.model.confidence), *logits
 
 
 def to_onnx(model: OccupancyNetwork) -> onnx.ModelProto:

@@ -5,7 +5,7 @@ import sys
 from occ_models.networks import NETWORKS
 
 from .command import CommandLine
-from .verbs import evaluate_network, export, precision, weights
+from .verbs import calibrate, evaluate_network, export, precision, weights
 from .verbs.train import TrainingVerb
 
 COMMAND_LINE = CommandLine(
@@ -15,11 +15,13 @@ COMMAND_LINE = CommandLine(
   occ-train occle --train data/sequences/0[0-7] --validation data/sequences/08 --output out/nano
   occ-train monoocc --train data/sequences/0[0-7] --validation data/sequences/08 --output out/mono
   occ-train evaluate out/nano --dataset data --sequences 08
+  occ-train calibrate out/nano --drive synthetic:400:50
   occ-train export out/nano engines/occle-nano --golden-sequence data/sequences/08 --data drives --license CC-BY-4.0
   occ-train precision engines/occle-nano --calibration data/sequences/0[0-5] --evaluate data/sequences/08""",
     verbs={
         **{network.name: TrainingVerb(network) for network in NETWORKS},
         "evaluate": evaluate_network,
+        "calibrate": calibrate,
         "weights": weights,
         "export": export,
         "precision": precision,

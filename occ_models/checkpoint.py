@@ -2,16 +2,19 @@
 
 from pathlib import Path
 
+from .confidence import read_confidence
 from .layers.head import OccupancyNetwork
 from .networks import saved_config
 from .weights import CONFIG, LAST, WEIGHTS, load_average, load_weights, need_files
 
 
 def load_checkpoint(folder: str | Path) -> OccupancyNetwork:
-    """A network with its trained weights."""
+    """A network with its trained weights, and its confidence where the folder has one."""
     need_files(Path(folder), WEIGHTS, CONFIG)
     network, config = saved_config(Path(folder) / CONFIG)
-    return load_weights(network.make_model(config), folder)
+    model = load_weights(network.make_model(config), folder)
+    model.confidence = read_confidence(folder)
+    return model
 
 
 def average_of(folder: str | Path) -> OccupancyNetwork:

@@ -5,6 +5,8 @@ model.onnx        the network, with argmax and confidence in the graph
 model.f16.onnx    the same network typed float16, and
 model.int8.onnx   with explicit quantisation: the same inputs and outputs; both optional
 golden.npz        one frame's input tensors and the expected outputs, for a self-test on the target
+MODEL_CARD.md     what it was trained on, what it can do and what not; optional, as are
+model.safetensors, config.yaml and confidence.yaml, the checkpoint to train on from
 """
 
 import hashlib
@@ -23,6 +25,8 @@ from occ_core.arrays import read_npz
 from occ_core.files import MAX_YAML_BYTES, FileError, read_bytes, read_text
 
 from .manifest import (
+    CARD,
+    CHECKPOINT,
     GOLDEN,
     MODELS,
     BundleError,
@@ -160,6 +164,7 @@ def write_bundle(
     onnx: bytes,
     golden: tuple[dict[str, np.ndarray], dict[str, np.ndarray]],
     typed: Mapping[str, bytes] | None = None,
+    beside: Mapping[str, bytes] | None = None,
 ) -> Bundle:
     """Write a bundle folder and check it by loading it. The folder appears complete or not at all; it replaces an older
     bundle.
@@ -167,6 +172,7 @@ def write_bundle(
     onnx : the serialised model
     golden : inputs and expected outputs by tensor name
     typed : the same model in "f16" or "int8", serialised, by precision
+    beside : content of the model card and of the checkpoint's files, by name
     """
     folder = Path(folder)
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
@@ -176,7 +182,8 @@ def write_bundle(
     try:
         temporary.chmod(0o755)
         models = {MODELS[precision]: content for precision, content in {"f32": onnx, **(typed or {})}.items()}
-        for file, content in models.items():
+        written = {**models, **(beside or {})}
+        for file, content in written.items():
             (temporary / file).write_bytes(content)
         arrays: dict[str, Any] = {
             f"{side}/{key}": a
@@ -184,7 +191,7 @@ def write_bundle(
             for key, a in part.items()
         }
         np.savez_compressed(temporary / GOLDEN, **arrays)
-        files = {file: _entry(temporary / file) for file in (*models, GOLDEN)}
+        files = {file: _entry(temporary / file) for file in (*written, GOLDEN)}
         facts = {field.name: getattr(info, field.name) for field in fields(BundleInfo)}
         outputs = output_specs(info.preprocess.grid)
         bundle = Bundle(**facts, path=folder, class_names=CLASS_NAMES, outputs=outputs, files=files)
@@ -198,7 +205,8 @@ def write_bundle(
 
 def with_typed_models(bundle: Bundle, folder: str | Path, typed: Mapping[str, bytes]) -> Bundle:
     """Write `bundle` to its own or another folder, with `typed` in place of its typed models."""
-    return write_bundle(folder, bundle, bundle.model_file.read_bytes(), bundle.golden(), typed)
+    beside = {name: (bundle.path / name).read_bytes() for name in (CARD, *CHECKPOINT) if name in bundle.files}
+    return write_bundle(folder, bundle, bundle.model_file.read_bytes(), bundle.golden(), typed, beside)
 
 
 def _swap(temporary: Path, folder: Path) -> None:

@@ -16,6 +16,9 @@ FORMAT_VERSION = 1
 GOLDEN = "golden.npz"
 MODELS = {"f32": "model.onnx", "f16": "model.f16.onnx", "int8": "model.int8.onnx"}
 """ONNX files by the precision of their content; a bundle has the f32 one and may have the others."""
+CARD = "MODEL_CARD.md"
+CHECKPOINT = ("model.safetensors", "config.yaml", "confidence.yaml")
+"""The weights with all heads, the network's configuration and its calibration: to train on from, not for a robot."""
 MAX_TENSOR_BYTES = 1 << 30
 
 
@@ -154,7 +157,8 @@ def _fields(manifest: dict[str, Any]) -> dict[str, Any]:
     if classes != CLASS_NAMES:
         raise BundleError(f"classes: expected {', '.join(CLASS_NAMES)}; got {shown(list(classes))}")
     tensors = _mapping(top["tensors"], "tensors", ("inputs", "outputs"))
-    files = _mapping(top["files"], "files", (MODELS["f32"], GOLDEN), optional=(MODELS["f16"], MODELS["int8"]))
+    optional = (MODELS["f16"], MODELS["int8"], CARD, *CHECKPOINT)
+    files = _mapping(top["files"], "files", (MODELS["f32"], GOLDEN), optional)
     return dict(
         **{key: _value(top[key], key, str) for key in ("name", "model", "size", "version", "license")},
         preprocess=preprocess,

@@ -7,7 +7,8 @@ examples:
   occ-train evaluate out/base --dataset KITTI --sequences 11 12 --predictions out/test
 
 FOLDER holds a network's weights, or a training that is not complete (last.ckpt): its averaged weights are taken. The
-figures are those of `occ-node evaluate`, over every frame with voxels/NNNNNN.label. With --predictions, frames that
+figures are those of `occ-node evaluate`, over every frame with voxels/NNNNNN.label, and how far the confidence is from
+the probability that a voxel is free or occupied as decided. With --predictions, frames that
 have only voxels/NNNNNN.bin, as those of the test sequences, are predicted too; `occ-node submission` packs them."""
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..sources import add_drive_arguments, benchmark_frames, chosen_drives
+from .calibrate import confidence_table
 from .evaluate import summary, table
 
 if TYPE_CHECKING:
@@ -43,6 +45,7 @@ def command(arguments: argparse.Namespace) -> int:
         print(f"predictions in {arguments.predictions}")
     if scores["frames"]:
         print(table(scores))
+        print(f"\n{confidence_table(scores['confidence'])}")
     if arguments.json:
         write_json(arguments.json, scores)
     return 0
@@ -55,7 +58,8 @@ def evaluate_network(
     output: Path | None = None,
     progress: bool = False,
 ) -> dict:
-    """What `evaluate.evaluate` gives, for a trained network; its scan_baseline is None.
+    """What `evaluate.evaluate` gives, for a trained network, and `Reliability.summary` as confidence; its scan_baseline
+    is None.
 
     output : folder for the predictions, None: they are not kept. Raises CommandError where there is no frame to score
     or to predict.
@@ -63,6 +67,7 @@ def evaluate_network(
     from tqdm import tqdm
 
     from occ_core import CompletionMetrics
+    from occ_core.reliability import Reliability
     from occ_models.checkpoint import trained_network
     from occ_models.evaluation import predictions
     from occ_models.frames import Frame
@@ -80,11 +85,13 @@ def evaluate_network(
     if not frames:
         names = ", ".join(str(drive.path) for drive in drives)
         raise CommandError(f"{names}: no frame with voxel ground truth")
-    metrics, number = CompletionMetrics(), sum(frame.labelled for frame in frames)
+    metrics, reliability = CompletionMetrics(), Reliability()
     results = predictions(model, frames, depths)
-    for frame, labels, truth in tqdm(results, "evaluate", len(frames), unit="frame", disable=not progress):
-        metrics.add(labels, truth)
+    for found in tqdm(results, "evaluate", len(frames), unit="frame", disable=not progress):
+        metrics.add(found.labels, found.truth)
+        reliability.add(found.labels, found.confidence, found.truth)
         if output:
-            prediction = Prediction(labels, model.config.preprocess.grid)
-            write_prediction(prediction_file(output, frame.drive.name, frame.id), prediction)
-    return summary(drives, str(folder), number, metrics)
+            path = prediction_file(output, found.frame.drive.name, found.frame.id)
+            write_prediction(path, Prediction(found.labels, model.config.preprocess.grid))
+    scores = summary(drives, str(folder), sum(frame.labelled for frame in frames), metrics)
+    return scores | {"confidence": reliability.summary()}

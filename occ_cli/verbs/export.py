@@ -4,7 +4,8 @@ examples:
   occ-train export out/nano engines/occle-nano --golden-sequence DATA/sequences/07 --frame 000000 \\
       --data 'SemanticKITTI 00 01 02' 'synthetic drives' --license CC-BY-NC-SA-4.0
 
-Refused where ONNX Runtime or OpenVINO disagree with torch."""
+Refused where ONNX Runtime or OpenVINO disagree with torch. The bundle also gets MODEL_CARD.md and, up to 20 MB, the
+checkpoint, to train on from. Run `occ-train calibrate` before, so that confidence means probability."""
 
 import argparse
 import json
@@ -23,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", nargs="+", required=True, help="what the weights were trained on, one phrase a data set"
     )
+    parser.add_argument("--rigs", nargs="+", metavar="PHRASE", help="sensors that the training saw, one phrase each")
+    parser.add_argument("--failures", nargs="+", metavar="PHRASE", help="known failures, one phrase each")
     parser.add_argument("--license", required=True, help="SPDX name of the weights' licence")
     parser.add_argument("--name", help="bundle's name (default: the folder's)")
     parser.add_argument("--version", default="1", help="version of the weights (default: %(default)s)")
@@ -38,15 +41,18 @@ def command(arguments: argparse.Namespace) -> int:
     model = load_checkpoint(arguments.checkpoint).eval()
     drive = open_drive(arguments.golden_sequence)
     frame = arguments.frame or drive.frames[0]
+    given = {"rigs": arguments.rigs, "known_failures": arguments.failures}
+    notes = {key: phrases for key, phrases in given.items() if phrases}
     bundle, parity = export_bundle(
         model,
         arguments.bundle,
         golden_inputs(model, drive, frame),
         version=arguments.version,
         license=arguments.license,
-        training={"data": arguments.data, "recipe": training_recipe(arguments.checkpoint)},
+        training={"data": arguments.data, **notes, "recipe": training_recipe(arguments.checkpoint)},
         metrics=metrics,
         name=arguments.name,
+        checkpoint=arguments.checkpoint,
     )
     for result in parity:
         print(result)

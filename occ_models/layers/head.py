@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from occ_core import NUM_CLASSES
 
+from ..confidence import PLAIN, Confidence
 from ..config import NetworkConfig
 from .conv import conv_bn_relu, heights_as_channels
 
@@ -85,7 +86,7 @@ class ScanHead(_Trunk):
         return self.occupancy(x).permute(0, 2, 3, 1) + bonus, semantics
 
 
-def decide(occupancy: Tensor, semantics: Tensor) -> tuple[Tensor, Tensor]:
+def decide(occupancy: Tensor, semantics: Tensor, confidence: Confidence = PLAIN) -> tuple[Tensor, Tensor]:
     """Logits as `FactorisedHead` gives them -> labels and confidence; class ids only leave the graph, not 19 channels.
 
     Confidence is the probability of the decision between free and occupied; a softmax over the classes at every voxel
@@ -95,23 +96,43 @@ def decide(occupancy: Tensor, semantics: Tensor) -> tuple[Tensor, Tensor]:
     """
     best = semantics.amax(3, keepdim=True)  # (B, X/2, Y/2, 1, Z/2)
     ids = torch.arange(1, semantics.shape[3] + 1, device=semantics.device, dtype=semantics.dtype).unsqueeze(1)
-    classes = ((semantics >= best).to(semantics.dtype) * ids).amax(3)
-    double = torch.eye(classes.shape[3], device=classes.device, dtype=classes.dtype).repeat_interleave(2, 0)
-    classes = F.linear(classes, double).unsqueeze(3)  # (B, X/2, Y/2, 1, Z)
-    labels = torch.where(occupancy.unflatten(3, (4, -1)) > 0, classes, torch.zeros_like(classes))
-    confidence = occupancy.abs().sigmoid() * 255 + 0.5
+    half = ((semantics >= best).to(semantics.dtype) * ids).amax(3)  # (B, X/2, Y/2, Z/2)
+    classes = _doubled(half)
+    logits = occupancy.unflatten(3, (4, -1))  # (B, X/2, Y/2, 4, Z)
+    occupied = logits > -confidence.offset
+    labels = torch.where(occupied, classes, torch.zeros_like(classes))
+    right = logits.abs() if confidence == PLAIN else _calibrated(logits, occupied, half, confidence)
+    certain = right.sigmoid() * 255 + 0.5
     # Bytes come last: TensorRT takes uint8 only for an engine's inputs and outputs.
-    return grid_of_cells(labels.flatten(3)).to(torch.uint8), grid_of_cells(confidence).to(torch.uint8)
+    return grid_of_cells(labels.flatten(3)).to(torch.uint8), grid_of_cells(certain.flatten(3)).to(torch.uint8)
+
+
+def _doubled(half: Tensor) -> Tensor:
+    """(B, X/2, Y/2, Z/2) -> (B, X/2, Y/2, 1, Z): each height twice."""
+    double = torch.eye(half.shape[3], device=half.device, dtype=half.dtype).repeat_interleave(2, 0)
+    return F.linear(half, double).unsqueeze(3)
+
+
+def _calibrated(logits: Tensor, occupied: Tensor, classes: Tensor, confidence: Confidence) -> Tensor:
+    """Logits of the decisions being right, as `logits`, (B, X/2, Y/2, 4, Z). classes : (B, X/2, Y/2, Z/2)"""
+    rates, shifts = [1 / t for t in confidence.temperatures], confidence.shifts
+    index = classes.flatten().int()
+    # Tables of filled scalars: a copy from the host could not be recorded in a CUDA graph.
+    tables = (torch.stack([logits.new_full((), value) for value in values]) for values in (rates, shifts))
+    rate, shift = (_doubled(table.index_select(0, index).view_as(classes)) for table in tables)
+    return torch.where(occupied, logits * rate + shift, -rates[0] * logits - shifts[0])
 
 
 class OccupancyNetwork(nn.Module):
     """A network from the tensors named in `config.inputs` to voxel labels.
 
     A subclass has `config`, `logits`, and `head`: the last layers, whose convolution `head.occupancy` gives the
-    occupancy logits. Export keeps `head` in float where it quantises the rest.
+    occupancy logits. Export keeps `head` in float where it quantises the rest. `confidence` says how logits become
+    labels and probabilities.
     """
 
     config: NetworkConfig
+    confidence: Confidence = PLAIN
 
     def logits(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Occupancy and class logits as `FactorisedHead` returns them."""
@@ -119,4 +140,4 @@ class OccupancyNetwork(nn.Module):
 
     def predict(self, *inputs: Tensor) -> tuple[Tensor, Tensor]:
         """Labels 0..19 and confidence 0..255, (B, X, Y, Z) uint8 each: what the engine computes on the robot."""
-        return decide(*self.logits(*inputs))
+        return decide(*self.logits(*inputs), self.confidence)

@@ -16,7 +16,7 @@ from occ_cli.train import main
 from occ_models.checkpoint import load_checkpoint
 from occ_models.config import ConfigError
 from occ_models.occle.geometric import AxialAttention
-from occ_runtime import Bundle, Predictor, input_specs, load_backend
+from occ_runtime import Bundle, Predictor, input_specs, load_backend, with_typed_models
 
 from .conftest import CONFIG, decisive
 
@@ -136,13 +136,19 @@ def test_a_checkpoint_becomes_a_bundle_that_passes_its_self_test(model, checkpoi
     arguments = ["export", checkpoint, tmp_path / "tiny-engine", "--golden-sequence", tiny_sequence.path]
     arguments += ["--frame", "000001"]
     arguments += ["--data", "noise", "--license", "Apache-2.0", "--metrics", metrics, "--version", "3"]
+    arguments += ["--failures", "it sees nothing"]
     assert main([str(a) for a in arguments]) == 0
     assert "100.0000 % of labels agree" in capsys.readouterr().out
     bundle = Bundle.load(tmp_path / "tiny-engine")
     assert (bundle.name, bundle.model, bundle.size, bundle.version) == ("tiny-engine", "occle", "tiny", "3")
     assert bundle.preprocess == CONFIG.preprocess
-    assert bundle.training == {"data": ["noise"], "recipe": {"steps": 3}}
+    assert bundle.training == {"data": ["noise"], "known_failures": ["it sees nothing"], "recipe": {"steps": 3}}
     assert bundle.metrics == {"noise": {"miou": 1.0}}
+    again = with_typed_models(bundle, tmp_path / "copy", {})
+    for copy in (bundle, again):
+        assert {"MODEL_CARD.md", "model.safetensors", "config.yaml"} < set(copy.files)
+        assert "- it sees nothing" in (copy.path / "MODEL_CARD.md").read_text()
+    assert load_checkpoint(bundle.path).config == CONFIG
     for name in ("openvino", "onnxruntime"):
         assert Predictor(bundle, load_backend(bundle, name, precision="f32")).self_test().differing < 10
 
