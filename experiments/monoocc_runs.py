@@ -28,7 +28,7 @@ TRAINING = TrainingConfig(learning_rate=2e-3, warmup=50, average=0.99, workers=0
 RECIPE = MonoOccRecipe(
     image_labels="none",
     teacher_features="cached",
-    augmentation="appearance",
+    augment="appearance",
     unseen=0.0,
     depth_steps=400,
     teacher_steps=600,

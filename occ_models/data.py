@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,7 +20,9 @@ from .augmentation import (
     NONE,
     SCENE,
     AugmentationConfig,
+    Failure,
     change_appearance,
+    draw_failure,
     move_points,
     points_per_voxel,
     rigid,
@@ -32,25 +33,9 @@ from .config import label_shape
 from .frame_cache import FrameCache
 from .frames import Frame
 from .sampling import Draw
+from .sensors import Sensors, thinned, zoomed
 from .targets import lift_labels, nearest_wins, project_labels, read_geometry, vote_labels
-
-
-class Sensors(NamedTuple):
-    """One frame's sensor data at the network's image size.
-
-    point_classes : (N,) uint8, IGNORE where not known; label_map : (h, w) uint8, `config.label_shape`
-    depth : (h, w) float32, of the points as `FramePreprocessor.depth_tensor` has it
-    pixels : (H, W) uint8 pseudo labels at the image's own size, (0, 0) where they are not used
-    given_depth : (1, h, w) float32, that tensor of a depth image, 0 where there is none
-    """
-
-    image: np.ndarray
-    points: np.ndarray
-    point_classes: np.ndarray
-    label_map: np.ndarray
-    depth: np.ndarray
-    pixels: np.ndarray
-    given_depth: np.ndarray
+from .zoom import draw_window, zoom_calibration
 
 
 class FrameDataset(Dataset):
@@ -112,11 +97,17 @@ class FrameDataset(Dataset):
         rng = np.random.default_rng((self.seed, number))
         T = rigid(rng, config)
         mirror = rng.random() < config.mirror_p
+        failed, window = draw_failure(rng, config), draw_window(rng, config)
+        calibration = self._calibration(frame.drive)
+        T_lidar_grid = np.linalg.inv(frame.drive.calibration.T_grid_lidar)
         inputs, targets = [], {}
         for back in self.views:
             sensors, T_now_then = self._view(frame, back)
             move = T_now_then if T is None else T @ T_now_then
-            tensors, points, classes = self._inputs(sensors, self._calibration(frame.drive), move, mirror, rng)
+            sensors = zoomed(thinned(sensors, T_lidar_grid, rng, config), window)
+            tensors, points, classes = self._inputs(
+                sensors, zoom_calibration(calibration, window), move, mirror, failed, rng
+            )
             inputs.append(tensors)
             if not back:
                 label_map, depth = (a[:, ::-1] if mirror else a for a in (sensors.label_map, sensors.depth))
@@ -137,14 +128,18 @@ class FrameDataset(Dataset):
         return tensors | {"name": str(frame)}
 
     def _inputs(
-        self, sensors: Sensors, calibration: Calibration, T: np.ndarray, mirror: bool, rng
+        self, sensors: Sensors, calibration: Calibration, T: np.ndarray, mirror: bool, failed: Failure | None, rng
     ) -> tuple[dict, np.ndarray, np.ndarray]:
-        """Network inputs of one view after the rigid move T; its points and their classes with them."""
+        """Network inputs of one view after the rigid move T; its points and their classes with them, also where the
+        LiDAR failed.
+        """
         image = change_appearance(sensors.image, rng, self.augmentation)
+        image = np.zeros_like(image) if failed is Failure.CAMERA else image
         calibration = replace(calibration, T_cam_lidar=calibration.T_cam_lidar @ np.linalg.inv(T))
         points, kept = thin_cloud(sensors.points, rng, self.augmentation)
         points = move_points(points, T, self._mirror_y if mirror else None)
-        tensors = self._preprocessor(image, points if self._with_cloud else None, calibration)
+        cloud = points[:0] if failed is Failure.LIDAR else points
+        tensors = self._preprocessor(image, cloud if self._with_cloud else None, calibration)
         tensors["depth"] = sensors.given_depth
         if mirror:
             x, y, z = self.coarse.shape

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
+from .augmentation import NONE, AugmentationConfig
 from .config import ConfigError, load_config, overlaid
 
 
@@ -81,6 +82,11 @@ class TrainingConfig:
             )
 
 
+def check_augmentation(recipe) -> None:
+    """Raise ConfigError for magnitudes of the augmentation that are unknown or cannot be."""
+    augmented(NONE, recipe)
+
+
 def check_lengths(recipe) -> None:
     """Raise ConfigError for a phase whose length is not given in steps or in epochs, or in both."""
     for phase in recipe.all_phases:
@@ -111,6 +117,7 @@ class NetworkRecipe(Protocol):
     paper : name of the recipe that departs from the paper nowhere
     size : the network's configuration where the command line names none
     network : settings of the network's configuration that the recipe changes
+    augmentation : magnitudes of `AugmentationConfig` that the recipe changes, in every phase
     """
 
     all_phases: ClassVar[tuple[str, ...]]
@@ -118,12 +125,18 @@ class NetworkRecipe(Protocol):
     paper: ClassVar[str]
     size: str
     network: dict
+    augmentation: dict
     training: TrainingConfig
 
 
 def network_of(config, recipe):
     """A network's configuration with the settings that the recipe changes. Raises ConfigError for unknown ones."""
     return overlaid(config, recipe.network, "network")
+
+
+def augmented(level: AugmentationConfig, recipe) -> AugmentationConfig:
+    """A phase's augmentation with the magnitudes that the recipe changes. Raises ConfigError for unknown ones."""
+    return overlaid(level, recipe.augmentation, "augmentation")
 
 
 def load_recipe(name_or_path: str | Path | None, cls):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..config import ConfigError
-from ..recipe import TrainingConfig, check_choices, check_lengths, setting
+from ..recipe import TrainingConfig, check_augmentation, check_choices, check_lengths, setting
 
 TRAINING_HELP = """Train MonoOcc, the camera-only network.
 
@@ -72,7 +72,7 @@ class MonoOccRecipe:
         "", "folder with depth images of all frames, SS/NNNNNN.png (KITTI's: 16 bits, 256 a metre), that the networks "
         "are given; empty: they predict depth",
     )  # fmt: skip
-    augmentation: str = setting(
+    augment: str = setting(
         "scene", "of the training's frames: the scene turned, moved in height and mirrored and the image's colours "
         "changed, only the colours (appearance), or none",
         ("scene", "appearance", "none"),
@@ -111,11 +111,16 @@ class MonoOccRecipe:
     network: dict = field(
         default_factory=dict, metadata={"help": "settings of the network that this recipe changes, at any size"}
     )
+    augmentation: dict = field(
+        default_factory=dict,
+        metadata={"help": "magnitudes of the augmentation that this recipe changes, in all phases"},
+    )
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):
         check_choices(self)
         check_lengths(self)
+        check_augmentation(self)
         if not 0 < self.share <= 1:
             raise ConfigError(
                 f"share: expected more than 0 and at most 1, got {self.share}: every loss needs labelled frames"

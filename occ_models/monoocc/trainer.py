@@ -6,14 +6,14 @@ from pathlib import Path
 
 from occ_data.kitti import DepthFolder
 
-from ..augmentation import APPEARANCE, CAMERA, NONE
+from ..augmentation import APPEARANCE, CAMERA, NONE, with_still_scene
 from ..config import ConfigError, load_config
 from ..data import FrameDataset, earlier
 from ..frames import Frame, check_frames, frames_of
 from ..layers.backbone import ImageBackbone
 from ..phases import Phase, TrainingRun, log, placed
 from ..pretrained import check_file, load_public
-from ..recipe import steps_of
+from ..recipe import augmented, steps_of
 from ..training import Task
 from ..weights import CONFIG, load_weights
 from .config import MonoOccConfig
@@ -38,7 +38,7 @@ class MonoOccTraining:
 
     def __init__(self, run: TrainingRun):
         recipe = run.recipe
-        self.run, self.recipe, self.augmentation = run, recipe, AUGMENTATIONS[recipe.augmentation]
+        self.run, self.recipe, self.augmentation = run, recipe, augmented(AUGMENTATIONS[recipe.augment], recipe)
         self.teacher_config = teacher_config(run.config, recipe)
         if recipe.first_stage == "frozen":
             check_first_stage(run.config, self.teacher_config)
@@ -138,7 +138,7 @@ class MonoOccTraining:
             return self.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
         plain = self.dataset(self.labelled, NONE, config=self.teacher_config)
         frames = cache_features(self._teacher(), plain, self._features_folder)
-        return self.dataset(frames, NONE if self.augmentation is NONE else APPEARANCE, labels)
+        return self.dataset(frames, with_still_scene(self.augmentation), labels)
 
     def _student_task(self) -> Task:
         recipe, model = self.recipe, MonoOcc(self.run.config)

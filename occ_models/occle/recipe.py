@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..config import ConfigError
-from ..recipe import TrainingConfig, check_choices, check_lengths, setting
+from ..recipe import TrainingConfig, check_augmentation, check_choices, check_lengths, setting
 
 TRAINING_HELP = """Train OccLE with few voxel labels.
 
@@ -134,11 +134,16 @@ class OccLERecipe:
     network: dict = field(
         default_factory=dict, metadata={"help": "settings of the network that this recipe changes, at any size"}
     )
+    augmentation: dict = field(
+        default_factory=dict,
+        metadata={"help": "magnitudes of the augmentation that this recipe changes, in all phases"},
+    )
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):
         check_choices(self)
         check_lengths(self)
+        check_augmentation(self)
         if not 0 <= self.labelled_draws <= 1:
             raise ConfigError(f"labelled_draws: expected a number from 0 to 1, got {self.labelled_draws}")
         if not self.share and self.projection == "none":

@@ -37,7 +37,7 @@ OF_THE_RECIPE = {
     "temperature": 1.0,
     "first_stage": "frozen",
     "occupied_weight": 0.54 / 0.46,
-    "augmentation": "none",
+    "augment": "none",
     "share": 1.0,
     "training.average": 0.0,
     "training.weight_decay": 1e-2,
