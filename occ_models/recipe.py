@@ -51,6 +51,10 @@ class TrainingConfig:
         ("trained", "frozen"),
     )  # fmt: skip
     backbone_learning_rate: float = setting(1.0, "factor on the learning rate of image backbones with public weights")
+    shares: tuple[float, ...] = setting(
+        (), "how often each data set of --train is drawn compared with the others, in the order of their first drives; "
+        "drives in one folder are one data set, and so are all synthetic streets; empty: all alike",
+    )  # fmt: skip
     precision: str = setting("32-true", "Lightning's: 32-true, bf16-mixed, 16-mixed")
     seed: int = setting(0, "of weights, draws and augmentation, and of which frames keep their labels")
     workers: int = setting(
@@ -73,6 +77,8 @@ class TrainingConfig:
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: expected {least} or more, got {getattr(self, name)}")
+        if not all(share > 0 and math.isfinite(share) for share in self.shares):
+            raise ConfigError(f"shares: expected positive numbers, got {', '.join(map(str, self.shares))}")
         if self.recompute and self.compile:
             raise ConfigError("compile: cannot be combined with recompute; choose one of them")
         if not self.backbone_learning_rate > 0:

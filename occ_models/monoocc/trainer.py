@@ -9,7 +9,7 @@ from occ_data.kitti import DepthFolder
 from ..augmentation import APPEARANCE, CAMERA, NONE, with_still_scene
 from ..config import ConfigError, load_config
 from ..data import FrameDataset, earlier
-from ..frames import Frame, check_frames, frames_of
+from ..frames import Frame, check_frames, check_shares, frames_of
 from ..layers.backbone import ImageBackbone
 from ..phases import Phase, TrainingRun, log, placed
 from ..pretrained import check_file, load_public
@@ -50,6 +50,7 @@ class MonoOccTraining:
         if run.initial:
             load_weights(MonoOcc(run.config), run.initial)
         past = any(config and max(config.views) > 0 for config in (run.config, self.teacher_config))
+        check_shares(run.train, recipe.training.shares)
         check_frames(self.labelled, recipe.image_label_source, past)
         check_frames(held_out, None, past)
         self.depths = DepthFolder(recipe.depths) if recipe.depths else None
