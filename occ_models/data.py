@@ -43,7 +43,8 @@ class FrameDataset(Dataset):
 
     config: of the network; its `views` say which earlier frames stand beside the current one along the batch axis, all
     in the current frame's coordinates. image_labels: where the classes of pixels and points come from: "pseudo_labels",
-    the class maps of the images; "points", the labels of the scan's points; None, nowhere. thresholds: least
+    the class maps of the images; "points", the labels of the scan's points; "auto", pixels from class maps and points
+    from their labels, where a frame has them, and otherwise one from the other; None, nowhere. thresholds: least
     probability for the geometric teacher's "free" and "occupied" to be used. lift_pixels: `labels_3d` are the pseudo
     labels of the pixels on which voxel centres fall (OccLE eq. 2), not what most of a voxel's points have. depths:
     depth images that the network is given; None: it predicts depth.
@@ -205,17 +206,19 @@ class FrameDataset(Dataset):
         classes = np.full(len(points), IGNORE, np.uint8)
         label_map = np.full(self.map_shape, IGNORE, np.uint8)
         kept = np.empty((0, 0), np.uint8)
-        if image_labels == "points":
+        auto = image_labels == "auto"
+        from_points = image_labels == "points" or (auto and drive.has_labels(frame))
+        if from_points:
             classes = points_from_raw(drive.point_labels(frame))
             label_map = project_labels(uv, distance, classes, calibration.image_size, self.map_shape)
-        elif image_labels == "pseudo_labels":
+        if image_labels == "pseudo_labels" or (auto and drive.has_pseudo_labels(frame)):
             pixels = drive.pseudo_labels(frame)
             if pixels.shape != image.shape[:2]:
                 raise DataError(
                     f"{drive.path}: pseudo labels of frame {frame} have shape {pixels.shape}; expected "
                     f"{image.shape[:2]}, that of the image"
                 )
-            classes = classes_at(pixels, uv)
+            classes = classes if from_points else classes_at(pixels, uv)
             kept = pixels if self.lift_pixels else kept
             label_map = cv2.resize(pixels, self.map_shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         # A camera-only network needs no more of the cloud than the projections above.

@@ -103,6 +103,10 @@ def check_frames(frames: Iterable[Frame], image_labels: str | None, past: bool =
     elif image_labels == "points":
         remedy = "; the classes of points come with SemanticKITTI"
         checks.append(("no labels of points", lambda frame: frame.drive.has_labels(frame.id), remedy))
+    elif image_labels == "auto":
+        remedy = "; make the former with `occ-data pseudo-labels`"
+        either = lambda frame: frame.drive.has_pseudo_labels(frame.id) or frame.drive.has_labels(frame.id)  # noqa: E731
+        checks.append(("neither pseudo labels nor labels of points", either, remedy))
     for lack, fulfilled, remedy in checks:
         lacking = [frame for frame in frames if not fulfilled(frame)]
         if lacking:

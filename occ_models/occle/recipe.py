@@ -62,8 +62,9 @@ class OccLERecipe:
     share: float = setting(0.1, "of the voxel labels that are used, an interval sample")
     image_labels: str = setting(
         "pseudo_labels",
-        "classes of pixels: pseudo labels (the paper's), or labels of the scan's points",
-        ("pseudo_labels", "points"),
+        "classes of pixels: pseudo labels (the paper's), labels of the scan's points, or auto: pseudo labels, which "
+        "are exact in synthetic streets, where a frame has them, and points elsewhere",
+        ("pseudo_labels", "points", "auto"),
     )
     unlabelled_every: int = setting(0, "also train on every Nth frame without voxel labels; 0 for none")
     semantic_loss: str = setting(
@@ -146,6 +147,8 @@ class OccLERecipe:
         check_augmentation(self)
         if not 0 <= self.labelled_draws <= 1:
             raise ConfigError(f"labelled_draws: expected a number from 0 to 1, got {self.labelled_draws}")
+        if self.lifted_labels == "centre" and self.image_labels != "pseudo_labels":
+            raise ConfigError(f"lifted_labels: centre needs image_labels: pseudo_labels, got {self.image_labels}")
         if not self.share and self.projection == "none":
             raise ConfigError("share: 0 leaves the fusion nothing to learn from where projection is none")
 

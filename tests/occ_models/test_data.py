@@ -197,6 +197,24 @@ def test_classes_of_the_points_are_those_of_the_pseudo_labels_where_the_image_se
     assert (behind & ~beside).any()
 
 
+def test_auto_takes_pixels_from_class_maps_and_points_from_their_labels(copy):
+    """Points behind the camera have a class by their labels only, pixels without a point by the class map only."""
+    with_both, points, maps = (data_set(copy, image_labels=kind)[0] for kind in ("auto", "points", "pseudo_labels"))
+    assert torch.equal(with_both["labels_3d"], points["labels_3d"])
+    assert torch.equal(with_both["labels_2d"], maps["labels_2d"])
+    assert not torch.equal(points["labels_2d"], maps["labels_2d"])
+    assert not torch.equal(points["labels_3d"], maps["labels_3d"])
+    shutil.move(copy / "pseudo_labels", copy / "pixel_labels")  # as a synthetic drive's exact ones are named
+    assert torch.equal(data_set(copy, image_labels="auto")[0]["labels_2d"], maps["labels_2d"])
+    shutil.rmtree(copy / "pixel_labels")
+    without_maps = data_set(copy, image_labels="auto")[0]
+    assert all(torch.equal(without_maps[name], points[name]) for name in ("labels_2d", "labels_3d"))
+    check_frames(frames_of([Sequence(copy)]), "auto")
+    (copy / "labels" / "000001.label").unlink()
+    with pytest.raises(DataError, match="frame 000001 has neither pseudo labels nor labels of points"):
+        check_frames(frames_of([Sequence(copy)]), "auto")
+
+
 def test_without_image_labels_nothing_is_known_of_pixels_and_points(sequence):
     sample = data_set(sequence, image_labels=None)[0]
     assert (sample["labels_2d"] == IGNORE).all() and (sample["labels_3d"] == IGNORE).all()
