@@ -1,5 +1,6 @@
 """MonoOcc's training: depth and proposals, the privileged teacher, the student (section III-C)."""
 
+from dataclasses import asdict
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..weights import CONFIG, load_weights
 from .config import MonoOccConfig
 from .internimage import InternImage
 from .model import MonoOcc
-from .recipe import LOSS_WEIGHTS, MonoOccRecipe
+from .recipe import MonoOccRecipe
 from .tasks import FIRST_STAGE_TERMS, DepthTask, OccupancyLosses, OccupancyTask, first_stage
 from .teacher_features import cache_features, check_room
 
@@ -39,6 +40,7 @@ class MonoOccTraining:
     def __init__(self, run: TrainingRun):
         recipe = run.recipe
         self.run, self.recipe, self.augmentation = run, recipe, augmented(AUGMENTATIONS[recipe.augment], recipe)
+        self.loss_weights = asdict(recipe.loss_weights)
         self.teacher_config = teacher_config(run.config, recipe)
         if recipe.first_stage == "frozen":
             check_first_stage(run.config, self.teacher_config)
@@ -69,7 +71,7 @@ class MonoOccTraining:
         every = (
             Phase(
                 "depth", self._depth_data, self._depth_task, self.validation, frames, self._steps("depth"),
-                {name: LOSS_WEIGHTS[name] for name in FIRST_STAGE_TERMS},
+                {name: self.loss_weights[name] for name in FIRST_STAGE_TERMS},
             ),
             Phase(
                 "teacher", self._teacher_data, self._teacher_task, self.teacher_validation, frames,
@@ -95,7 +97,8 @@ class MonoOccTraining:
             (part,) = (part for part in backbones(model) if part in first_stage(model).values())
             log(f"backbone: {load_public(part, recipe.backbone)}")
         model = placed(model, recipe.training)
-        return _tuned(DepthTask(model, recipe.training, self._steps("depth"), recipe.occupied_weight), recipe.backbone)
+        used = recipe.occupied_weight, self.loss_weights
+        return _tuned(DepthTask(model, recipe.training, self._steps("depth"), *used), recipe.backbone)
 
     def _teacher_data(self) -> FrameDataset:
         # Its image labels are never withheld: the comparison is about what the student gains.
@@ -120,6 +123,7 @@ class MonoOccTraining:
             first_stage=recipe.first_stage == "trained",
             occupied_weight=recipe.occupied_weight,
             unseen=recipe.unseen,
+            loss_weights=self.loss_weights,
             **student,
         )
 
