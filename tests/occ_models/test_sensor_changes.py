@@ -28,7 +28,7 @@ from occ_models.occle.augmentation import augmentation_of  # noqa: E402
 from occ_models.occle.config import OccLEConfig  # noqa: E402
 from occ_models.occle.model import OccLE  # noqa: E402
 from occ_models.occle.recipe import OccLERecipe  # noqa: E402
-from occ_models.recipe import load_recipe  # noqa: E402
+from occ_models.recipe import augmented, load_recipe, network_of  # noqa: E402
 from occ_models.sampling import Draw  # noqa: E402
 from occ_models.zoom import Window, draw_window, zoom_calibration, zoom_image, zoom_map  # noqa: E402
 
@@ -271,3 +271,16 @@ def test_magnitudes_that_cannot_be_are_refused_by_name(recipe, values, words):
 @pytest.mark.parametrize(("recipe", "name"), [(OccLERecipe, "paper"), (MonoOccRecipe, "monoocc-paper")])
 def test_the_papers_recipes_change_no_magnitude(recipe, name):
     assert load_recipe(name, recipe).augmentation == recipe().augmentation == {}
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_robust_recipe_changes_sensors_and_takes_the_best_image_labels(recipe):
+    robust = load_recipe("robust", recipe)
+    level = augmented(NONE, robust)
+    assert level.zoom_p > 0 and level.jpeg_p > 0 and robust.image_label_source == "auto"
+    assert robust.training.batch * robust.training.accumulate == 4
+    if recipe is OccLERecipe:
+        assert min(level.rings_p, level.no_intensity_p, level.no_image_p, level.no_scan_p) > 0
+        assert robust.phases == ("joint",)
+    else:
+        assert robust.loss_weights.iou == 4 and network_of(MONO, robust).voxel_prior
