@@ -177,13 +177,23 @@ def kept_rings(
     """
     if rng.random() >= config.rings_p:
         return np.arange(len(points))
-    x, y, z = (points[:, :3] @ T_lidar_grid[:3, :3].T.astype(np.float32) + T_lidar_grid[:3, 3].astype(np.float32)).T
     width = np.radians(rng.uniform(1, 2) * 27 / 64)
-    bins = ((np.arctan2(z, np.hypot(x, y)) + np.pi / 2) / width).astype(np.int64)
     every, numbers = rng.choice((2, 4)), np.arange(round(np.pi / width) + 2)
     regular = (numbers + rng.integers(every)) % every == 0
     kept = regular if rng.random() < 0.5 else rng.random(len(numbers)) < 1 / every
-    return np.flatnonzero(kept[bins])
+    return np.flatnonzero(kept[_elevation_bins(points, T_lidar_grid, width)])
+
+
+@compiled
+def _elevation_bins(points, T, width):
+    bins = np.empty(len(points), np.int64)
+    for n in range(len(points)):
+        a, b, c = points[n, 0], points[n, 1], points[n, 2]
+        x = T[0, 0] * a + T[0, 1] * b + T[0, 2] * c + T[0, 3]
+        y = T[1, 0] * a + T[1, 1] * b + T[1, 2] * c + T[1, 3]
+        z = T[2, 0] * a + T[2, 1] * b + T[2, 2] * c + T[2, 3]
+        bins[n] = int((np.arctan2(z, np.sqrt(x * x + y * y)) + np.pi / 2) / width)
+    return bins
 
 
 def thin_cloud(
