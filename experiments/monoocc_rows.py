@@ -16,7 +16,7 @@ from .setup import Setup
 
 LENGTHS = {"depth": 1.0, "teacher": 1.5, "student": 1.25}
 # The same frames for all rows: cached features allow no turned scenes, so none is turned in any phase.
-DEFAULTS = {"teacher_features": "cached", "augmentation": "appearance", "unseen": 0.0}
+DEFAULTS = {"teacher_features": "cached", "augment": "appearance", "unseen": 0.0}
 SHARED = "all"
 """The row that trains depth, proposals and teacher for every other that does not do so itself."""
 LARGE, SMALL, PAPER_FORM = "large", "small", "paper"
@@ -44,7 +44,7 @@ DEPARTURES = {
     **{
         name: Departure((name,))
         for name in (
-            "affinity_mass", "image_class_weights", "temperature", "augmentation", "training.average",
+            "affinity_mass", "image_class_weights", "temperature", "augment", "training.average",
             "training.learning_rate", "training.warmup", "training.clip",
         )
     },

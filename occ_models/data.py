@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -21,7 +20,9 @@ from .augmentation import (
     NONE,
     SCENE,
     AugmentationConfig,
+    Failure,
     change_appearance,
+    draw_failure,
     move_points,
     points_per_voxel,
     rigid,
@@ -32,25 +33,9 @@ from .config import label_factor, label_shape
 from .frame_cache import FrameCache
 from .frames import Frame
 from .sampling import Draw
+from .sensors import Sensors, thinned, zoomed
 from .targets import lift_labels, nearest_wins, project_labels, read_geometry, vote_labels
-
-
-class Sensors(NamedTuple):
-    """One frame's sensor data at the network's image size.
-
-    point_classes : (N,) uint8, IGNORE where not known; label_map : (h, w) uint8, `config.label_shape`
-    depth : (h, w) float32, of the points as `FramePreprocessor.depth_tensor` has it
-    pixels : (H, W) uint8 pseudo labels at the image's own size, (0, 0) where they are not used
-    given_depth : (1, h, w) float32, that tensor of a depth image, 0 where there is none
-    """
-
-    image: np.ndarray
-    points: np.ndarray
-    point_classes: np.ndarray
-    label_map: np.ndarray
-    depth: np.ndarray
-    pixels: np.ndarray
-    given_depth: np.ndarray
+from .zoom import draw_window, zoom_calibration
 
 
 class FrameDataset(Dataset):
@@ -58,7 +43,8 @@ class FrameDataset(Dataset):
 
     config: of the network; its `views` say which earlier frames stand beside the current one along the batch axis, all
     in the current frame's coordinates. image_labels: where the classes of pixels and points come from: "pseudo_labels",
-    the class maps of the images; "points", the labels of the scan's points; None, nowhere. thresholds: least
+    the class maps of the images; "points", the labels of the scan's points; "auto", pixels from class maps and points
+    from their labels, where a frame has them, and otherwise one from the other; None, nowhere. thresholds: least
     probability for the geometric teacher's "free" and "occupied" to be used. lift_pixels: `labels_3d` are the pseudo
     labels of the pixels on which voxel centres fall (OccLE eq. 2), not what most of a voxel's points have. depths:
     depth images that the network is given; None: it predicts depth.
@@ -116,12 +102,15 @@ class FrameDataset(Dataset):
         rng = np.random.default_rng((self.seed, number))
         T = rigid(rng, config)
         mirror = rng.random() < config.mirror_p
+        failed, window = draw_failure(rng, config), draw_window(rng, config)
+        T_lidar_grid = np.linalg.inv(frame.drive.calibration.T_grid_lidar)
         inputs, targets = [], {}
         for back in self.views:
             sensors, T_now_then = self._view(frame, back)
             move = T_now_then if T is None else T @ T_now_then
-            calibration = self._calibration(frame.drive, move)
-            tensors, points, classes = self._inputs(sensors, calibration, move, mirror, rng)
+            sensors = zoomed(thinned(sensors, T_lidar_grid, rng, config), window)
+            calibration = zoom_calibration(self._calibration(frame.drive, move), window)
+            tensors, points, classes = self._inputs(sensors, calibration, move, mirror, failed, rng)
             inputs.append(tensors)
             if not back:
                 label_map, depth = (a[:, ::-1] if mirror else a for a in (sensors.label_map, sensors.depth))
@@ -144,16 +133,19 @@ class FrameDataset(Dataset):
         return tensors | {"name": str(frame)}
 
     def _inputs(
-        self, sensors: Sensors, calibration: Calibration, T: np.ndarray, mirror: bool, rng
+        self, sensors: Sensors, calibration: Calibration, T: np.ndarray, mirror: bool, failed: Failure | None, rng
     ) -> tuple[dict, np.ndarray, np.ndarray]:
-        """Network inputs of one view after the rigid move T; its points and their classes with them.
+        """Network inputs of one view after the rigid move T; its points and their classes with them, also where the
+        LiDAR failed.
 
         calibration : of the moved points
         """
         image = change_appearance(sensors.image, rng, self.augmentation)
+        image = np.zeros_like(image) if failed is Failure.CAMERA else image
         points, kept = thin_cloud(sensors.points, rng, self.augmentation)
         points = move_points(points, T, self._mirror_y if mirror else None)
-        tensors = self._preprocessor(image, points if self._with_cloud else None, calibration)
+        cloud = points[:0] if failed is Failure.LIDAR else points
+        tensors = self._preprocessor(image, cloud if self._with_cloud else None, calibration)
         tensors["depth"] = sensors.given_depth
         if mirror:
             x, y, z = self.coarse.shape
@@ -218,17 +210,19 @@ class FrameDataset(Dataset):
         classes = np.full(len(points), IGNORE, np.uint8)
         label_map = np.full(self.map_shape, IGNORE, np.uint8)
         kept = np.empty((0, 0), np.uint8)
-        if image_labels == "points":
+        auto = image_labels == "auto"
+        from_points = image_labels == "points" or (auto and drive.has_labels(frame))
+        if from_points:
             classes = points_from_raw(drive.point_labels(frame))
             label_map = project_labels(uv, distance, classes, calibration.image_size, self.map_shape)
-        elif image_labels == "pseudo_labels":
+        if image_labels == "pseudo_labels" or (auto and drive.has_pseudo_labels(frame)):
             pixels = drive.pseudo_labels(frame)
             if pixels.shape != image.shape[:2]:
                 raise DataError(
                     f"{drive.path}: pseudo labels of frame {frame} have shape {pixels.shape}; expected "
                     f"{image.shape[:2]}, that of the image"
                 )
-            classes = classes_at(pixels, uv)
+            classes = classes if from_points else classes_at(pixels, uv)
             kept = pixels if self.lift_pixels else kept
             label_map = cv2.resize(pixels, self.map_shape[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         # A camera-only network needs no more of the cloud than the projections above.

@@ -36,11 +36,11 @@ class Frame(NamedTuple):
 
 def frames_of(drives: Sequence[Drive], share: float = 1.0, seed: int = 0, unlabelled_every: int = 0) -> list[Frame]:
     """Frames with voxel labels, of which an interval sample of `share` keeps them, and every `unlabelled_every`th of
-    the others (0: none). Drives beside each other in one folder are one data set.
+    the others (0: none). A frame's `root` is the place of its drive's data set among `data_sets`.
 
     Raises DataError where there is no frame to train on.
     """
-    roots = sorted({drive.path.parent for drive in drives})
+    roots = data_sets(drives)
     with_voxels = [(n, frame) for n, drive in enumerate(drives) for frame in drive.frames if drive.has_voxels(frame)]
     if not with_voxels and (share > 0 or not unlabelled_every):
         names = ", ".join(str(drive.path) for drive in drives) or "none given"
@@ -49,7 +49,7 @@ def frames_of(drives: Sequence[Drive], share: float = 1.0, seed: int = 0, unlabe
     labelled = {key: bool(keep) for key, keep in zip(with_voxels, kept, strict=True)}
     frames = []
     for n, drive in enumerate(drives):
-        root = roots.index(drive.path.parent)
+        root = roots.index(_data_set(drive))
         others = [frame for frame in drive.frames if (n, frame) not in labelled]
         used = set(others[::unlabelled_every] if unlabelled_every else [])
         frames += [
@@ -58,6 +58,25 @@ def frames_of(drives: Sequence[Drive], share: float = 1.0, seed: int = 0, unlabe
             if (n, frame) in labelled or frame in used
         ]
     return frames
+
+
+def data_sets(drives: Iterable[Drive]) -> list[Path]:
+    """The data sets of drives, in the order of their first drives: a folder with all drives in it is one, and so are
+    all synthetic drives.
+    """
+    return list(dict.fromkeys(map(_data_set, drives)))
+
+
+def _data_set(drive: Drive) -> Path:
+    return drive.path.parent if drive.path.exists() else Path("synthetic")
+
+
+def check_shares(drives: Iterable[Drive], shares: Sequence[float]) -> None:
+    """Raise DataError where there are shares, and not one for each data set."""
+    found = data_sets(drives)
+    if shares and len(shares) != len(found):
+        names = ", ".join(map(str, found))
+        raise DataError(f"shares: {len(shares)} for {len(found)} data sets, {names}; expected one for each")
 
 
 def check_frames(frames: Iterable[Frame], image_labels: str | None, past: bool = False, table: str = "") -> None:
@@ -84,6 +103,10 @@ def check_frames(frames: Iterable[Frame], image_labels: str | None, past: bool =
     elif image_labels == "points":
         remedy = "; the classes of points come with SemanticKITTI"
         checks.append(("no labels of points", lambda frame: frame.drive.has_labels(frame.id), remedy))
+    elif image_labels == "auto":
+        remedy = "; make the former with `occ-data pseudo-labels`"
+        either = lambda frame: frame.drive.has_pseudo_labels(frame.id) or frame.drive.has_labels(frame.id)  # noqa: E731
+        checks.append(("neither pseudo labels nor labels of points", either, remedy))
     for lack, fulfilled, remedy in checks:
         lacking = [frame for frame in frames if not fulfilled(frame)]
         if lacking:

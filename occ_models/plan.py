@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from .config import load_config, to_dict
 from .data import collate, inputs_of
+from .frames import data_sets
 from .layers.head import OccupancyNetwork
 from .phases import Phase, TrainingRun, differences
 from .recipe import frames_per_step, load_recipe, network_of
@@ -56,6 +57,9 @@ def plan_of(run: TrainingRun, phases: list[Phase], make_model: Callable[..., Occ
             f"{phase.name}: {seen / phase.frames:.4g} epochs of {phase.frames:,} frames, {together} a step: "
             f"{phase.steps:,} steps; {drawn(phase)}; loss weights: {weights}"
         )
+    if shares := run.recipe.training.shares:
+        drawn_from = zip(data_sets(run.train), shares, strict=True)
+        lines.append("draws: " + ", ".join(f"{share / sum(shares):.3g} from {name}" for name, share in drawn_from))
     lines += departures(run)
     hours = [f"{gpu_hours(flop, total, peak, devices):.1f} h on {devices} x {gpu}" for gpu, peak in F16_PEAKS.items()]
     lines.append(f"estimate, not measured: {total:,} frames seen, {', '.join(hours)}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
+from .augmentation import NONE, AugmentationConfig
 from .config import ConfigError, load_config, overlaid
 
 
@@ -50,6 +51,10 @@ class TrainingConfig:
         ("trained", "frozen"),
     )  # fmt: skip
     backbone_learning_rate: float = setting(1.0, "factor on the learning rate of image backbones with public weights")
+    shares: tuple[float, ...] = setting(
+        (), "how often each data set of --train is drawn compared with the others, in the order of their first drives; "
+        "drives in one folder are one data set, and so are all synthetic streets; empty: all alike",
+    )  # fmt: skip
     precision: str = setting("32-true", "Lightning's: 32-true, bf16-mixed, 16-mixed")
     seed: int = setting(0, "of weights, draws and augmentation, and of which frames keep their labels")
     workers: int = setting(
@@ -72,6 +77,8 @@ class TrainingConfig:
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: expected {least} or more, got {getattr(self, name)}")
+        if not all(share > 0 and math.isfinite(share) for share in self.shares):
+            raise ConfigError(f"shares: expected positive numbers, got {', '.join(map(str, self.shares))}")
         if self.recompute and self.compile:
             raise ConfigError("compile: cannot be combined with recompute; choose one of them")
         if not self.backbone_learning_rate > 0:
@@ -79,6 +86,11 @@ class TrainingConfig:
                 f"backbone_learning_rate: expected a positive factor, got {self.backbone_learning_rate}; "
                 "backbone_frozen: all trains nothing of it"
             )
+
+
+def check_augmentation(recipe) -> None:
+    """Raise ConfigError for magnitudes of the augmentation that are unknown or cannot be."""
+    augmented(NONE, recipe)
 
 
 def check_lengths(recipe) -> None:
@@ -111,6 +123,7 @@ class NetworkRecipe(Protocol):
     paper : name of the recipe that departs from the paper nowhere
     size : the network's configuration where the command line names none
     network : settings of the network's configuration that the recipe changes
+    augmentation : magnitudes of `AugmentationConfig` that the recipe changes, in every phase
     """
 
     all_phases: ClassVar[tuple[str, ...]]
@@ -118,12 +131,18 @@ class NetworkRecipe(Protocol):
     paper: ClassVar[str]
     size: str
     network: dict
+    augmentation: dict
     training: TrainingConfig
 
 
 def network_of(config, recipe):
     """A network's configuration with the settings that the recipe changes. Raises ConfigError for unknown ones."""
     return overlaid(config, recipe.network, "network")
+
+
+def augmented(level: AugmentationConfig, recipe) -> AugmentationConfig:
+    """A phase's augmentation with the magnitudes that the recipe changes. Raises ConfigError for unknown ones."""
+    return overlaid(level, recipe.augmentation, "augmentation")
 
 
 def load_recipe(name_or_path: str | Path | None, cls):

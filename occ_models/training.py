@@ -261,7 +261,7 @@ class Batches(lightning.LightningDataModule):
         draws = Draws(
             self.data.kinds(apart), config.batch, self.steps * config.accumulate, config.seed,
             trainer.global_step * config.accumulate, trainer.global_rank, trainer.world_size,
-            self.labelled if apart else 1.0,
+            self.labelled if apart else 1.0, config.shares,
         )  # fmt: skip
         return self._loader(self.data, batch_sampler=draws, persistent_workers=self._workers > 0)
 

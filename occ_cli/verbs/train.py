@@ -69,7 +69,9 @@ def _add_settings(group: argparse._ArgumentGroup, cls: type) -> None:
             continue
         name, kind, choices = f"--{field.name.replace('_', '-')}", type(field.default), field.metadata["choices"]
         text = f"{field.metadata['help']} (default {_shown(field.default)})"
-        if kind is bool:
+        if kind is tuple:
+            group.add_argument(name, type=float, nargs="+", metavar="FLOAT", help=text)
+        elif kind is bool:
             group.add_argument(name, action=argparse.BooleanOptionalAction, default=None, help=text)
         else:
             metavar = f"{{{','.join(choices)}}}" if choices else kind.__name__.upper()
@@ -80,10 +82,11 @@ def _shown(default) -> str:
     """A setting's default for the help."""
     if isinstance(default, bool):
         return "yes" if default else "no"
-    return "none" if default == "" else str(default)
+    return "none" if default in ("", ()) else str(default)
 
 
 def _override(config, arguments: argparse.Namespace):
     """The settings with those that were given on the command line."""
     given = {field.name: getattr(arguments, field.name, None) for field in fields(config)}
-    return replace(config, **{name: value for name, value in given.items() if value is not None})
+    tuples = {name: tuple(value) for name, value in given.items() if isinstance(value, list)}
+    return replace(config, **{name: value for name, value in (given | tuples).items() if value is not None})

@@ -186,12 +186,18 @@ class Sequence:
         return self.file("velodyne", frame, "bin").is_file()
 
     def pseudo_labels(self, frame: str) -> np.ndarray:
-        """(H, W) uint8 class of each pixel of the image, 255 unknown."""
-        return read_classes(self.file("pseudo_labels", frame, "png"))
+        """(H, W) uint8 class of each pixel of the image, 255 unknown; of frames without pseudo labels the exact classes
+        of a synthetic drive.
+        """
+        return read_classes(self._class_map(frame))
 
     def has_pseudo_labels(self, frame: str) -> bool:
         """Whether the image has a class map."""
-        return self.file("pseudo_labels", frame, "png").is_file()
+        return self._class_map(frame).is_file()
+
+    def _class_map(self, frame: str) -> Path:
+        pseudo, exact = (self.file(folder, frame, "png") for folder in ("pseudo_labels", "pixel_labels"))
+        return exact if exact.is_file() and not pseudo.is_file() else pseudo
 
     def has_voxels(self, frame: str) -> bool:
         """Whether the frame has voxel ground truth."""

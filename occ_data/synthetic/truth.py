@@ -1,8 +1,9 @@
 """Voxel ground truth of the synthetic street, as SemanticKITTI's: the surfaces that the scans of a drive hit."""
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
+from weakref import proxy
 
 import numpy as np
 
@@ -45,7 +46,8 @@ class Observer:
 
     def __init__(self, static: Caster, pose_at, seed: int):
         self.scene, self.pose_at, self.seed = Scene(static), pose_at, seed
-        self.view = lru_cache(_VIEWS)(self._view)
+        # Bound to a proxy: the cache would keep its owner, and its scans, alive until garbage is collected.
+        self.view = lru_cache(_VIEWS)(partial(Observer._view, proxy(self)))
 
     def _view(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         """Hits in the world (N, 3) float32 and their raw labels (N,) uint16."""

@@ -53,9 +53,15 @@ class FactorisedHead(_Trunk):
     Everything runs at half resolution with the four columns of a cell as channels.
     """
 
-    def __init__(self, channels: int, depth: int, height: int, factor: int, width: int):
+    def __init__(
+        self, channels: int, depth: int, height: int, factor: int, width: int, prior: tuple[int, int, int] | None = None
+    ):
+        """prior : shape (X/f, Y/f, Z/f) of a learned logit for each voxel of the feature grid, which is added to the
+        occupancy of the voxels in it: how often that place is occupied, whatever the sensors see; None: without
+        """
         super().__init__(channels, depth, 0, height, factor, width)
         self.occupancy = nn.Conv2d(width, 4 * height, 1)
+        self.factor, self.prior = factor, None if prior is None else nn.Parameter(torch.zeros(prior))
 
     def forward(self, grid: Tensor) -> tuple[Tensor, Tensor]:
         """grid (B, C, X/f, Y/f, Z/f).
@@ -63,7 +69,13 @@ class FactorisedHead(_Trunk):
         Returns occupancy logits (B, X/2, Y/2, 4*Z), in columns, and class logits (B, X/2, Y/2, 19, Z/2).
         """
         x = self.trunk(grid)
-        return self.occupancy(x).permute(0, 2, 3, 1), self.classes(x)
+        occupancy = self.occupancy(x).permute(0, 2, 3, 1)
+        if self.prior is not None:
+            fine = self.prior[None]
+            for axis in (1, 2, 3):
+                fine = fine.repeat_interleave(self.factor, axis)
+            occupancy = occupancy + columns_of_cells(fine)
+        return occupancy, self.classes(x)
 
 
 class ScanHead(_Trunk):

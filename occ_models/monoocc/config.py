@@ -38,6 +38,7 @@ class MonoOccConfig:
     voxels in self-attention, "factorised", or "sheet", rows and columns of the folded sheet; views: how many scans
     before the current one each input frame was taken (eq. 2), the current one, 0, first; cross_view: blocks of the
     cross-view transformer between neighbouring views; intern: size of an InternImage that replaces the ResNet;
+    voxel_prior: a learned logit for each voxel of the feature grid is added to the occupancy (not the papers').
     norm: "batch" or, for a batch of one, "group" normalisation, of all but the image backbone, which has its own.
     """
 
@@ -72,6 +73,7 @@ class MonoOccConfig:
     head_width: int = 96
     dropout: float = 0.1
     norm: str = "batch"
+    voxel_prior: bool = False
 
     def __post_init__(self):
         check_norm(self.norm)

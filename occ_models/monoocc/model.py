@@ -97,7 +97,8 @@ class MonoOcc(OccupancyNetwork):
             if config.header_upsampling == 1
             else upsampling_header(c, config.header_upsampling, config.dropout)
         )
-        self.head = FactorisedHead(c, self.shape[2], pre.grid.shape[2], pre.lifting_factor, config.head_width)
+        prior = self.shape if config.voxel_prior else None
+        self.head = FactorisedHead(c, self.shape[2], pre.grid.shape[2], pre.lifting_factor, config.head_width, prior)
         if config.norm == "group":
             use_group_norm(self, kept=(encoder,))
 

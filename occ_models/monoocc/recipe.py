@@ -1,11 +1,11 @@
 """How to train MonoOcc: settings, and what each loss counts."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from ..config import ConfigError
-from ..recipe import TrainingConfig, check_choices, check_lengths, setting
+from ..recipe import TrainingConfig, check_augmentation, check_choices, check_lengths, setting
 
 TRAINING_HELP = """Train MonoOcc, the camera-only network.
 
@@ -21,22 +21,31 @@ Phases: depth and query proposals, the privileged teacher that takes several fra
 then the student. Phases that are complete in OUTPUT are skipped; an interrupted one continues from its last
 checkpoint."""
 
-LOSS_WEIGHTS = {
-    # Eq. 10 with the weights of section IV-B. L_ssc is "ssc", or its two factors, each a mean of its own: there
-    # occupancy, which decides completion and is one of twenty channels in the paper's sum, counts three times lambda_3.
-    "ssc": 2.0,
-    "ce_occupied": 6.0,
-    "ce_class": 2.0,
-    "scal_geo": 0.5,
-    "scal_sem": 1.0,
-    "iou": 0.0,
-    "ce": 0.0,
-    "semantic_2d": 4.0,
-    "distill": 3.0,
-    "depth": 1.0,
-    "proposals": 1.0,
-}
-"""Weight of every term in the loss, less `unseen`, which the recipe gives."""
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weight of every term in the loss (eq. 10, section IV-B), less `unseen`, a setting of the recipe; 0 leaves it out.
+
+    L_ssc is `ssc`, or its two factors `ce_occupied` and `ce_class`, each a mean of its own: there occupancy, which
+    decides completion and is one of twenty channels in the paper's sum, counts three times lambda_3. `iou` is the soft
+    IoU of occupancy, not the paper's; `ce` is OccLE's form of L_ssc.
+    """
+
+    ssc: float = 2.0
+    ce_occupied: float = 6.0
+    ce_class: float = 2.0
+    scal_geo: float = 0.5
+    scal_sem: float = 1.0
+    iou: float = 0.0
+    ce: float = 0.0
+    semantic_2d: float = 4.0
+    distill: float = 3.0
+    depth: float = 1.0
+    proposals: float = 1.0
+
+
+LOSS_WEIGHTS = asdict(LossWeights())
+"""The weights that a recipe has where it says nothing of them."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,9 @@ class MonoOccRecipe:
     image_labels: str = setting(
         "points",
         "classes of pixels for the auxiliary loss on the image (eq. 7): labels of the scan's points (the paper's), "
-        "pseudo labels, or none: no such loss",
-        ("points", "pseudo_labels", "none"),
+        "pseudo labels, auto: pseudo labels, which are exact in synthetic streets, where a frame has them, and points "
+        "elsewhere, or none: no such loss",
+        ("points", "pseudo_labels", "auto", "none"),
     )
     teacher: str = setting(
         "", "network configuration of the privileged teacher (section III-C): a name such as nano-l, or a YAML file; "
@@ -72,7 +82,7 @@ class MonoOccRecipe:
         "", "folder with depth images of all frames, SS/NNNNNN.png (KITTI's: 16 bits, 256 a metre), that the networks "
         "are given; empty: they predict depth",
     )  # fmt: skip
-    augmentation: str = setting(
+    augment: str = setting(
         "scene", "of the training's frames: the scene turned, moved in height and mirrored and the image's colours "
         "changed, only the colours (appearance), or none",
         ("scene", "appearance", "none"),
@@ -107,15 +117,23 @@ class MonoOccRecipe:
     depth_epochs: float = setting(0.0, "passes of the depth phase over its frames; 0: by steps")
     teacher_epochs: float = setting(0.0, "passes of the teacher over its frames; 0: by steps")
     student_epochs: float = setting(0.0, "passes of the student over its frames; 0: by steps")
+    loss_weights: LossWeights = field(
+        default_factory=LossWeights, metadata={"help": "weight of every term of the loss (eq. 10)"}
+    )
     size: str = field(default="nano", metadata={"help": "network configuration where --config names none"})
     network: dict = field(
         default_factory=dict, metadata={"help": "settings of the network that this recipe changes, at any size"}
+    )
+    augmentation: dict = field(
+        default_factory=dict,
+        metadata={"help": "magnitudes of the augmentation that this recipe changes, in all phases"},
     )
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):
         check_choices(self)
         check_lengths(self)
+        check_augmentation(self)
         if not 0 < self.share <= 1:
             raise ConfigError(
                 f"share: expected more than 0 and at most 1, got {self.share}: every loss needs labelled frames"

@@ -1,6 +1,6 @@
 """What each phase of MonoOcc's training optimises (section III, eq. 10)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from .proposals import cut_off
 from .recipe import LOSS_WEIGHTS
 
 FIRST_STAGE_TERMS = ("depth", "proposals")
-L_SSC = {"ssc": ("ssc",), "factorised": ("ce_occupied", "ce_class", "iou")}
+L_SSC = {"ssc": ("ssc",), "factorised": ("ce_occupied", "ce_class")}
 """Terms of `occupancy_losses` that make L_ssc."""
 
 
@@ -55,10 +55,13 @@ class DepthTask(ProposingTask):
 
     figures = ("iou", "precision", "recall")
 
-    def __init__(self, model: MonoOcc, training: TrainingConfig, steps: int, occupied_weight: float = 2.0):
+    def __init__(
+        self, model: MonoOcc, training: TrainingConfig, steps: int, occupied_weight: float = 2.0,
+        loss_weights: dict[str, float] = LOSS_WEIGHTS,
+    ):  # fmt: skip
         trained = tuple(first_stage(model).values())
         frozen = tuple(module for module in model.children() if module not in trained)
-        super().__init__(model, training, steps, {name: LOSS_WEIGHTS[name] for name in FIRST_STAGE_TERMS}, frozen)
+        super().__init__(model, training, steps, {name: loss_weights[name] for name in FIRST_STAGE_TERMS}, frozen)
         model.mask_token.requires_grad_(False)
         self.register_buffer("geometry_weights", torch.tensor((1.0, occupied_weight)), persistent=False)
 
@@ -83,6 +86,7 @@ class OccupancyLosses:
     first_stage : the losses of depth and proposals, the latter with `occupied_weight`; without, these are frozen
     unseen : weight of `unseen_loss`; 0: without
     distill : L_distill (eq. 9), at this `temperature`, from the features of the task's teacher or of the batch
+    loss_weights : of every term
     """
 
     semantic_2d: bool = True
@@ -94,14 +98,15 @@ class OccupancyLosses:
     unseen: float = 0.0
     distill: bool = False
     temperature: float = 1.0
+    loss_weights: dict[str, float] = field(default_factory=LOSS_WEIGHTS.copy)
 
     def weights(self) -> dict[str, float]:
         """Weight of each term."""
-        terms = [*L_SSC[self.voxels], "scal_geo", "scal_sem"]
+        terms = [*L_SSC[self.voxels], "iou", "scal_geo", "scal_sem"]
         terms += FIRST_STAGE_TERMS if self.first_stage else []
         terms += ["semantic_2d"] if self.semantic_2d else []
         terms += ["distill"] if self.distill else []
-        return {name: LOSS_WEIGHTS[name] for name in terms} | ({"unseen": self.unseen} if self.unseen else {})
+        return {name: self.loss_weights[name] for name in terms} | ({"unseen": self.unseen} if self.unseen else {})
 
 
 class OccupancyTask(ProposingTask):

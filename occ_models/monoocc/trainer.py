@@ -1,25 +1,26 @@
 """MonoOcc's training: depth and proposals, the privileged teacher, the student (section III-C)."""
 
+from dataclasses import asdict
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
 
 from occ_data.kitti import DepthFolder
 
-from ..augmentation import APPEARANCE, CAMERA, NONE
+from ..augmentation import APPEARANCE, CAMERA, NONE, with_still_scene
 from ..config import ConfigError, load_config
 from ..data import FrameDataset, earlier
-from ..frames import Frame, check_frames, frames_of
+from ..frames import Frame, check_frames, check_shares, frames_of
 from ..layers.backbone import ImageBackbone
 from ..phases import Phase, TrainingRun, log, placed
 from ..pretrained import check_file, load_public
-from ..recipe import steps_of
+from ..recipe import augmented, steps_of
 from ..training import Task
 from ..weights import CONFIG, load_weights
 from .config import MonoOccConfig
 from .internimage import InternImage
 from .model import MonoOcc
-from .recipe import LOSS_WEIGHTS, MonoOccRecipe
+from .recipe import MonoOccRecipe
 from .tasks import FIRST_STAGE_TERMS, DepthTask, OccupancyLosses, OccupancyTask, first_stage
 from .teacher_features import cache_features, check_room
 
@@ -38,7 +39,8 @@ class MonoOccTraining:
 
     def __init__(self, run: TrainingRun):
         recipe = run.recipe
-        self.run, self.recipe, self.augmentation = run, recipe, AUGMENTATIONS[recipe.augmentation]
+        self.run, self.recipe, self.augmentation = run, recipe, augmented(AUGMENTATIONS[recipe.augment], recipe)
+        self.loss_weights = asdict(recipe.loss_weights)
         self.teacher_config = teacher_config(run.config, recipe)
         if recipe.first_stage == "frozen":
             check_first_stage(run.config, self.teacher_config)
@@ -50,6 +52,7 @@ class MonoOccTraining:
         if run.initial:
             load_weights(MonoOcc(run.config), run.initial)
         past = any(config and max(config.views) > 0 for config in (run.config, self.teacher_config))
+        check_shares(run.train, recipe.training.shares)
         check_frames(self.labelled, recipe.image_label_source, past)
         check_frames(held_out, None, past)
         self.depths = DepthFolder(recipe.depths) if recipe.depths else None
@@ -68,7 +71,7 @@ class MonoOccTraining:
         every = (
             Phase(
                 "depth", self._depth_data, self._depth_task, self.validation, frames, self._steps("depth"),
-                {name: LOSS_WEIGHTS[name] for name in FIRST_STAGE_TERMS},
+                {name: self.loss_weights[name] for name in FIRST_STAGE_TERMS},
             ),
             Phase(
                 "teacher", self._teacher_data, self._teacher_task, self.teacher_validation, frames,
@@ -94,7 +97,8 @@ class MonoOccTraining:
             (part,) = (part for part in backbones(model) if part in first_stage(model).values())
             log(f"backbone: {load_public(part, recipe.backbone)}")
         model = placed(model, recipe.training)
-        return _tuned(DepthTask(model, recipe.training, self._steps("depth"), recipe.occupied_weight), recipe.backbone)
+        used = recipe.occupied_weight, self.loss_weights
+        return _tuned(DepthTask(model, recipe.training, self._steps("depth"), *used), recipe.backbone)
 
     def _teacher_data(self) -> FrameDataset:
         # Its image labels are never withheld: the comparison is about what the student gains.
@@ -119,6 +123,7 @@ class MonoOccTraining:
             first_stage=recipe.first_stage == "trained",
             occupied_weight=recipe.occupied_weight,
             unseen=recipe.unseen,
+            loss_weights=self.loss_weights,
             **student,
         )
 
@@ -138,7 +143,7 @@ class MonoOccTraining:
             return self.dataset(self.labelled, self.augmentation, labels, self.teacher_config)
         plain = self.dataset(self.labelled, NONE, config=self.teacher_config)
         frames = cache_features(self._teacher(), plain, self._features_folder)
-        return self.dataset(frames, NONE if self.augmentation is NONE else APPEARANCE, labels)
+        return self.dataset(frames, with_still_scene(self.augmentation), labels)
 
     def _student_task(self) -> Task:
         recipe, model = self.recipe, MonoOcc(self.run.config)

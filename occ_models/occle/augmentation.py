@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from ..augmentation import NONE, SCENE, AugmentationConfig
+from ..augmentation import SCENE, AugmentationConfig, with_still_scene
+from ..recipe import augmented
 from .recipe import OccLERecipe
 
 SUPERVISED = replace(
@@ -23,10 +24,11 @@ STUDENT = {"weak": WEAK, "middle": MIDDLE, "strong": STRONG}
 
 
 def augmentation_of(recipe: OccLERecipe, phase: str) -> AugmentationConfig:
-    """What a phase changes of its frames. The paper augments phase II only, and leaves the scene as it is."""
+    """What a phase changes of its frames. The paper augments phase II only, and leaves the scene as it is. Magnitudes
+    that the recipe names come last.
+    """
     level = {"teacher": TEACHER, "student": STUDENT[recipe.strength]}.get(phase)
     if level is None:
         level = SUPERVISED if recipe.augment_sensors else SCENE
         level = replace(level, jitter=recipe.jitter, no_image_p=recipe.black_images)
-    still = {name: getattr(NONE, name) for name in ("mirror_p", "turn_p", "turn_degrees", "shift_z")}
-    return level if recipe.move_scene else replace(level, **still)
+    return augmented(level if recipe.move_scene else with_still_scene(level), recipe)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ..config import ConfigError
-from ..recipe import TrainingConfig, check_choices, check_lengths, setting
+from ..recipe import TrainingConfig, check_augmentation, check_choices, check_lengths, setting
 
 TRAINING_HELP = """Train OccLE with few voxel labels.
 
@@ -62,8 +62,9 @@ class OccLERecipe:
     share: float = setting(0.1, "of the voxel labels that are used, an interval sample")
     image_labels: str = setting(
         "pseudo_labels",
-        "classes of pixels: pseudo labels (the paper's), or labels of the scan's points",
-        ("pseudo_labels", "points"),
+        "classes of pixels: pseudo labels (the paper's), labels of the scan's points, or auto: pseudo labels, which "
+        "are exact in synthetic streets, where a frame has them, and points elsewhere",
+        ("pseudo_labels", "points", "auto"),
     )
     unlabelled_every: int = setting(0, "also train on every Nth frame without voxel labels; 0 for none")
     semantic_loss: str = setting(
@@ -134,13 +135,20 @@ class OccLERecipe:
     network: dict = field(
         default_factory=dict, metadata={"help": "settings of the network that this recipe changes, at any size"}
     )
+    augmentation: dict = field(
+        default_factory=dict,
+        metadata={"help": "magnitudes of the augmentation that this recipe changes, in all phases"},
+    )
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self):
         check_choices(self)
         check_lengths(self)
+        check_augmentation(self)
         if not 0 <= self.labelled_draws <= 1:
             raise ConfigError(f"labelled_draws: expected a number from 0 to 1, got {self.labelled_draws}")
+        if self.lifted_labels == "centre" and self.image_labels != "pseudo_labels":
+            raise ConfigError(f"lifted_labels: centre needs image_labels: pseudo_labels, got {self.image_labels}")
         if not self.share and self.projection == "none":
             raise ConfigError("share: 0 leaves the fusion nothing to learn from where projection is none")
 

@@ -6,7 +6,7 @@ from functools import partial
 from ..augmentation import NONE
 from ..config import map_shape
 from ..data import FrameDataset
-from ..frames import Frame, check_frames, frames_of
+from ..frames import Frame, check_frames, check_shares, frames_of
 from ..phases import Phase, TrainingRun, log, placed
 from ..pretrained import check_file, load_public
 from ..recipe import steps_of
@@ -54,6 +54,7 @@ class OccLETraining:
         # The semantic branch is measured against the labels of points, whatever it is trained on.
         measured = "points" if "semantic" in self.names else None
         past = run.config.frames > 1
+        check_shares(run.train, recipe.training.shares)
         check_frames(self.frames, recipe.image_label_source, past, recipe.pseudo_table)
         check_frames(held_out, measured, past)
         self.validation = run.dataset(held_out, image_labels=measured)

@@ -317,7 +317,7 @@ def test_help_shows_the_defaults_that_are_used(verb, capsys):
     defaults = TrainingConfig()
     for field in fields(TrainingConfig):
         value = getattr(defaults, field.name)
-        shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+        shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else "none" if value == () else value
         assert f"{field.metadata['help']} (default {shown})" in said, field.name
 
 

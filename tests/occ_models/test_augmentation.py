@@ -292,8 +292,3 @@ def test_cutout_region_is_a_box():
     rows, columns = np.nonzero((cut != image).any(2))
     box = cut[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
     assert (box == box[0, 0]).all()
-
-
-def test_no_image_is_black_as_often_as_asked():
-    black = [not appearance(noise(1), seed, no_image_p=0.5).any() for seed in range(200)]
-    assert 0.4 < np.mean(black) < 0.6

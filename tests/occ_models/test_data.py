@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from occ_models.data import (  # noqa: E402
     resized,
 )
 from occ_models.frame_cache import FrameCache  # noqa: E402
-from occ_models.frames import check_frames, frames_of  # noqa: E402
+from occ_models.frames import check_frames, check_shares, data_sets, frames_of  # noqa: E402
 from occ_models.occle.augmentation import STRONG  # noqa: E402
 from occ_models.occle.config import OccLEConfig  # noqa: E402
 from occ_models.targets import CERTAIN  # noqa: E402
@@ -80,6 +81,16 @@ def test_frames_of_several_data_sets_share_one_interval_sample_and_are_kept_apar
     assert [[len(group) for group in kind] for kind in kinds] == [[1, 1], [3, 3]]
     assert sorted(n for kind in kinds for group in kind for n in group) == list(range(8))
     assert FrameDataset(frames, CONFIG).kinds(by_labels=False) == [[[0, 1, 2, 3], [4, 5, 6, 7]]]
+
+
+def test_data_sets_are_folders_and_all_synthetic_streets_in_the_order_of_their_first_drives(sequence, copy):
+    synthetic = [SyntheticDrive(3, 2), SyntheticDrive(4, 2)]
+    drives = [synthetic[0], Sequence(sequence), synthetic[1], Sequence(copy)]
+    assert data_sets(drives) == [Path("synthetic"), sequence.parent, copy.parent]
+    check_shares(drives, (1, 2, 3))
+    check_shares(drives, ())
+    with pytest.raises(DataError, match=r"shares: 2 for 3 data sets, synthetic, .*; expected one for each"):
+        check_shares(drives, (1, 2))
 
 
 @pytest.mark.parametrize("share", [1.0, 0.0])
@@ -184,6 +195,24 @@ def test_classes_of_the_points_are_those_of_the_pseudo_labels_where_the_image_se
     assert (beside | ~road).all()
     behind = data_set(sequence, image_labels="points")[0]["labels_3d"][0].numpy() != IGNORE
     assert (behind & ~beside).any()
+
+
+def test_auto_takes_pixels_from_class_maps_and_points_from_their_labels(copy):
+    """Points behind the camera have a class by their labels only, pixels without a point by the class map only."""
+    with_both, points, maps = (data_set(copy, image_labels=kind)[0] for kind in ("auto", "points", "pseudo_labels"))
+    assert torch.equal(with_both["labels_3d"], points["labels_3d"])
+    assert torch.equal(with_both["labels_2d"], maps["labels_2d"])
+    assert not torch.equal(points["labels_2d"], maps["labels_2d"])
+    assert not torch.equal(points["labels_3d"], maps["labels_3d"])
+    shutil.move(copy / "pseudo_labels", copy / "pixel_labels")  # as a synthetic drive's exact ones are named
+    assert torch.equal(data_set(copy, image_labels="auto")[0]["labels_2d"], maps["labels_2d"])
+    shutil.rmtree(copy / "pixel_labels")
+    without_maps = data_set(copy, image_labels="auto")[0]
+    assert all(torch.equal(without_maps[name], points[name]) for name in ("labels_2d", "labels_3d"))
+    check_frames(frames_of([Sequence(copy)]), "auto")
+    (copy / "labels" / "000001.label").unlink()
+    with pytest.raises(DataError, match="frame 000001 has neither pseudo labels nor labels of points"):
+        check_frames(frames_of([Sequence(copy)]), "auto")
 
 
 def test_without_image_labels_nothing_is_known_of_pixels_and_points(sequence):

@@ -150,6 +150,25 @@ def test_variant_gives_an_answer_and_learns_in_every_part(changed):
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
 
+def test_a_prior_counts_by_place_and_learns_from_the_occupancy():
+    """A logit of a voxel of the feature grid counts for all voxels in it, and starts at nothing."""
+    plain, prior = network(), network(voxel_prior=True)
+    assert not any("prior" in name for name in plain.state_dict())
+    prior.load_state_dict(plain.state_dict(), strict=False)
+    given, where = inputs(plain.config), (slice(8, 12), slice(20, 24), slice(4, 8))
+    before = grid_of_cells(plain.logits(*given)[0])
+    torch.testing.assert_close(grid_of_cells(prior.logits(*given)[0]), before)
+    assert prior.head.prior.shape == prior.shape
+    with torch.no_grad():
+        prior.head.prior[2, 5, 1] = 3.0
+    change = grid_of_cells(prior.logits(*given)[0]) - before
+    torch.testing.assert_close(change[0][where], torch.full((4, 4, 4), 3.0))
+    change[0][where] = 0
+    torch.testing.assert_close(change, torch.zeros_like(change))
+    prior.logits(*given)[0].sum().backward()
+    assert (prior.head.prior.grad == 64).all()
+
+
 def test_a_voxel_is_conditioned_on_the_image_once_more(pico):
     without = network(conditioned_layers=0)
     state = {name: value for name, value in pico.state_dict().items() if not name.startswith("conditioned")}

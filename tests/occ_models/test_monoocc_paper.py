@@ -37,7 +37,7 @@ OF_THE_RECIPE = {
     "temperature": 1.0,
     "first_stage": "frozen",
     "occupied_weight": 0.54 / 0.46,
-    "augmentation": "none",
+    "augment": "none",
     "share": 1.0,
     "training.average": 0.0,
     "training.weight_decay": 1e-2,
@@ -210,7 +210,7 @@ def test_the_sum_of_the_losses_of_one_batch_is_eq_10():
         distill=True, temperature=1.0, voxels="ssc", affinity_mass=0.0, image_class_weights="none", first_stage=False
     )
     task = OccupancyTask(model, TrainingConfig(), 1, used).double().eval()
-    assert task.loss_weights == {"semantic_2d": 4, "distill": 3, "ssc": 2, "scal_sem": 1, "scal_geo": 0.5}
+    assert task.loss_weights == {"semantic_2d": 4, "distill": 3, "ssc": 2, "scal_sem": 1, "scal_geo": 0.5, "iou": 0}
     names, tensors = model.config.inputs, inputs(model.config)
     batch = {name: tensor.double() for name, tensor in zip(names, tensors, strict=True)}
     drawn = torch.Generator().manual_seed(1)

@@ -20,7 +20,7 @@ from occ_core.files import write_yaml  # noqa: E402
 from occ_data import DataError, Sequence  # noqa: E402
 from occ_data.kitti import write_png  # noqa: E402
 from occ_models.checkpoint import load_checkpoint  # noqa: E402
-from occ_models.config import ConfigError, load_config, save_config  # noqa: E402
+from occ_models.config import ConfigError, from_dict, load_config, save_config  # noqa: E402
 from occ_models.data import collate, inputs_of  # noqa: E402
 from occ_models.frame_cache import FrameCache  # noqa: E402
 from occ_models.monoocc import teacher_features  # noqa: E402
@@ -121,6 +121,18 @@ def test_the_weights_of_the_losses_are_kept_with_the_results(trained):
     assert kept["student"] | left_out == LOSS_WEIGHTS | {"unseen": 0.3} and not left_out.keys() & kept["student"].keys()
     assert kept["student"]["ce_occupied"] == 6 and kept["student"]["iou"] == 0
     assert "distill" not in kept["teacher"]
+
+
+def test_a_recipe_sets_the_weights_of_the_losses(sequence, tmp_path):
+    """In every phase and in both forms of L_ssc; a weight of 0 leaves a term out, and it is said."""
+    values = {"loss_weights": {"iou": 4, "scal_geo": 0, "depth": 3}}
+    for voxel_loss in ("factorised", "ssc"):
+        recipe = from_dict(MonoOccRecipe, values | {"voxel_loss": voxel_loss})
+        phases = phases_of(run_of(sequence, tmp_path, recipe))
+        assert phases["depth"].loss_weights == {"depth": 3, "proposals": 1}
+        assert (phases["student"].loss_weights["iou"], phases["student"].loss_weights["scal_geo"]) == (4, 0)
+    with pytest.raises(ConfigError, match=r"loss_weights\.iuo: unknown key; known are ssc"):
+        from_dict(MonoOccRecipe, {"loss_weights": {"iuo": 4}})
 
 
 def test_what_it_was_trained_with_is_written_down(trained, sequence):
@@ -372,7 +384,7 @@ def test_initial_weights_that_do_not_fit_are_refused_before_anything_is_trained(
         ({"share": 0.0}, r"share: expected more than 0 and at most 1, got 0\.0"),
         ({"temperature": 0.0}, r"temperature: expected a positive number, got 0\.0"),
         ({"teacher_features": "sometimes"}, "teacher_features: expected one of online, cached, got 'sometimes'"),
-        ({"image_labels": "all"}, "image_labels: expected one of points, pseudo_labels, none, got 'all'"),
+        ({"image_labels": "all"}, "image_labels: expected one of points, pseudo_labels, auto, none, got 'all'"),
         ({"tau": 0.5}, "tau: unknown key"),
     ],
 )

@@ -8,7 +8,7 @@ pytest.importorskip("torch", reason="needs torch (the train extra)")
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from occ_models.sampling import Draws, labelled_frames
+from occ_models.sampling import Draws, labelled_frames, turns_of
 
 # Items 0, 1, ... shared out: for each kind the sizes of its groups.
 SIZES = st.lists(st.lists(st.integers(0, 5), max_size=3), min_size=1, max_size=2).filter(lambda k: sum(map(sum, k)) > 0)
@@ -94,6 +94,32 @@ def test_kinds_take_turns_and_so_do_the_groups_in_each():
     items = [batch[0].item for batch in drawn([[[0, 1], [2, 3]], [[4, 5]]], steps=80)]
     assert all(item < 4 for item in items[::2]) and all(item >= 4 for item in items[1::2])
     assert all(item < 2 for item in items[::4]) and all(item in (2, 3) for item in items[2::4])
+
+
+@pytest.mark.parametrize(
+    ("shares", "expected"),
+    [((1, 3), (0.25, 0.75)), ((0.4, 0.6), (0.4, 0.6)), ((7, 7), (0.5, 0.5)), ((1, 400), (0.01, 0.99))],
+)
+def test_groups_have_their_shares_of_the_draws_spread_evenly(shares, expected):
+    items = np.array([batch[0].item for batch in drawn([[[0, 1, 2], [3, 4]]], steps=2000, shares=shares)])
+    for part in (items, *items.reshape(10, 200)):
+        assert abs((part < 3).sum() - expected[0] * len(part)) <= 2
+    assert np.ptp(np.bincount(items, minlength=5)[:3]) <= 1 and np.ptp(np.bincount(items, minlength=5)[3:]) <= 1
+
+
+@settings(deadline=None)
+@given(SIZES, st.integers(0, 40), st.integers(1, 3), FIRSTS)
+def test_draws_with_shares_that_start_later_are_the_tail_of_all(sizes, start, batch, first):
+    kinds, shares = kinds_of(sizes), (2, 3, 0.5)
+    assert (
+        drawn(kinds, batch, start=start, first=first, shares=shares)
+        == (drawn(kinds, batch, first=first, shares=shares)[start:])
+    )
+
+
+def test_the_share_of_a_group_without_items_goes_to_the_others():
+    assert drawn([[[0], [], [1, 2]]], shares=(1, 5, 3)) == drawn([[[0], [1, 2]]], shares=(1, 3))
+    assert turns_of((1, 2, 5)) == [2, 1, 2, 0, 2, 2, 1, 2]
 
 
 @pytest.mark.parametrize("first", [0.0, 0.1, 1 / 3, 0.5, 0.75, 1.0])
