@@ -34,7 +34,7 @@ def test_marks_of_another_kind_have_their_own_name():
 def test_the_page_of_results_has_a_place_for_every_table():
     marks = re.findall(r"<!-- bench:(\w+) -->\n.*?<!-- /bench -->", RESULTS_PAGE.read_text(), re.DOTALL)
     occle = ["geometry", "modules", "pseudo", "share", "synergy", "variants"]
-    monoocc = ["ablation", "depth", "groups", "step", "variants"]
+    monoocc = ["ablation", "depth", "groups", "memory", "step", "variants"]
     measured = [
         "baseline_bev",
         "camera_only",
