@@ -45,7 +45,7 @@ def test_the_page_of_results_has_a_place_for_every_table():
         "synergy",
         "variants",
     ]
-    monoocc = ["ablation", "departures", "depth", "groups", "paper", "step", "variants"]
+    monoocc = ["ablation", "departures", "depth", "groups", "memory", "paper", "step", "variants"]
     measured = [
         "baseline_bev",
         "camera_only",
