@@ -23,7 +23,8 @@ from pathlib import Path
 
 import torch
 import tqdm
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from occ_data import DataError, open_drive
 from occ_data.synthetic import generate
@@ -76,6 +77,23 @@ class Stopwatch:
         self.since = now
 
 
+class Operations(TorchDispatchMode):
+    """Operations of convolutions and matrix products. Torch's own counter also keeps each module's tensors alive, so
+    that activations which are computed again would never be freed.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.flop = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            self.flop += count(*args, **(kwargs or {}), out_val=result)
+        return result
+
+
 Phases = Iterator[tuple[str, Task]]
 
 
@@ -104,13 +122,13 @@ def measure(config, batch: dict, repeats: int = REPEATS, phases: Callable[..., P
         task = task.to(device).train()
         optimizer, watch, flop = task.configure_optimizers()["optimizer"], Stopwatch(device), 0
         for turn in tqdm.trange(1 + repeats, desc=f"{config.name}, {phase}", unit="step", leave=False):
-            with nullcontext() if turn else FlopCounterMode(display=False) as counter:
+            with nullcontext() if turn else Operations() as counter:
                 watch.lap()
                 loss = sum(task.weighted_losses(batch).values())
                 watch.lap("forward")
                 loss.backward()
                 watch.lap("backward")
-            flop = flop or counter.get_total_flops()
+            flop = flop or counter.flop
             torch.nn.utils.clip_grad_norm_(task.learning(), task.training_config.clip)
             optimizer.step()
             optimizer.zero_grad()

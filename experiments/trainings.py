@@ -13,6 +13,7 @@ import tqdm
 
 from occ_core.errors import ReportedError
 from occ_data import open_drive
+from occ_data.parallel import end_with_parent
 from occ_models.config import load_config, overlaid
 from occ_models.frame_cache import FrameCache
 from occ_models.phases import TrainingRun, train
@@ -52,6 +53,7 @@ def train_rows(setup: Setup, rows: dict[str, Row], wanted: Iterable[str]) -> Non
 
 def _take_place(devices: int, places) -> None:
     """What a process does first: one thread on the CPU, or one GPU for itself."""
+    end_with_parent()
     place = places.get()
     if devices:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")

@@ -57,10 +57,15 @@ NAMED_BACKBONES = {
 """Image backbones that have public weights; of ResNets the depths, and whether blocks are bottlenecks."""
 
 
-def check_norm(norm: str) -> None:
-    """Raise ValueError for a normalisation that there is not."""
-    if norm not in ("batch", "group"):
-        raise ValueError(f"norm: expected batch or group, got {norm!r}")
+NORMS = ("batch", "group")
+"""Normalisations of a network and of a backbone."""
+
+
+def check_words(config, choices: dict[str, tuple[str, ...]]) -> None:
+    """Raise ValueError for a setting whose value is not among its choices."""
+    for name, allowed in choices.items():
+        if getattr(config, name) not in allowed:
+            raise ValueError(f"{name}: expected {' or '.join(allowed)}, got {getattr(config, name)!r}")
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,7 @@ class ImageEncoderConfig:
             raise ValueError("stages: goes with a name; otherwise depths has an entry for each stage")
         if self.stages not in (1, 2, 3, 4):
             raise ValueError(f"stages: expected 1 to 4, got {self.stages}")
-        check_norm(self.norm)
+        check_words(self, {"norm": NORMS})
 
 
 def from_dict(cls, values: dict, where: str = ""):

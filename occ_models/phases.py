@@ -90,6 +90,7 @@ class Phase:
     data : makes the frames to train on, called when the phase begins; task : makes the task, called with the seed set
     frames : how many it trains on; steps, loss_weights : the task's
     labelled_draws : share of the draws with voxel labels; None: every frame alike
+    config : of its network, where that is not the run's
     """
 
     name: str
@@ -100,6 +101,7 @@ class Phase:
     steps: int
     loss_weights: dict[str, float]
     labelled_draws: float | None = None
+    config: Any = None
 
 
 def train(run: TrainingRun, phases: list[Phase], only: Sequence[str] = ()) -> Path:

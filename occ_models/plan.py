@@ -25,44 +25,47 @@ def gpu_hours(flop: float, frames: int, peak: float, devices: int = 1) -> float:
     return frames / devices * step * (1.1 if devices > 1 else 1) / 3600
 
 
-def step_flop(run: TrainingRun, phase: Phase, make_model: Callable[..., OccupancyNetwork]) -> int:
-    """Operations of a step on one frame, at most: the whole network forward, and twice as many backward. Those of
-    convolutions and matrix products are counted, on tensors without memory.
+def parameters_and_flop(config, phase: Phase, make_model: Callable[..., OccupancyNetwork]) -> tuple[int, int]:
+    """Of a network its parameters, and the operations of a step on one of a phase's frames, at most: the whole network
+    forward, and twice as many backward. Counted are convolutions and matrix products, on tensors without memory.
     """
     batch = collate([phase.validation[0]])
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model = make_model(run.config).eval()
-        model(*(tensor.to("meta") for tensor in inputs_of(batch, run.config)))
-    return 3 * counter.get_total_flops()
+        model = make_model(config).eval()
+        model(*(tensor.to("meta") for tensor in inputs_of(batch, config)))
+    return sum(p.numel() for p in model.parameters()), 3 * counter.get_total_flops()
 
 
 def plan_of(run: TrainingRun, phases: list[Phase], make_model: Callable[..., OccupancyNetwork]) -> str:
     """The text that `occ-train` prints before it starts."""
     training, network = run.recipe.training, to_dict(run.config)
     together, devices = frames_per_step(training), training.devices * training.nodes
-    with torch.device("meta"):
-        parameters = sum(p.numel() for p in make_model(run.config).parameters())
-    flop = step_flop(run, phases[-1], make_model)
+    parameters, flop = parameters_and_flop(run.config, phases[-1], make_model)
     lines = [f"network {run.config.name}: {parameters / 1e6:.1f} M parameters"]
     made = run.config.preprocess
     shapes = made.image_size, made.grid.shape, made.grid.coarsen(made.lifting_factor).shape
     lines.append("  image {}, voxels {}, feature grid {}".format(*(" x ".join(map(str, shape)) for shape in shapes)))
     lines += [f"  {name}: {_plain(value)}" for name, value in network.items() if name not in ("name", "preprocess")]
-    total = 0
+    total, hours = 0, dict.fromkeys(F16_PEAKS, 0.0)
     for phase in phases:
-        seen = phase.steps * together
+        seen, name, of_phase = phase.steps * together, phase.name, flop
+        if phase.config:
+            size, of_phase = parameters_and_flop(phase.config, phase, make_model)
+            name = f"{phase.name} ({phase.config.name}, {size / 1e6:.1f} M parameters)"
         total += seen
+        for gpu, peak in F16_PEAKS.items():
+            hours[gpu] += gpu_hours(of_phase, seen, peak, devices)
         weights = ", ".join(f"{name} {weight:g}" for name, weight in phase.loss_weights.items() if weight)
         lines.append(
-            f"{phase.name}: {seen / phase.frames:.4g} epochs of {phase.frames:,} frames, {together} a step: "
+            f"{name}: {seen / phase.frames:.4g} epochs of {phase.frames:,} frames, {together} a step: "
             f"{phase.steps:,} steps; {drawn(phase)}; loss weights: {weights}"
         )
     if shares := run.recipe.training.shares:
         drawn_from = zip(data_sets(run.train), shares, strict=True)
         lines.append("draws: " + ", ".join(f"{share / sum(shares):.3g} from {name}" for name, share in drawn_from))
     lines += departures(run)
-    hours = [f"{gpu_hours(flop, total, peak, devices):.1f} h on {devices} x {gpu}" for gpu, peak in F16_PEAKS.items()]
-    lines.append(f"estimate, not measured: {total:,} frames seen, {', '.join(hours)}")
+    shown = ", ".join(f"{spent:.1f} h on {devices} x {gpu}" for gpu, spent in hours.items())
+    lines.append(f"estimate, not measured: {total:,} frames seen, {shown}")
     return "\n".join(lines)
 
 

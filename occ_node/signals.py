@@ -2,8 +2,12 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_waiting: list[int] | None = None
+"""Signals that came within `interrupted_later`; None outside of it."""
 
 
 def exit_on_signals() -> None:
@@ -15,10 +19,29 @@ def interrupt_on_signals() -> None:
     """The first raises KeyboardInterrupt, later ones are ignored: `ros2 launch` and a terminal send SIGINT twice."""
 
     def interrupt(number, frame):
+        if _waiting is not None:
+            _waiting.append(number)
+            return
         ignore_signals()
         raise KeyboardInterrupt
 
     _handle(interrupt)
+
+
+@contextmanager
+def interrupted_later() -> Iterator[None]:
+    """What `interrupt_on_signals` raises comes at the end of the block: a part of rclpy that is half made prints a
+    traceback when it is deleted.
+    """
+    global _waiting
+    _waiting = []
+    try:
+        yield
+    finally:
+        arrived, _waiting = _waiting, None
+    if arrived:
+        ignore_signals()
+        raise KeyboardInterrupt
 
 
 def ignore_signals() -> None:

@@ -6,6 +6,8 @@ from functools import partial
 
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
+from .signals import interrupted_later
+
 _LAST_ANSWERS = 2.0
 """Seconds after the end in which a lifecycle manager may still ask for the state; nav2's does."""
 _PAUSE = 0.01
@@ -17,8 +19,9 @@ def spin(node, until: Callable[[], bool], report: Callable[[Exception], None]) -
 
     report : gets what the callbacks raise
     """
-    executor = SingleThreadedExecutor(context=node.context)
-    executor.add_node(node)
+    with interrupted_later():
+        executor = SingleThreadedExecutor(context=node.context)
+        executor.add_node(node)
     end = float("inf")
     while node.context.ok() and time.monotonic() < end:
         try:

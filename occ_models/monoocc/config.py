@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from occ_core import PreprocessConfig
 
-from ..config import ImageEncoderConfig, check_norm
+from ..config import NORMS, ImageEncoderConfig, check_words
 
 INTERN_SIZES = ("tiny", "small", "base", "large", "xlarge")
 CHOICES = {
@@ -15,6 +15,7 @@ CHOICES = {
     "self_attention": ("3d", "sheet"),
     "embedding": ("factorised", "full"),
     "position": ("factorised", "sheet"),
+    "norm": NORMS,
 }
 """What settings of the network that are words may be."""
 
@@ -76,10 +77,7 @@ class MonoOccConfig:
     voxel_prior: bool = False
 
     def __post_init__(self):
-        check_norm(self.norm)
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
+        check_words(self, CHOICES)
         if self.intern and self.intern not in INTERN_SIZES:
             raise ValueError(f"intern: expected one of {', '.join(INTERN_SIZES)}, or nothing, got {self.intern!r}")
         if not self.views or self.views[0] != 0 or min(self.views) < 0:

@@ -75,7 +75,7 @@ class MonoOccTraining:
             ),
             Phase(
                 "teacher", self._teacher_data, self._teacher_task, self.teacher_validation, frames,
-                self._steps("teacher"), self._losses().weights(),
+                self._steps("teacher"), self._losses().weights(), config=self.teacher_config,
             ),
             Phase(
                 "student", self._student_data, self._student_task, self.validation, frames, self._steps("student"),

@@ -6,13 +6,14 @@ from typing import ClassVar
 
 from occ_core import PreprocessConfig
 
-from ..config import ImageEncoderConfig, check_norm
+from ..config import NORMS, ImageEncoderConfig, check_words
 
 CHOICES = {
     "semantic_header": ("image+lidar", "lidar"),
     "grid_headers": ("pointwise", "upsampling"),
     "head": ("scan", "fused"),
     "synergy": ("cross-plane", "dense"),
+    "norm": NORMS,
 }
 """What settings of the network that are words may be."""
 
@@ -88,10 +89,7 @@ class OccLEConfig:
     norm: str = "batch"
 
     def __post_init__(self):
-        check_norm(self.norm)
-        for name, choices in CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name}: expected {' or '.join(choices)}, got {getattr(self, name)!r}")
+        check_words(self, CHOICES)
         if self.preprocess.lifting_factor % self.grid_upsampling:
             raise ValueError(
                 f"grid_headers: upsampling expects an even lifting_factor, got {self.preprocess.lifting_factor}"

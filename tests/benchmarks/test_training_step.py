@@ -9,7 +9,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs torch (the train extra)")
 pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 
-from benchmarks.training_step import PARTS, load_batch, main, measure, tables  # noqa: E402
+from torch.utils.checkpoint import checkpoint  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+
+from benchmarks.training_step import PARTS, Operations, load_batch, main, measure, tables  # noqa: E402
 from occ_core import KITTI_GRID  # noqa: E402
 from occ_data.kitti import SequenceWriter  # noqa: E402
 from occ_models.config import load_config  # noqa: E402
@@ -32,6 +35,16 @@ def test_a_step_is_timed_in_its_parts(tiny_sequence):
         assert np.isfinite(measured["loss"]) and measured["flop"] > 0
         assert all(measured["seconds"][part] > 0 for part in PARTS)
         assert measured["peak_bytes"] >= 0
+
+
+def test_operations_are_those_of_torchs_counter():
+    layer = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.Flatten(), torch.nn.Linear(8 * 36, 4))
+    totals = []
+    for counter in (FlopCounterMode(display=False), Operations()):
+        with counter:
+            checkpoint(layer, torch.zeros(2, 3, 8, 8), use_reentrant=False).sum().backward()
+        totals.append(counter.get_total_flops() if isinstance(counter, FlopCounterMode) else counter.flop)
+    assert totals[0] == totals[1] > 0
 
 
 def test_a_sequence_without_voxel_labels_is_one_line(tiny_sequence, capsys):

@@ -48,7 +48,10 @@ def test_help_imports_nothing_heavy():
             "infer --image {tmp}/a.png --calibration c --sequences 90 --output {tmp}",
             "--sequences does not go",
         ),
-        ("infer --dataset {data} --sequences 90 --depth {tmp}/a.npy --output {tmp}", "--depth does not go with"),
+        (
+            "infer --bundle {bundle} --dataset {data} --sequences 90 --depth {tmp}/a.npy --output {tmp}",
+            "takes a LiDAR's cloud and no depth images",
+        ),
         (
             "infer --bundle {bundle} --image {tmp}/a.png --calibration c --output {tmp}/out",
             "takes camera-only bundles",

@@ -19,7 +19,7 @@ from occ_models.monoocc.model import MonoOcc  # noqa: E402
 from occ_models.monoocc.recipe import MonoOccRecipe  # noqa: E402
 from occ_models.monoocc.tasks import OccupancyLosses, OccupancyTask  # noqa: E402
 from occ_models.phases import TrainingRun  # noqa: E402
-from occ_models.plan import departures  # noqa: E402
+from occ_models.plan import departures, plan_of  # noqa: E402
 from occ_models.recipe import TrainingConfig, load_recipe, steps_of  # noqa: E402
 
 from .test_monoocc import MONO, MONO_L, inputs, network  # noqa: E402
@@ -252,6 +252,15 @@ def test_the_papers_recipe_trains_every_phase_and_freezes_the_first_stage(sequen
     assert "encoder" in changed and not {"depth_encoder", "depth", "proposals"} & changed
     teacher = weights(tmp_path / "out" / "teacher")
     assert all(torch.equal(value, teacher[name]) for name, value in depth.items() if name.startswith("depth"))
+
+
+def test_the_plan_has_the_network_of_each_phase(sequence, tmp_path):
+    run = run_of(sequence, tmp_path, taught(tmp_path), self_attention="sheet", embedding="full", **OWN)
+    lines = plan_of(run, list(phases_of(run).values()), MonoOcc).splitlines()
+    by_phase = {line.split(":")[0] for line in lines}
+    sizes = [sum(p.numel() for p in MonoOcc(c).parameters()) for c in (run.config, phases_of(run)["teacher"].config)]
+    assert lines[0] == f"network pico: {sizes[0] / 1e6:.1f} M parameters"
+    assert {"depth", f"teacher (pico-l, {sizes[1] / 1e6:.1f} M parameters)", "student"} <= by_phase
 
 
 def test_the_papers_recipe_leaves_frames_as_they_are(sequence, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("rclpy", reason="rclpy is not installed (pip install occ_node[ros])")
 
 from occ_node.dds import free_domain
+from occ_node.signals import interrupt_on_signals, interrupted_later
 
 from .live import PATIENCE, wait_for
 
@@ -70,3 +71,22 @@ def test_two_signals_after_a_line_of_the_log(start, number, line):
     process.send_signal(number)
     assert process.wait(PATIENCE) == 0
     assert "Traceback" not in output() and "ERROR" not in output() and "ignored" not in output()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_what_must_not_be_half_made(number):
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    made = []
+    try:
+        interrupt_on_signals()
+        with pytest.raises(KeyboardInterrupt), interrupted_later():
+            os.kill(os.getpid(), number)
+            made.append("whole")
+        interrupt_on_signals()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+            made.append("never")
+    finally:
+        for n, handler in before.items():
+            signal.signal(n, handler)
+    assert made == ["whole"]
