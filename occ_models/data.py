@@ -115,9 +115,9 @@ class FrameDataset(Dataset):
             if not back:
                 label_map, depth = (a[:, ::-1] if mirror else a for a in (sensors.label_map, sensors.depth))
                 targets = {"labels_2d": label_map, "true_depth": depth}
-                if self._with_cloud:
+                if self._with_cloud and not self.lift_pixels:
                     targets["labels_3d"] = vote_labels(points, classes, self.label_grid)
-                if self._with_cloud and self.lift_pixels:
+                elif self._with_cloud:
                     pixels = sensors.pixels[:, ::-1] if mirror else sensors.pixels
                     lifting = self._label_preprocessor.lifting(calibration).coordinates[None]
                     lifting = mirrored(lifting, self.label_grid) if mirror else lifting

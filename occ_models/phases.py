@@ -177,12 +177,6 @@ def _source(drive: Drive) -> str:
     return str(drive.path.resolve() if drive.path.exists() else drive.path)  # a drive need not have files
 
 
-def with_defaults(found: dict, defaults: dict) -> dict:
-    """Settings with the defaults of those that they lack: files from before there was a setting."""
-    both = [key for key in defaults if isinstance(found.get(key), dict)]
-    return defaults | found | {key: with_defaults(found[key], defaults[key]) for key in both}
-
-
 def differences(found: dict, wanted: dict, where: str = "") -> dict[str, tuple]:
     """Settings that change the result and differ, by name: (value found, value wanted)."""
     result = {}

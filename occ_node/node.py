@@ -20,6 +20,7 @@ import rclpy
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from occ_core.calibration_file import read_calibration_file
@@ -315,7 +316,7 @@ def _run(args: list[str] | None, outputs: Iterable[Output]) -> int:
         interrupt_on_signals()
         if others := remove_ros_args(args)[1:]:
             return _answer(others)
-        rclpy.init(args=args)
+        rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)  # `spin` installs them
         initialised = True
         node = OccupancyNode(outputs)
         if node.autostart and not node.start():

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions, install_signal_handlers
 
 from .signals import interrupted_later
 
@@ -17,11 +18,14 @@ _PAUSE = 0.01
 def spin(node, until: Callable[[], bool], report: Callable[[Exception], None]) -> None:
     """Run a node's callbacks until its context ends, or until two seconds after the condition became true.
 
+    node : of a context that was made without rclpy's signal handlers, which are installed here: they end the context at
+           any moment, and an executor that is made in a context that has ended prints a traceback
     report : gets what the callbacks raise
     """
     with interrupted_later():
         executor = SingleThreadedExecutor(context=node.context)
         executor.add_node(node)
+        install_signal_handlers(SignalHandlerOptions.ALL)
     end = float("inf")
     while node.context.ok() and time.monotonic() < end:
         try:

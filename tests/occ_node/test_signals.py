@@ -21,6 +21,19 @@ ENTRIES = {
     "verb": [sys.executable, "-m", "occ_cli.node", "run"],
     "executable": [str(ROOT / "resource/lib/occ_node")],
 }
+SIGNAL_BEFORE_THE_EXECUTOR = """
+import os, sys
+from occ_node import node, spin
+
+make = spin.SingleThreadedExecutor
+
+def signalled(**options):
+    os.kill(os.getpid(), {number})
+    return make(**options)
+
+spin.SingleThreadedExecutor = signalled
+sys.exit(node.main(sys.argv))
+"""
 RULES = ["--ros-args", "-p", "backend:=fake"]
 
 
@@ -71,6 +84,14 @@ def test_two_signals_after_a_line_of_the_log(start, number, line):
     process.send_signal(number)
     assert process.wait(PATIENCE) == 0
     assert "Traceback" not in output() and "ERROR" not in output() and "ignored" not in output()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_executor_is_made(start, number):
+    process, output = start([sys.executable, "-c", SIGNAL_BEFORE_THE_EXECUTOR.format(number=int(number))])
+    assert process.wait(PATIENCE) == 0
+    assert "Traceback" not in output() and "ERROR" not in output() and "ignored" not in output()
+    assert "ready after" in output()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
