@@ -8,6 +8,7 @@ import shutil
 import socket
 import stat
 import sys
+from collections import deque
 from pathlib import Path
 
 from occ_core.errors import ReportedError
@@ -21,6 +22,8 @@ _PROCESSES = 3
 _SEGMENT = re.compile(r"fast(rtps|dds)_[0-9a-f]{16}")
 _LAST_DOMAIN = 101
 """The ports of higher domains are among the ephemeral ones. Domain 0 is the default, used by everyone else."""
+_reservations: deque[socket.socket] = deque(maxlen=8)
+"""Each holds a port of a domain that `free_domain` gave, which nobody else then gets while its first node starts."""
 
 
 def use_loopback_profile() -> None:
@@ -88,16 +91,29 @@ def _is_own_file(path: Path) -> bool:
 
 
 def free_domain() -> int:
-    """A ROS domain, 1 to 101, that no process on this machine uses; a random one, so that two processes that search at
-    the same time rarely find the same. Raises ReportedError where all are in use.
+    """A ROS domain, 1 to 101, that no process on this machine uses or was given just now; a random one. The newest
+    eight stay reserved for this process. Raises ReportedError where all are in use.
     """
     domains = list(range(1, _LAST_DOMAIN + 1))
     random.shuffle(domains)
     for domain in domains:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("127.0.0.1", 7400 + 250 * domain + 10))  # the first participant's discovery port
-            except OSError:
-                continue
+        ports = 7400 + 250 * domain
+        reservation = _bind(ports + 249)  # the last of the domain's ports
+        if reservation is None:
+            continue
+        if probe := _bind(ports + 10):  # the first participant's discovery port
+            probe.close()
+            _reservations.append(reservation)
             return domain
+        reservation.close()
     raise ReportedError(f"every ROS domain from 1 to {_LAST_DOMAIN} is in use on this machine")
+
+
+def _bind(port: int) -> socket.socket | None:
+    bound = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        bound.bind(("127.0.0.1", port))
+        return bound
+    except OSError:
+        bound.close()
+        return None

@@ -81,6 +81,11 @@ def test_a_killed_process_leaves_a_segment_that_the_next_one_removes():
     assert not segment.with_name(f"{segment.name}_el").exists()
 
 
+def test_domains_given_in_a_row_differ_though_nobody_uses_them_yet():
+    for _ in range(10):
+        assert len({free_domain() for _ in range(8)}) == 8
+
+
 def test_little_shared_memory_is_named_with_its_remedy():
     assert shared_memory_shortage(2**30) == ""
     text = shared_memory_shortage(64 * 2**20)
