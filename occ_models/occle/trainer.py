@@ -99,8 +99,12 @@ class OccLETraining:
         return terms.get(phase, GEOMETRIC_TERMS)
 
     def _labelled_draws(self, phase: str) -> float | None:
-        """Share of the draws with voxel labels; None: every frame alike. Phase I does not look at these labels."""
-        return self.recipe.labelled_draws or None if phase in ("student", "joint") else None
+        """Share of the draws with voxel labels; None: every frame alike, as where all have some. Phase I does not look at
+        these labels.
+        """
+        if phase not in ("student", "joint") or len(self.labelled) == len(self._frames(phase)):
+            return None
+        return self.recipe.labelled_draws or None
 
     def _data(self, phase: str, frames: list[Frame] | None = None, **named) -> FrameDataset:
         """Augmented frames: of the phase, unless they are given; with the image's labels where the phase uses them."""

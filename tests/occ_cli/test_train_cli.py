@@ -175,6 +175,11 @@ def test_the_plan_names_the_share_of_labelled_draws_and_our_own_weights(sequence
     assert "loss weights: ce_occupied 3, ce_class 1, scal_geo 1, iou 1, scal_sem 1, sem_2d 1" in said
 
 
+def test_the_plan_draws_every_frame_alike_where_all_have_labels(sequence, tmp_path, capsys):
+    assert main(occle(sequence, sequence, tmp_path / "out", "--share", "1", "--print")) == 0
+    assert " steps; every frame alike; " in capsys.readouterr().out
+
+
 def test_bad_choice_lists_the_known_ones(sequence, tmp_path, capsys):
     said = refused(occle(sequence, sequence, tmp_path / "out", "--strength", "mighty"), capsys)
     assert "strength: expected one of weak, middle, strong, got 'mighty'" in said
