@@ -72,7 +72,8 @@ def test_a_precision_that_loses_too_much_is_not_shipped(bundle, tiny_sequence, m
     error = capsys.readouterr().err
     assert "f16 is not shipped: onnxruntime loses" in error and "int8 is not shipped: onnxruntime loses" in error
     assert Bundle.load(bundle.path).precisions == ("f32",)
-    assert sorted(path.name for path in bundle.path.iterdir()) == ["bundle.yaml", "golden.npz", "model.onnx"]
+    names = ["MODEL_CARD.md", "bundle.yaml", "golden.npz", "model.onnx"]
+    assert sorted(path.name for path in bundle.path.iterdir()) == names
 
 
 def test_a_precision_that_fails_the_golden_sample_is_not_shipped(bundle, tiny_sequence, lenient, monkeypatch, capsys):
