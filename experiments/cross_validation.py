@@ -11,13 +11,16 @@ that was interrupted continues. Folders: OUTPUT/RECIPE/foldK.
 import argparse
 import json
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
 
 import torch
+from tqdm import tqdm
 
 from benchmarks.completion_rows import Predict, constant_prediction, measure
 from benchmarks.frames import Frame
@@ -28,6 +31,7 @@ from occ_core import CLOUD_TENSORS, FramePreprocessor, Occupancy
 from occ_core.errors import InputError
 from occ_core.files import read_text, write_json
 from occ_data import Drive, open_drive
+from occ_data.parallel import end_with_parent
 from occ_models.checkpoint import load_checkpoint
 from occ_models.config import load_config
 from occ_models.layers.head import OccupancyNetwork
@@ -35,8 +39,6 @@ from occ_models.networks import NETWORKS, Network
 from occ_models.phases import TrainingRun, train
 from occ_models.recipe import load_recipe, network_of
 from occ_models.weights import WEIGHTS
-
-from .table_runs import run_jobs
 
 FOLDS = 3
 OUTPUT = Path("out/cross_validation")
@@ -153,7 +155,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         check(arguments)
         jobs = [(recipe, fold) for fold in range(FOLDS) for recipe in arguments.recipes]
-        run_jobs(partial(train_fold, arguments), jobs, arguments.processes, "cross-validation")
+        with ProcessPoolExecutor(arguments.processes, get_context("spawn"), end_with_parent) as pool:
+            done = pool.map(partial(train_fold, arguments), *zip(*jobs, strict=True))
+            list(tqdm(done, "cross-validation", len(jobs), unit="training"))
     except InputError as error:
         print(f"experiments.cross_validation: {error}", file=sys.stderr)
         return error.exit_code
