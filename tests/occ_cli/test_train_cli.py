@@ -71,6 +71,18 @@ def killed(sequence, tmp_path_factory) -> tuple[list[str], Path]:
     return arguments, output
 
 
+def test_an_image_that_a_loading_process_cannot_read_is_one_line_that_names_it(sequence, tmp_path):
+    """In a process of its own: one that has run several inference runtimes may crash where it forks."""
+    copy = shutil.copytree(sequence, tmp_path / "00")
+    (copy / "image_2/000002.png").write_bytes(b"not a picture")
+    process = start(
+        occle(copy, sequence, tmp_path / "out", "--phase", "semantic", "--semantic-steps", "5", "--workers", "1")
+    )
+    said = process.communicate()[0].splitlines()
+    assert process.returncode == 2 and said[-1].startswith("occ-train occle: ") and "000002.png" in said[-1]
+    assert not any("Traceback" in line for line in said)
+
+
 def test_weights_come_out_of_a_training_that_was_stopped(killed, tmp_path, capsys):
     assert main(["weights", str(killed[1] / "semantic"), "--output", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out == f"weights in {tmp_path / 'out'}\n"
