@@ -1,5 +1,6 @@
 """The smallest network's configuration and a drive to train it on."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,9 @@ def sequence(tmp_path_factory) -> Path:
         writer.write_voxels(frame, raw_labels=raw_from_classes(labels), invalid=np.zeros_like(labels))
         write_png(writer.path / "pseudo_labels" / f"{frame}.png", classes)
     return writer.path
+
+
+@pytest.fixture
+def copy(sequence, tmp_path):
+    """A copy of the drive whose files a test may change."""
+    return shutil.copytree(sequence, tmp_path / "copy" / "00")

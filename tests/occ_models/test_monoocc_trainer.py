@@ -16,13 +16,11 @@ pytest.importorskip("lightning", reason="needs lightning (the train extra)")
 import lightning  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 
-from occ_core.files import write_yaml  # noqa: E402
 from occ_data import DataError, Sequence  # noqa: E402
 from occ_data.kitti import write_png  # noqa: E402
 from occ_models.checkpoint import load_checkpoint  # noqa: E402
-from occ_models.config import ConfigError, load_config, save_config  # noqa: E402
+from occ_models.config import ConfigError, load_config  # noqa: E402
 from occ_models.data import collate, inputs_of  # noqa: E402
-from occ_models.frame_cache import FrameCache  # noqa: E402
 from occ_models.monoocc import teacher_features  # noqa: E402
 from occ_models.monoocc.config import MonoOccConfig  # noqa: E402
 from occ_models.monoocc.depth import depth_loss  # noqa: E402
@@ -30,63 +28,25 @@ from occ_models.monoocc.internimage import SIZES, InternImage, InternImageSize  
 from occ_models.monoocc.model import MonoOcc  # noqa: E402
 from occ_models.monoocc.recipe import LOSS_WEIGHTS, MonoOccRecipe  # noqa: E402
 from occ_models.monoocc.tasks import OccupancyTask  # noqa: E402
-from occ_models.monoocc.trainer import MonoOccTraining, teacher_config  # noqa: E402
-from occ_models.occle.config import OccLEConfig  # noqa: E402
-from occ_models.occle.model import OccLE  # noqa: E402
-from occ_models.phases import Phase, TrainingRun, train  # noqa: E402
-from occ_models.recipe import TrainingConfig, load_recipe  # noqa: E402
+from occ_models.monoocc.trainer import MonoOccTraining  # noqa: E402
+from occ_models.phases import TrainingRun, train  # noqa: E402
+from occ_models.recipe import load_recipe  # noqa: E402
 from occ_models.training import Task  # noqa: E402
-from occ_models.weights import save_weights  # noqa: E402
 
-from .conftest import PICO  # noqa: E402
-
-MONO, MONO_L = (Path(__file__).parent / f"{name}.yaml" for name in ("mono_pico", "mono_pico_l"))
-QUICK = TrainingConfig(
-    batch=1, warmup=1, average=0.5, validate_every=2, checkpoint_every=2, workers=0, accelerator="cpu"
-)  # fmt: skip
-STEPS = {f"{phase}_steps": 2 for phase in MonoOccRecipe.all_phases}
-PLAIN = MonoOccRecipe(training=QUICK, **STEPS)
-TAUGHT = replace(PLAIN, teacher=str(MONO_L))
-CACHE = FrameCache(0.5)  # of all trainings here
-
-
-def run_of(sequence, output, recipe=PLAIN, initial=None, **network) -> TrainingRun:
-    held_out = sequence.with_name("held_out")  # quick to measure on
-    if not held_out.exists():
-        shutil.copytree(sequence, held_out)
-        for n in range(3):
-            (held_out / "voxels" / f"{n:06d}.label").unlink()
-    config = replace(load_config(MONO, MonoOccConfig), **network)
-    return TrainingRun(config, recipe, [Sequence(sequence)], [Sequence(held_out)], output, initial, CACHE)
-
-
-def phases_of(run: TrainingRun) -> dict[str, Phase]:
-    return {phase.name: phase for phase in MonoOccTraining(run).phases()}
-
-
-def start(sequence, output, recipe=PLAIN, initial=None, only=(), **network) -> Path:
-    run = run_of(sequence, output, recipe, initial, **network)
-    return train(run, MonoOccTraining(run).phases(), only)
-
-
-def weights(folder: Path) -> dict:
-    return load_file(folder / "model.safetensors")
-
-
-def parts_that_differ(before: dict, after: dict) -> set[str]:
-    return {name.partition(".")[0] for name, value in before.items() if not torch.equal(value, after[name])}
-
-
-def files(folder: Path) -> dict[Path, tuple]:
-    return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in folder.rglob("*") if path.is_file()}
-
-
-def another(folder: Path, path=MONO_L, **changed) -> str:
-    """File of a configuration that differs."""
-    config = load_config(path, MonoOccConfig)
-    preprocess = replace(config.preprocess, **changed.pop("preprocess", {}))
-    save_config(replace(config, preprocess=preprocess, **changed), folder / "another.yaml")
-    return str(folder / "another.yaml")
+from .monoocc_runs import (  # noqa: E402
+    MONO,
+    MONO_L,
+    PLAIN,
+    QUICK,
+    TAUGHT,
+    another,
+    files,
+    parts_that_differ,
+    phases_of,
+    run_of,
+    start,
+    weights,
+)
 
 
 @pytest.fixture(scope="module")
@@ -306,80 +266,6 @@ def test_features_are_cached_once_for_every_labelled_frame(trained, sequence, tm
     torch.testing.assert_close(data[2]["features"], expected, atol=1e-2, rtol=1e-2)
     student.data()
     assert files(folder / "teacher" / "features") == written
-
-
-# What is refused
-
-
-@pytest.mark.parametrize(
-    ("changed", "said"),
-    [
-        ({"channels": 16}, r"teacher pico-l: channels is 16, the student's 8; they must agree"),
-        ({"preprocess": {"lifting_factor": 8}}, r"teacher pico-l: preprocess.lifting_factor is 8, the student's 4"),
-        ({"preprocess": {"image_size": (304, 96)}}, r"preprocess.image_size is \(304, 96\), the student's \(152, 48\)"),
-        ({"image_stride": 4}, "image_stride is 4, the student's 8"),
-    ],
-)
-def test_teacher_of_another_form_is_refused(changed, said, sequence, tmp_path):
-    recipe = replace(TAUGHT, teacher=another(tmp_path, **changed))
-    with pytest.raises(ConfigError, match=said) as caught:
-        phases_of(run_of(sequence, tmp_path / "out", recipe))
-    assert "\n" not in str(caught.value)
-
-
-def test_cached_features_may_come_from_larger_images(sequence, tmp_path):
-    recipe = replace(TAUGHT, teacher=another(tmp_path, preprocess={"image_size": (304, 96)}), teacher_features="cached")
-    run = run_of(sequence, tmp_path / "out", recipe)
-    frames = phases_of(run)["depth"].data().frames
-    configs = teacher_config(run.config, recipe), run.config
-    sizes = [run.dataset(frames, config=config)[0]["image"].shape for config in configs]
-    assert sizes == [(3, 3, 96, 304), (1, 3, 48, 152)]
-
-
-def test_a_student_that_looks_elsewhere_than_its_teacher_is_refused(sequence, tmp_path):
-    with pytest.raises(ConfigError, match=r"views are \(0, 1, 2\); expected the student's, \(0, 2\), first"):
-        phases_of(run_of(sequence, tmp_path, TAUGHT, views=(0, 2)))
-
-
-@pytest.mark.parametrize(("recipe", "views"), [(TAUGHT, (0,)), (PLAIN, (0, 1))])
-def test_earlier_frames_need_poses(recipe, views, sequence, tmp_path):
-    copy = shutil.copytree(sequence, tmp_path / "00")
-    (copy / "poses.txt").unlink()
-    with pytest.raises(DataError, match="no poses; this network takes earlier frames"):
-        phases_of(run_of(copy, tmp_path / "out", recipe, views=views))
-    phases_of(run_of(copy, tmp_path / "other"))  # one frame does without
-
-
-def test_phases_that_the_recipe_lacks_and_phases_before_are_named(sequence, tmp_path):
-    with pytest.raises(ConfigError, match=r"phase teacher: .* has depth, student alone"):
-        start(sequence, tmp_path / "a", only=("teacher",))
-    with pytest.raises(DataError, match=r"depth/model.safetensors: missing; run --phase depth first"):
-        start(sequence, tmp_path / "b", only=("student",))
-
-
-def test_initial_weights_that_do_not_fit_are_refused_before_anything_is_trained(sequence, tmp_path):
-    save_weights(OccLE(load_config(PICO, OccLEConfig)), tmp_path / "occle")
-    with pytest.raises(ConfigError, match=r"model: a configuration of occle; expected one of monoocc"):
-        phases_of(run_of(sequence, tmp_path / "a", TAUGHT, tmp_path / "occle"))
-    save_weights(MonoOcc(load_config(MONO_L, MonoOccConfig)), tmp_path / "larger")
-    with pytest.raises(ConfigError, match=r"model\.safetensors: does not fit the configuration pico"):
-        phases_of(run_of(sequence, tmp_path / "b", TAUGHT, tmp_path / "larger"))
-
-
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        ({"share": 0.0}, r"share: expected more than 0 and at most 1, got 0\.0"),
-        ({"temperature": 0.0}, r"temperature: expected a positive number, got 0\.0"),
-        ({"teacher_features": "sometimes"}, "teacher_features: expected one of online, cached, got 'sometimes'"),
-        ({"image_labels": "all"}, "image_labels: expected one of points, pseudo_labels, none, got 'all'"),
-        ({"tau": 0.5}, "tau: unknown key"),
-    ],
-)
-def test_bad_recipe_names_the_key(values, said, tmp_path):
-    write_yaml(tmp_path / "recipe.yaml", values)
-    with pytest.raises(ConfigError, match=said):
-        load_recipe(tmp_path / "recipe.yaml", MonoOccRecipe)
 
 
 # Going on after a stop
