@@ -43,7 +43,7 @@ demo: $(VENV)/.base
 
 test: export ROS_PYTHON_CHECK_FIELDS := 1
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -99,8 +99,9 @@ class OccLETraining:
         return terms.get(phase, GEOMETRIC_TERMS)
 
     def _labelled_draws(self, phase: str) -> float | None:
-        """Share of the draws with voxel labels; None: every frame alike, as where all have some. Phase I does not look at
-        these labels.
+        """Share of the draws with voxel labels; None: every frame alike, as where all have some.
+
+        Phase I does not look at these labels.
         """
         if phase not in ("student", "joint") or len(self.labelled) == len(self._frames(phase)):
             return None

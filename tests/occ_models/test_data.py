@@ -1,5 +1,6 @@
 """Frames of a drive as network inputs and targets."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,7 @@ from occ_models.data import (  # noqa: E402
     resized,
 )
 from occ_models.frame_cache import FrameCache  # noqa: E402
-from occ_models.frames import frames_of  # noqa: E402
+from occ_models.frames import check_frames, frames_of  # noqa: E402
 from occ_models.occle.augmentation import STRONG  # noqa: E402
 from occ_models.occle.config import OccLEConfig  # noqa: E402
 from occ_models.targets import CERTAIN  # noqa: E402

@@ -101,11 +101,11 @@ def test_a_signal_waits_for_what_must_not_be_half_made(number):
     try:
         interrupt_on_signals()
         with pytest.raises(KeyboardInterrupt), interrupted_later():
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
             made.append("whole")
         interrupt_on_signals()
         with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)
             made.append("never")
     finally:
         for n, handler in before.items():
