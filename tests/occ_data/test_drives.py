@@ -175,7 +175,8 @@ def test_a_synthetic_street_is_a_drive():
     ("source", "words"),
     [
         ("synthetic:", "expected synthetic:SEED"),
-        ("synthetic:1:2:3", "expected synthetic:SEED"),
+        ("synthetic:1:2:3", "synthetic:1:2:3: 3: no such rig"),
+        ("synthetic:1:2:vlp16:3", "expected synthetic:SEED"),
         ("synthetic:1:0", "expected seed >= 0 and frames >= 1"),
         ("nowhere", "nowhere: expected a sequence folder .* there is none"),
         ("nowhere.mcap", "nowhere.mcap: no such bag"),
