@@ -4,8 +4,9 @@
         --recipes supervised mine.yaml --steps joint=1200 --processes 2
 
 Fold k leaves out every third drive, from drive k on: it trains on the others, and on --also, and is measured on those
-left out. --steps gives all recipes the same length. What is complete is not trained or measured again, and a training
-that was interrupted continues. Folders: OUTPUT/RECIPE/foldK.
+left out. --steps gives all recipes the same length. With "{fold}" in --initial, the number of the fold, a recipe starts
+where another one ended: --initial out/cross_validation/robust/fold{fold}. What is complete is not trained or measured
+again, and a training that was interrupted continues. Folders: OUTPUT/RECIPE/foldK.
 """
 
 import argparse
@@ -33,6 +34,7 @@ from occ_core.files import read_text, write_json
 from occ_data import Drive, open_drive
 from occ_data.parallel import end_with_parent
 from occ_models.checkpoint import load_checkpoint
+from occ_models.confidence import PLAIN, read_confidence, write_confidence
 from occ_models.config import load_config
 from occ_models.layers.head import OccupancyNetwork
 from occ_models.networks import NETWORKS, Network
@@ -81,9 +83,13 @@ def train_fold(arguments: argparse.Namespace, recipe_name: str, fold: int) -> No
         training, held_out = fold_of([open_drive(source) for source in arguments.train], fold)
         training = [*training, *(open_drive(source) for source in arguments.also)]
         config = network_of(load_config(arguments.size or recipe.size, network.config), recipe)
-        run = TrainingRun(config, recipe, training, held_out, folder, arguments.initial)
+        initial = arguments.initial and Path(arguments.initial.format(fold=fold))
+        run = TrainingRun(config, recipe, training, held_out, folder, initial)
         if not (folder / WEIGHTS).is_file():
             train(run, network.make_phases(run))
+        if read_confidence(folder).offset != arguments.offset:
+            write_confidence(folder, replace(PLAIN, offset=arguments.offset), {})
+            (folder / FIGURES).unlink(missing_ok=True)
         if not (folder / FIGURES).is_file():
             measure_fold(folder, training[: len(arguments.train) - len(held_out)], held_out, arguments.every)
 
@@ -144,7 +150,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--recipes", nargs="+", default=["default"], help="names, YAML files, or default")
     parser.add_argument("--size", help="network configuration (default: what each recipe names)")
     parser.add_argument("--steps", nargs="+", type=_steps, default=[], metavar="PHASE=N", help="of all recipes")
-    parser.add_argument("--initial", type=Path, help="folder with the weights that every fold starts from")
+    parser.add_argument("--initial", metavar="FOLDER", help='with the weights to start from; may contain "{fold}"')
+    parser.add_argument("--offset", type=float, default=0.0, help="of the occupancy logits, as in occ-train calibrate")
     parser.add_argument("--every", type=int, default=1, help="of the frames left out, measure every Nth")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="trainings side by side, one thread each")

@@ -26,7 +26,7 @@ from .layers.head import OccupancyNetwork
 from .loading import loading
 from .recipe import TrainingConfig
 from .training import Task, fit
-from .weights import CONFIG, WEIGHTS, save_weights
+from .weights import CONFIG, WEIGHTS, mix_weights, save_weights
 
 RECIPE, DATA, LOSSES, AUGMENTATION = "training.yaml", "data.yaml", "loss_weights.yaml", "augmentation.yaml"
 # Settings that do not change what is learned.
@@ -108,8 +108,11 @@ def train(run: TrainingRun, phases: list[Phase], only: Sequence[str] = ()) -> Pa
     """Run the phases, or `only` those named; the last one's weights also go to OUTPUT. Returns the last folder.
 
     Complete phases are left alone, an interrupted one goes on from its last checkpoint. Raises ConfigError for a phase
-    that is not among them, and where the folder was begun with other settings.
+    that is not among them, for `keep_initial` without initial weights, and where the folder was begun with other
+    settings.
     """
+    if run.recipe.training.keep_initial and run.initial is None:
+        raise ConfigError("keep_initial: expected weights to keep a share of; give them with --initial")
     keep_settings(run, phases)
     wanted = [phase for phase in phases if phase.name in only or not only]
     if not wanted:
@@ -125,9 +128,18 @@ def train(run: TrainingRun, phases: list[Phase], only: Sequence[str] = ()) -> Pa
         if not (folder / WEIGHTS).is_file():
             train_phase(phase, run.recipe.training.seed, folder)
         if final:
-            rank_zero_only(write_bytes)(result / WEIGHTS, read_bytes(folder / WEIGHTS))
+            rank_zero_only(write_result)(run, folder)
     log(f"weights in {result}")
     return result
+
+
+def write_result(run: TrainingRun, last: Path) -> None:
+    """Write the weights of the whole training into its folder: those of the last phase, with the recipe's share of the
+    initial ones.
+    """
+    share = run.recipe.training.keep_initial
+    weights = mix_weights(last, run.initial, share) if share else read_bytes(last / WEIGHTS)
+    write_bytes(run.output / WEIGHTS, weights)
 
 
 def train_phase(phase: Phase, seed: int, folder: Path) -> None:

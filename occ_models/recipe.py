@@ -39,6 +39,10 @@ class TrainingConfig:
     average: float = setting(
         0.998, "decay of the weights' moving average, which is measured and kept; 0: the last weights"
     )
+    keep_initial: float = setting(
+        0.0, "share of the weights of --initial in the result, the rest is what was trained: keeps what they knew of "
+        "other data (Wortsman et al. 2022, arXiv 2109.01903)",
+    )  # fmt: skip
     validate_every: int = setting(500, "steps between measurements")
     checkpoint_every: int = setting(100, "steps between checkpoints")
     pictures: int = setting(4, "validation frames that are drawn at each measurement, prediction beside truth")
@@ -77,6 +81,8 @@ class TrainingConfig:
         for name, least in at_least.items():
             if getattr(self, name) < least:
                 raise ConfigError(f"{name}: expected {least} or more, got {getattr(self, name)}")
+        if not 0 <= self.keep_initial < 1:
+            raise ConfigError(f"keep_initial: expected a share from 0 to less than 1, got {self.keep_initial}")
         if not all(share > 0 and math.isfinite(share) for share in self.shares):
             raise ConfigError(f"shares: expected positive numbers, got {', '.join(map(str, self.shares))}")
         if self.recompute and self.compile:

@@ -59,6 +59,14 @@ def load_parts(model: OccupancyNetwork, folder: Path, parts: tuple[str, ...]) ->
     return f"weights of {folder}" + (f"; fresh weights, where they do not fit: {fresh}" if fresh else "")
 
 
+def mix_weights(trained: Path, initial: Path, share: float) -> bytes:
+    """The file of a network between two of the same configuration: `share` of the weights of the folder `initial`, the
+    rest of `trained`. Whole numbers are those of `trained`.
+    """
+    before, after = load_file(initial / WEIGHTS), load_file(trained / WEIGHTS)
+    return save({n: torch.lerp(v, before[n], share) if v.is_floating_point() else v for n, v in after.items()})
+
+
 def load_average(model: OccupancyNetwork, folder: Path) -> OccupancyNetwork:
     """Put the averaged weights of a training's `last.ckpt` into the network, and give it back."""
     state = torch.load(folder / LAST, map_location="cpu", weights_only=True)["state_dict"]

@@ -293,3 +293,21 @@ def test_withheld_label_file_is_never_opened(sequence, tmp_path):
         load_config(PICO, OccLEConfig), RECIPE, [Sequence(copy)], [Sequence(sequence)], tmp_path / "second"
     )
     assert train(run, OccLETraining(run).phases()) == tmp_path / "second"
+
+
+def test_a_share_of_the_initial_weights_stays_in_the_result(trained, sequence, tmp_path):
+    supervised = replace(RECIPE, share=1.0, semantic_loss="joint", geometric_loss="joint")
+    recipe = replace(supervised, training=replace(QUICK, keep_initial=0.25))
+    run = replace(run_of(sequence, tmp_path / "out", recipe), initial=trained)
+    train(run, OccLETraining(run).phases())
+    before, last, result = (load_file(f / "model.safetensors") for f in (trained, run.output / "joint", run.output))
+    floats = [name for name, value in result.items() if value.is_floating_point()]
+    assert any(not torch.equal(before[name], last[name]) for name in floats)
+    for name in floats:
+        torch.testing.assert_close(result[name], 0.25 * before[name] + 0.75 * last[name])
+    with pytest.raises(
+        ConfigError, match="keep_initial: expected weights to keep a share of; give them with --initial"
+    ):
+        train(replace(run, initial=None), OccLETraining(run).phases())
+    with pytest.raises(ConfigError, match="keep_initial: expected a share from 0 to less than 1, got 1"):
+        replace(QUICK, keep_initial=1)
