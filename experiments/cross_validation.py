@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from benchmarks.completion_rows import Predict, constant_prediction, measure
 from benchmarks.frames import Frame
-from benchmarks.report import keep
+from benchmarks.report import publish
 from benchmarks.robustness import table
 from export.torch_engine import TorchBackend
 from occ_core import CLOUD_TENSORS, FramePreprocessor, Occupancy
@@ -156,7 +156,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=2, help="trainings side by side, one thread each")
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"trainings (default: {OUTPUT})")
-    parser.add_argument("--keep", action="store_true", help="keep the figures in benchmarks/results")
+    parser.add_argument("--keep", action="store_true", help="keep the figures and fill docs/results.md")
     arguments = parser.parse_args(argv)
     arguments.steps = dict(arguments.steps)
     try:
@@ -168,14 +168,13 @@ def main(argv: list[str] | None = None) -> int:
     except InputError as error:
         print(f"experiments.cross_validation: {error}", file=sys.stderr)
         return error.exit_code
-    means = {}
+    used = {key: getattr(arguments, key) for key in ("network", "size", "steps", "every", "seed", "offset")}
+    used |= {key: [open_drive(source).name for source in getattr(arguments, key)] for key in ("train", "also")}
     for recipe in arguments.recipes:
         folds = [json.loads(read_text(folder_of(arguments.output, recipe, fold) / FIGURES)) for fold in range(FOLDS)]
-        means[recipe] = mean_rows(folds)
-        print(f"\n{recipe}, mean of {FOLDS} folds\n\n{table(means[recipe])}")
-    if arguments.keep:
-        given = {key: str(value) for key, value in vars(arguments).items()}
-        print(f"kept in {keep('cross_validation', {'arguments': given, 'rows': means})}")
+        rows, title = mean_rows(folds), f"cross_validation {arguments.network} {Path(recipe).stem}"
+        print(f"\n{recipe}, mean of {FOLDS} folds")
+        publish(title, {**used, "rows": rows}, {title: table(rows)}, arguments.keep)
     return 0
 
 
