@@ -25,7 +25,7 @@ from occ_data.kitti import sequences
 from occ_runtime import DEFAULT_BUNDLE, OCCLE, Bundle, Predictor, find_bundle, load_backend
 
 from .measure import markdown, milliseconds
-from .quality import HELD_OUT_SEQUENCE, real_sequence
+from .quality import SEQUENCE, real_sequence
 
 HALF_WIDTH = 0.9
 """Metres to either side of the sensor's path: the width of a car."""
@@ -130,7 +130,7 @@ def rows(data: Path | None, every: int) -> Iterator[list[str]]:
     street = open_drive("synthetic:101:100")
     yield row("demo street", street, street.frames[::every], DEFAULT_BUNDLE)
     if data is not None:
-        (real,) = sequences(real_sequence(data), [HELD_OUT_SEQUENCE])
+        (real,) = sequences(real_sequence(data), [SEQUENCE])
         yield row("KITTI 07", real, real.voxel_frames, OCCLE)
 
 

@@ -77,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         backend.close()
         title = arguments.title or " ".join(drive.name for drive in drives)
         name = f"robustness {bundle.name} {title}"
-        result = {"bundle": bundle.name, "drives": [str(drive.path) for drive in drives], "every": arguments.every}
+        result = {"bundle": bundle.name, "drives": [drive.name for drive in drives], "every": arguments.every}
         publish(name, {**result, "rows": rows}, {name: table(rows)}, arguments.keep)
     except (InputError, ValueError) as error:
         print(f"benchmarks.robustness: {error}", file=sys.stderr)

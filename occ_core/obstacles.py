@@ -17,8 +17,8 @@ from .local_ground import IS_GROUND
 from .occupancy import Occupancy
 from .taxonomy import IGNORE
 
-CONFIDENT = 240
-"""Confidence from which `column_costs` uses a completed voxel that no LiDAR point is near."""
+CONFIDENT = 204
+"""Confidence, 80 % of 255, from which `column_costs` uses a completed voxel that no LiDAR point is near."""
 
 _ROUNDING = 1e-4  # voxels
 
@@ -113,8 +113,9 @@ def column_costs(
     """Cost of each column, (X, Y) int8: 0 free to 100 lethal, -1 unknown.
 
     The highest cost among its ground voxels up to `robot_height` and its other voxels in the band; crowns and bridges
-    above it do not count, and what lies flat below `clearance_low` costs nothing. A voxel counts where it was seen
-    (`seen_voxels`) or where its confidence is at least `confident`. Without any such voxel a column is unknown.
+    above it do not count, and what lies flat below `clearance_low` costs nothing. A column is unknown where it has no such
+    voxel, or where none with the highest cost was seen (`seen_voxels`) or has a confidence of at least `confident`: what
+    may be an obstacle is not free.
     """
     first, end = _layers(ground, occupancy.grid, band)
     labels = np.ascontiguousarray(occupancy.labels)
@@ -128,15 +129,17 @@ def _costs(labels, confidence, hits, first, end, costs, is_ground, confident):
     view = np.full((nx, ny), -1, np.int8)
     for i in range(nx):
         for j in range(ny):
-            highest = -1
+            highest, sure = -1, -1
             for k in range(end[i, j]):
                 label = labels[i, j, k]
                 if label == 0 or label == IGNORE:
                     continue
                 cost = costs[label] if is_ground[label] or k >= first[i, j] else 0
-                if cost > highest and (confidence[i, j, k] >= confident or (hits.size and _is_seen(hits, i, j, k))):
-                    highest = cost
-            view[i, j] = highest
+                highest = max(highest, cost)
+                if cost > sure and (confidence[i, j, k] >= confident or (hits.size and _is_seen(hits, i, j, k))):
+                    sure = cost
+            if sure == highest:
+                view[i, j] = sure
     return view
 
 
@@ -172,4 +175,6 @@ def column_costs_ref(
     if occupancy.hits is not None:
         known |= seen_voxels_ref(np.arange(labels.size), occupancy.hits).reshape(labels.shape) > 0
     counts = IS_GROUND[labels] | _reaches(ground, grid, band.clearance_low, np.inf)
-    return np.where(occupied & known, np.where(counts, costs[labels], 0), -1).max(2).astype(np.int8)
+    by_voxel = np.where(occupied, np.where(counts, costs[labels], 0), -1)
+    highest, sure = by_voxel.max(2), np.where(known, by_voxel, -1).max(2)
+    return np.where(sure == highest, highest, -1).astype(np.int8)

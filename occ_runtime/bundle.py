@@ -43,8 +43,9 @@ from .onnx_file import has_external_data
 # The bundles that come with the package.
 OCCLE_SYNTHETIC = "occle-nano-synthetic"
 OCCLE = "occle-nano"
+MONOOCC_SYNTHETIC = "monoocc-nano-synthetic"
 MONOOCC = "monoocc-nano"
-SHIPPED_BUNDLES = (OCCLE_SYNTHETIC, OCCLE, MONOOCC)
+SHIPPED_BUNDLES = (OCCLE_SYNTHETIC, OCCLE, MONOOCC_SYNTHETIC, MONOOCC)
 DEFAULT_BUNDLE = OCCLE_SYNTHETIC
 """What the node and the demo run where no bundle is named."""
 MANIFEST = "bundle.yaml"

@@ -198,3 +198,15 @@ def test_camera_only_sees_no_voxel():
 def test_arrays_need_not_be_contiguous():
     labels = np.random.default_rng(0).choice(np.array([0, 1, 9], np.uint8), (32, 12, 12)).transpose(1, 2, 0)
     np.testing.assert_allclose(ground_heights(labels, KITTI_GRID), ground_heights_ref(labels, KITTI_GRID), atol=1e-5)
+
+
+def test_what_may_be_an_obstacle_is_not_free():
+    labels = street()
+    labels[3, 4, 5] = VEGETATION
+    confidence = np.full(labels.shape, 255, np.uint8)
+    confidence[3, 4, 5] = 130
+    view = costs_of(labels, confidence)
+    assert view[3, 4] == -1 and np.count_nonzero(view) == 1
+    hits = np.zeros(labels.shape, np.uint8)
+    hits[3, 4, 5] = 1
+    assert costs_of(labels, confidence, hits)[3, 4] == 100
