@@ -114,8 +114,8 @@ def column_costs(
 
     The highest cost among its ground voxels up to `robot_height` and its other voxels in the band; crowns and bridges
     above it do not count, and what lies flat below `clearance_low` costs nothing. A column is unknown where it has no such
-    voxel, or where none with the highest cost was seen (`seen_voxels`) or has a confidence of at least `confident`: what
-    may be an obstacle is not free.
+    voxel, or where none with the highest cost was seen (`seen_voxels`) or has a confidence of at least `confident`; LiDAR
+    points in the band where the network sees nothing count as the highest: what may be an obstacle is not free.
     """
     first, end = _layers(ground, occupancy.grid, band)
     labels = np.ascontiguousarray(occupancy.labels)
@@ -133,6 +133,8 @@ def _costs(labels, confidence, hits, first, end, costs, is_ground, confident):
             for k in range(end[i, j]):
                 label = labels[i, j, k]
                 if label == 0 or label == IGNORE:
+                    if hits.size and hits[i, j, k] and k >= first[i, j]:
+                        highest = LETHAL
                     continue
                 cost = costs[label] if is_ground[label] or k >= first[i, j] else 0
                 highest = max(highest, cost)
@@ -176,5 +178,10 @@ def column_costs_ref(
         known |= seen_voxels_ref(np.arange(labels.size), occupancy.hits).reshape(labels.shape) > 0
     counts = IS_GROUND[labels] | _reaches(ground, grid, band.clearance_low, np.inf)
     by_voxel = np.where(occupied, np.where(counts, costs[labels], 0), -1)
-    highest, sure = by_voxel.max(2), np.where(known, by_voxel, -1).max(2)
+    sure = np.where(known, by_voxel, -1).max(2)
+    if occupancy.hits is not None:
+        empty = (labels == 0) | (labels == IGNORE)
+        in_band = _reaches(ground, grid, band.clearance_low, band.robot_height)
+        by_voxel = np.where(empty & in_band & (occupancy.hits > 0), LETHAL, by_voxel)
+    highest = by_voxel.max(2)
     return np.where(sure == highest, highest, -1).astype(np.int8)

@@ -210,3 +210,7 @@ def test_what_may_be_an_obstacle_is_not_free():
     hits = np.zeros(labels.shape, np.uint8)
     hits[3, 4, 5] = 1
     assert costs_of(labels, confidence, hits)[3, 4] == 100
+    labels[3, 4, 5] = 0
+    assert costs_of(labels, confidence, hits)[3, 4] == -1
+    hits[3, 4, 5], hits[3, 4, 1] = 0, 1
+    assert costs_of(labels, confidence, hits)[3, 4] == 0
