@@ -7,12 +7,12 @@ import numpy as np
 
 from occ_core import CLOUD_TENSORS, FramePreprocessor
 from occ_core.errors import InputError
-from occ_core.files import read_mapping
+from occ_core.files import read_bytes, read_mapping
 from occ_data import Drive
 from occ_models.confidence import confidence_figures
 from occ_models.layers.head import OccupancyNetwork
 from occ_runtime import Bundle, BundleInfo, input_specs, output_specs, write_bundle
-from occ_runtime.manifest import CARD, CHECKPOINT
+from occ_runtime.manifest import CARD, CHECKPOINT, FAILURES
 
 from .model_card import model_card
 from .onnx import LOGITS, run_torch, to_onnx, without_outputs
@@ -60,11 +60,13 @@ def export_bundle(
     metrics: dict[str, Any],
     name: str | None = None,
     checkpoint: str | Path | None = None,
+    picture: Path | None = None,
 ) -> tuple[Bundle, list[Parity]]:
     """Export, prove and write; nothing is written where a runtime disagrees or the graph is not deployable.
 
     golden: input tensors of the golden frame; its expected outputs are torch's. checkpoint: folder of the model, whose
-    files go into the bundle (`checkpoint_files`), and the figures of its calibration into the metrics.
+    files go into the bundle (`checkpoint_files`), and the figures of its calibration into the metrics. picture: PNG of
+    failures, for the model card.
     """
     if (views := len(model.config.views)) != 1:
         raise ExportError(f"frames: {views}; a bundle's inputs are one frame, as the node makes them")
@@ -90,7 +92,8 @@ def export_bundle(
         license=license,
         metrics=metrics | ({"confidence": figures} if figures else {}),
     )
-    beside = {**files, CARD: model_card(info, bool(files)).encode()}
+    shown = {FAILURES: read_bytes(picture)} if picture else {}
+    beside = {**files, **shown, CARD: model_card(info, bool(files), bool(shown)).encode()}
     sample = ({spec.name: golden[spec.name] for spec in inputs}, {spec.name: expected[spec.name] for spec in outputs})
     content = shipped.SerializeToString(deterministic=True)
     return write_bundle(folder, info, content, sample, beside=beside), parity

@@ -3,13 +3,14 @@
 from typing import Any
 
 from occ_runtime import BundleInfo
+from occ_runtime.manifest import FAILURES
 
 _UNKNOWN = "Not recorded."
 _FIGURES = ("iou", "precision", "recall", "miou", "miou_present", "frames")
 
 
-def model_card(info: BundleInfo, with_checkpoint: bool) -> str:
-    """Markdown. with_checkpoint : the bundle holds the weights to train on."""
+def model_card(info: BundleInfo, with_checkpoint: bool, with_picture: bool = False) -> str:
+    """Markdown. with_checkpoint, with_picture : the bundle holds the weights to train on, and FAILURES"""
     training, width, height = info.training, *info.preprocess.image_size
     sizes = " x ".join(map(str, info.preprocess.grid.shape))
     parts = [
@@ -23,6 +24,7 @@ def model_card(info: BundleInfo, with_checkpoint: bool) -> str:
         "## Figures", _metrics({k: v for k, v in info.metrics.items() if k != "confidence"}),
         "## Confidence", _confidence(info.metrics.get("confidence")),
         "## Known failures", _list(training.get("known_failures")),
+        *([f"![Frames on which it fails]({FAILURES})"] if with_picture else []),
         "## Use", f"`occ-node run` with `-p bundle:={info.name}`, or `occ-node infer --bundle {info.name}`.",
     ]  # fmt: skip
     if with_checkpoint:

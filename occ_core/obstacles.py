@@ -113,9 +113,9 @@ def column_costs(
     """Cost of each column, (X, Y) int8: 0 free to 100 lethal, -1 unknown.
 
     The highest cost among its ground voxels up to `robot_height` and its other voxels in the band; crowns and bridges
-    above it do not count, and what lies flat below `clearance_low` costs nothing. A column is unknown where it has no such
-    voxel, or where none with the highest cost was seen (`seen_voxels`) or has a confidence of at least `confident`; LiDAR
-    points in the band where the network sees nothing count as the highest: what may be an obstacle is not free.
+    above it do not count, and what lies flat below `clearance_low` costs nothing. A column is unknown where it has no
+    such voxel, or where none with the highest cost was seen (`seen_voxels`) or is at least as confident as `confident`.
+    LiDAR points in the band where the network sees nothing count as the highest: what may be an obstacle is not free.
     """
     first, end = _layers(ground, occupancy.grid, band)
     labels = np.ascontiguousarray(occupancy.labels)

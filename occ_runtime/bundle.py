@@ -27,6 +27,7 @@ from occ_core.files import MAX_YAML_BYTES, FileError, read_bytes, read_text
 from .manifest import (
     CARD,
     CHECKPOINT,
+    FAILURES,
     GOLDEN,
     MODELS,
     BundleError,
@@ -173,7 +174,7 @@ def write_bundle(
     onnx : the serialised model
     golden : inputs and expected outputs by tensor name
     typed : the same model in "f16" or "int8", serialised, by precision
-    beside : content of the model card and of the checkpoint's files, by name
+    beside : content of the model card, its picture and the checkpoint's files, by name
     """
     folder = Path(folder)
     if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
@@ -206,7 +207,7 @@ def write_bundle(
 
 def with_typed_models(bundle: Bundle, folder: str | Path, typed: Mapping[str, bytes]) -> Bundle:
     """Write `bundle` to its own or another folder, with `typed` in place of its typed models."""
-    beside = {name: (bundle.path / name).read_bytes() for name in (CARD, *CHECKPOINT) if name in bundle.files}
+    beside = {name: (bundle.path / name).read_bytes() for name in (CARD, FAILURES, *CHECKPOINT) if name in bundle.files}
     return write_bundle(folder, bundle, bundle.model_file.read_bytes(), bundle.golden(), typed, beside)
 
 

@@ -17,6 +17,8 @@ GOLDEN = "golden.npz"
 MODELS = {"f32": "model.onnx", "f16": "model.f16.onnx", "int8": "model.int8.onnx"}
 """ONNX files by the precision of their content; a bundle has the f32 one and may have the others."""
 CARD = "MODEL_CARD.md"
+FAILURES = "failures.png"
+"""What the model card shows of frames on which the network fails."""
 CHECKPOINT = ("model.safetensors", "config.yaml", "confidence.yaml")
 """The weights with all heads, the network's configuration and its calibration: to train on from, not for a robot."""
 MAX_TENSOR_BYTES = 1 << 30
@@ -157,7 +159,7 @@ def _fields(manifest: dict[str, Any]) -> dict[str, Any]:
     if classes != CLASS_NAMES:
         raise BundleError(f"classes: expected {', '.join(CLASS_NAMES)}; got {shown(list(classes))}")
     tensors = _mapping(top["tensors"], "tensors", ("inputs", "outputs"))
-    optional = (MODELS["f16"], MODELS["int8"], CARD, *CHECKPOINT)
+    optional = (MODELS["f16"], MODELS["int8"], CARD, FAILURES, *CHECKPOINT)
     files = _mapping(top["files"], "files", (MODELS["f32"], GOLDEN), optional)
     return dict(
         **{key: _value(top[key], key, str) for key in ("name", "model", "size", "version", "license")},

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rigs", nargs="+", metavar="PHRASE", help="sensors that the training saw, one phrase each")
     parser.add_argument("--failures", nargs="+", metavar="PHRASE", help="known failures, one phrase each")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="PNG of failures, for the model card")
     parser.add_argument("--license", required=True, help="SPDX name of the weights' licence")
     parser.add_argument("--name", help="bundle's name (default: the folder's)")
     parser.add_argument("--version", default="1", help="version of the weights (default: %(default)s)")
@@ -53,6 +54,7 @@ def command(arguments: argparse.Namespace) -> int:
         metrics=metrics,
         name=arguments.name,
         checkpoint=arguments.checkpoint,
+        picture=arguments.picture,
     )
     for result in parity:
         print(result)

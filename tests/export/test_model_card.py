@@ -15,13 +15,22 @@ def bundle():
 
 
 def test_a_card_has_data_figures_and_failures(bundle):
-    training = bundle.training | {"rigs": ["HDL-64E, 1.73 m"], "known_failures": ["people at night"]}
-    card = model_card(replace(bundle, training=training), with_checkpoint=True)
+    recipe = {"joint_steps": 7, "joint_epochs": 0.0, "training": {"batch": 2}}
+    training = {
+        "data": ["streets"],
+        "recipe": recipe,
+        "rigs": ["HDL-64E, 1.73 m"],
+        "known_failures": ["people at night"],
+    }
+    metrics = {"KITTI 07": {"iou": 70.0, "precision": 80.0, "frames": 10}}
+    info = replace(bundle, training=training, metrics=metrics)
+    card = model_card(info, with_checkpoint=True, with_picture=True)
     assert card.startswith("# occle-nano, version ") and "Weights: CC-BY-NC-SA-4.0." in card
     for wanted in (
         "- HDL-64E, 1.73 m",
         "- people at night",
-        "- steps: ",
+        "- joint steps: 7",
+        "![Frames on which it fails](failures.png)",
         "| data | iou |",
         "Not calibrated",
         "--initial",
