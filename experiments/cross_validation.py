@@ -83,7 +83,7 @@ def train_fold(arguments: argparse.Namespace, recipe_name: str, fold: int) -> No
         training, held_out = fold_of([open_drive(source) for source in arguments.train], fold)
         training = [*training, *(open_drive(source) for source in arguments.also)]
         config = network_of(load_config(arguments.size or recipe.size, network.config), recipe)
-        initial = arguments.initial and Path(arguments.initial.format(fold=fold))
+        initial = arguments.initial and Path(arguments.initial.replace("{fold}", str(fold)))
         run = TrainingRun(config, recipe, training, held_out, folder, initial)
         if not (folder / WEIGHTS).is_file():
             train(run, network.make_phases(run))
